@@ -1,0 +1,127 @@
+"""The configuration files beside the hyperparameters: who runs, and on which channels."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from fm_container.contract.jsonfile import read_object, shorten
+from fm_container.contract.paths import OptMl
+from fm_container.errors import ChannelError, ConfigurationError, PlatformError
+
+RECORDIO = "application/x-recordio-protobuf"
+REQUIRED_CHANNEL = "train"
+CHANNELS = ("train", "test")
+_DEFAULT_HOST = "algo-1"
+
+
+@dataclass(frozen=True)
+class Channel:
+    """One channel: its name and its files, in the order in which they are read."""
+
+    name: str
+    folder: Path
+    files: tuple[Path, ...]
+
+
+def host_name(paths: OptMl) -> str:
+    """Return the name of this host from resourceconfig.json, algo-1 where there is no such file.
+
+    Raises: ConfigurationError if the file is malformed, or names more than one host.
+    """
+    if not paths.resource_config.exists():
+        return _DEFAULT_HOST
+    content = read_object(paths.resource_config)
+    host = content.get("current_host", _DEFAULT_HOST)
+    hosts = content.get("hosts", [host])
+    if not isinstance(host, str) or not isinstance(hosts, list):
+        raise ConfigurationError(
+            f"{paths.resource_config}: current_host must be a string and hosts a list; "
+            f"got {shorten(content)}"
+        )
+    if len(hosts) > 1:
+        raise ConfigurationError(
+            f"training runs on one host; the job has {len(hosts)} ({shorten(hosts)}): "
+            "set the instance count to 1"
+        )
+    return host
+
+
+def channels(paths: OptMl) -> dict[str, Channel]:
+    """Return the job's channels, `train` and maybe `test`, with their files in sorted order.
+
+    A folder below input/data counts as a channel where inputdataconfig.json does not exist, so
+    that `docker run` with two mounted folders is enough.
+
+    Raises: ChannelError if `train` is missing, a channel is unknown or empty, or is delivered in
+        a way that this container does not read; ConfigurationError if the file is malformed.
+    """
+    declared = _declared(paths)
+    unknown = sorted(set(declared) - set(CHANNELS))
+    if unknown:
+        raise ChannelError(f"unknown channel {unknown[0]!r}; the channels are 'train' and 'test'")
+    if REQUIRED_CHANNEL not in declared:
+        found = ", ".join(repr(name) for name in declared) or "none"
+        raise ChannelError(f"the channel 'train' is required; the job's channels: {found}")
+    for name, options in declared.items():
+        _check_delivery(name, options)
+    return {name: _channel(name, paths.channel(name)) for name in CHANNELS if name in declared}
+
+
+def _declared(paths: OptMl) -> dict[str, dict[str, object]]:
+    """Return the channels that the job declares, each with its options."""
+    if not paths.input_data_config.exists():
+        return {name: {} for name in CHANNELS if paths.channel(name).is_dir()}
+    content = read_object(paths.input_data_config)
+    declared: dict[str, dict[str, object]] = {}
+    for name, options in content.items():
+        if not isinstance(options, dict):
+            raise ConfigurationError(
+                f"{paths.input_data_config}: channel {name!r} must be an object; "
+                f"got {shorten(options)}"
+            )
+        declared[name] = options
+    return declared
+
+
+def _check_delivery(name: str, options: dict[str, object]) -> None:
+    """Raise ChannelError if a channel comes in a way that is not read here."""
+    readable: tuple[tuple[str, tuple[str, ...]], ...] = (
+        ("TrainingInputMode", ("File", "FastFile")),
+        ("ContentType", (RECORDIO,)),
+        ("CompressionType", ("None",)),
+        ("RecordWrapperType", ("None", "RecordIO")),
+        ("S3DistributionType", ("FullyReplicated", "ShardedByS3Key")),  # the same on one host
+    )
+    for key, allowed in readable:
+        value = options.get(key)
+        if value in (None, ""):
+            continue
+        # A media type may carry parameters, as in "application/x-recordio-protobuf; charset=…".
+        plain = str(value).split(";")[0].strip()
+        if plain not in allowed:
+            choice = " or ".join(f"'{option}'" for option in allowed)
+            raise ChannelError(f"channel {name!r}: {key} must be {choice}; got {value!r}")
+
+
+def _channel(name: str, folder: Path) -> Channel:
+    if not folder.is_dir():
+        raise ChannelError(f"channel {name!r}: the folder {folder} does not exist")
+    try:
+        files = tuple(_sorted_files(folder))
+    except OSError as error:
+        raise PlatformError(f"channel {name!r}: {folder}: {error.strerror}") from error
+    if not files:
+        raise ChannelError(f"channel {name!r} is empty: no file with data below {folder}")
+    return Channel(name, folder, files)
+
+
+def _sorted_files(folder: Path) -> Iterable[Path]:
+    """Yield the non-empty files below a folder, sorted by their path in it, hidden ones left out.
+
+    S3 has no folders: consoles and tools mark them by empty objects, which reach us as empty files.
+    """
+    below = (path for path in folder.rglob("*") if path.is_file())
+    for path in sorted(below, key=lambda path: path.relative_to(folder).as_posix()):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if not hidden and path.stat().st_size > 0:
+            yield path

@@ -1,0 +1,64 @@
+"""Where things lie under /opt/ml, or under SAGEMAKER_BASE_DIR where that is set."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+DEFAULT_BASE = Path("/opt/ml")
+
+
+@dataclass(frozen=True)
+class OptMl:
+    """The folders and files of one job, all below `base`."""
+
+    base: Path = DEFAULT_BASE
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "OptMl":
+        """Return the layout below SAGEMAKER_BASE_DIR, the training toolkit's name, or /opt/ml."""
+        return cls(Path(environ.get("SAGEMAKER_BASE_DIR") or DEFAULT_BASE))
+
+    @property
+    def config(self) -> Path:
+        """Folder of the three configuration files."""
+        return self.base / "input" / "config"
+
+    @property
+    def hyperparameters(self) -> Path:
+        """One JSON object, every value a string."""
+        return self.config / "hyperparameters.json"
+
+    @property
+    def input_data_config(self) -> Path:
+        """One JSON object, channel name to how the channel is delivered."""
+        return self.config / "inputdataconfig.json"
+
+    @property
+    def resource_config(self) -> Path:
+        """One JSON object: current_host, hosts, and sometimes more."""
+        return self.config / "resourceconfig.json"
+
+    def channel(self, name: str) -> Path:
+        """Folder of a channel's files, in File and FastFile mode."""
+        return self.base / "input" / "data" / name
+
+    @property
+    def model(self) -> Path:
+        """What is left here becomes model.tar.gz; what serve reads."""
+        return self.base / "model"
+
+    @property
+    def output(self) -> Path:
+        """Folder of the failure file."""
+        return self.base / "output"
+
+    @property
+    def failure(self) -> Path:
+        """Why the job failed; the service shows its first 1,024 characters."""
+        return self.output / "failure"
+
+    @property
+    def output_data(self) -> Path:
+        """Extra artifacts of a job; becomes output.tar.gz."""
+        return self.output / "data"
