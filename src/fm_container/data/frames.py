@@ -1,0 +1,224 @@
+"""RecordIO framing, and the rows of the records in it, appended to CSR arrays in one pass.
+
+A failure is a code and a byte offset; `recordio` makes it a message.
+"""
+
+import numpy as np
+from numba import types
+
+from fm_container.data.wire import (
+    CUT_MESSAGE,
+    F32,
+    I64,
+    OK,
+    U8,
+    Bytes,
+    Float32,
+    Int,
+    Int32,
+    Int64,
+    field,
+    is_values,
+    uint32_at,
+    value,
+)
+from fm_container.jit import kernel
+
+MAGIC = 0xCED7230A
+
+# Codes beside OK, CUT_MESSAGE and BYTES_VALUE.
+NEED_SPACE = 3  # not an error: the arrays are full at a record's start
+BAD_MAGIC = 4
+CUT_FRAME = 5  # the data ends inside a frame
+BAD_PART = 6  # parts of a split record out of order
+NO_FEATURES = 7
+NO_LABEL = 8
+LABEL_SIZE = 9  # detail: number of label values
+KEY_COUNT = 10  # detail: number of keys
+KEY_RANGE = 11  # detail: the key
+DENSE_SIZE = 12  # detail: number of values
+NOT_FINITE = 13  # detail: the key
+LABEL_NOT_FINITE = 14
+SHAPE = 15  # detail: what the shape holds
+
+# Slots of the state that a call continues from and leaves.
+POSITION, ROWS, NNZ, SORTED, DETAIL = range(5)
+
+I32 = types.int32[::1]
+
+
+@kernel(types.int64(
+    U8, types.int64, types.int64, types.int64, types.boolean, F32, I64, F32, I32, F32, I64
+))  # fmt: skip
+def record(
+    data: Bytes,
+    at: Int,
+    end: Int,
+    feature_dim: Int,
+    labelled: bool,
+    values: Float32,
+    keys: Int64,
+    out_values: Float32,
+    out_keys: Int32,
+    labels: Float32,
+    state: Int64,
+) -> Int:
+    """Append one Record message as a row; return a code. `values`, `keys` are scratch."""
+    shape = np.zeros(2, np.int64)
+    features = label = False
+    start_nnz = state[NNZ]
+    row = state[ROWS]
+    labels[row] = np.nan
+    while at < end:
+        number, wire, start, stop = field(data, at, end)
+        if stop < 0:
+            return CUT_MESSAGE
+        at = stop
+        if (number != 1 and number != 2) or wire != 2 or not is_values(data, start, stop):
+            continue
+        shape[:] = 0
+        n_values, n_keys, code = value(data, start, stop, values, keys, shape)
+        if code != OK:
+            return code
+        if number == 2:
+            label = True
+            state[DETAIL] = n_values
+            if n_values != 1:
+                return LABEL_SIZE
+            labels[row] = values[0]
+            if not np.isfinite(values[0]):
+                return LABEL_NOT_FINITE
+            continue
+        features = True
+        state[NNZ] = start_nnz  # the last entry of a map key counts
+        sparse = n_keys > 0
+        if sparse and n_keys != n_values:
+            state[DETAIL] = n_keys
+            return KEY_COUNT
+        if not sparse and n_values > 0 and n_values != feature_dim:
+            state[DETAIL] = n_values
+            return DENSE_SIZE
+        if shape[0] > 0 and not sparse and n_values > 0 and shape[1] != n_values:
+            state[DETAIL] = shape[1]
+            return SHAPE
+        last_key = np.int64(-1)
+        nnz = start_nnz
+        for i in range(n_values):
+            key = keys[i] if sparse else i
+            state[DETAIL] = key
+            if key >= feature_dim:
+                return KEY_RANGE
+            if shape[0] == 1 and key >= shape[1]:
+                state[DETAIL] = shape[1]
+                return SHAPE
+            if not np.isfinite(values[i]):
+                return NOT_FINITE
+            if key <= last_key:
+                state[SORTED] = 0
+            last_key = key
+            if values[i] != 0:  # an explicit zero is no non-zero
+                out_keys[nnz] = key
+                out_values[nnz] = values[i]
+                nnz += 1
+        state[NNZ] = nnz
+    if not features:
+        return NO_FEATURES
+    if labelled and not label:
+        return NO_LABEL
+    return OK
+
+
+@kernel(types.UniTuple(types.int64, 2)(U8, types.int64))
+def frame(data: Bytes, at: Int) -> tuple[Int, Int]:
+    """Return the length of the frame's content and a code (its part flag is in the high bits)."""
+    if at + 8 > data.size:
+        # Four bytes are enough to see that it is no record at all.
+        if at + 4 <= data.size and uint32_at(data, at) != MAGIC:
+            return 0, BAD_MAGIC
+        return 0, CUT_FRAME
+    if uint32_at(data, at) != MAGIC:
+        return 0, BAD_MAGIC
+    word = np.int64(uint32_at(data, at + 4))
+    if at + 8 + (word & 0x1FFFFFFF) > data.size:
+        return word, CUT_FRAME
+    return word, OK
+
+
+@kernel(types.int64(U8, types.int64, types.boolean, F32, I32, I64, F32, I64))
+def parse(
+    data: Bytes,
+    feature_dim: int,
+    labelled: bool,
+    out_values: Float32,
+    out_keys: Int32,
+    indptr: Int64,
+    labels: Float32,
+    state: Int64,
+) -> Int:
+    """Append the records of `data` from state[POSITION] on to the arrays; return a code.
+
+    Args:
+        data: (n,) uint8, framed records.
+        feature_dim: every key is smaller; a dense row has as many values.
+        labelled: whether each record must have a label.
+        out_values: (capacity,) float32, the non-zeros of all rows, in the records' order.
+        out_keys: (capacity,) int32, their keys.
+        indptr: (row capacity + 1,) int64; row i is out_keys[indptr[i]:indptr[i + 1]].
+        labels: (row capacity,) float32, NaN where there is none.
+        state: (5,) int64, see the slots above; on an error POSITION is the record's first byte.
+    """
+    scratch_values = np.empty(64, np.float32)
+    scratch_keys = np.empty(64, np.int64)
+    joined = np.empty(0, np.uint8)
+    while state[POSITION] < data.size:
+        at = state[POSITION]
+        word, code = frame(data, at)
+        if code != OK:
+            return code
+        part, length = word >> 29, word & 0x1FFFFFFF
+        source, first = data, at + 8
+        following = first + ((length + 3) & ~3)
+        if part != 0:
+            # A record that held the magic was split there: the parts are joined by it again.
+            if part != 1:
+                return BAD_PART
+            total = length
+            while part != 3:
+                word, code = frame(data, following)
+                if code != OK:
+                    return code
+                part = word >> 29
+                if part != 2 and part != 3:
+                    return BAD_PART
+                total += 4 + (word & 0x1FFFFFFF)
+                following += 8 + (((word & 0x1FFFFFFF) + 3) & ~3)
+            joined = np.empty(total, np.uint8)
+            joined[:length] = data[first : first + length]
+            filled, place = length, first + ((length + 3) & ~3)
+            while filled < total:
+                word, _ = frame(data, place)
+                length = word & 0x1FFFFFFF
+                for i in range(4):
+                    joined[filled + i] = (MAGIC >> (8 * i)) & 0xFF
+                joined[filled + 4 : filled + 4 + length] = data[place + 8 : place + 8 + length]
+                filled += 4 + length
+                place += 8 + ((length + 3) & ~3)
+            source, first, length = joined, np.int64(0), total
+        # A value takes a byte at the least (a small int32), so a record has no more than `length`.
+        if state[NNZ] + length > out_keys.size or state[ROWS] + 1 >= indptr.size:
+            state[DETAIL] = length
+            return NEED_SPACE
+        if length > scratch_keys.size:
+            scratch_values = np.empty(length, np.float32)
+            scratch_keys = np.empty(length, np.int64)
+        code = record(
+            source, first, first + length, feature_dim, labelled,
+            scratch_values, scratch_keys, out_values, out_keys, labels, state,
+        )  # fmt: skip
+        if code != OK:
+            return code
+        state[ROWS] += 1
+        indptr[state[ROWS]] = state[NNZ]
+        # The padding of a last record may be missing: some writers leave it out.
+        state[POSITION] = min(following, data.size)
+    return OK
