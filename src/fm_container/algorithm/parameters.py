@@ -1,0 +1,76 @@
+"""The parameters of a factorization machine, and their initial values."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fm_container.algorithm.settings import Settings, Term
+from fm_container.errors import PlatformError
+
+Float32 = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """Float32 arrays: `w0` (1,) bias, `w` (d,) linear weights, `v` (d, k) factors.
+
+    d is feature_dim, k is num_factors; row v[i] belongs to feature i.
+    """
+
+    w0: Float32
+    w: Float32
+    v: Float32
+
+    @property
+    def feature_dim(self) -> int:
+        """Return d."""
+        return int(self.v.shape[0])
+
+    @property
+    def num_factors(self) -> int:
+        """Return k."""
+        return int(self.v.shape[1])
+
+    def finite(self) -> bool:
+        """Return whether no parameter is NaN or infinite."""
+        return all(bool(np.isfinite(array).all()) for array in (self.w0, self.w, self.v))
+
+
+def initial(settings: Settings) -> Parameters:
+    """Return the initial parameters; the same seed gives the same bytes on every machine.
+
+    A term that is switched off is zero and stays so.
+
+    Raises: PlatformError if they do not fit into memory.
+    """
+    random = np.random.default_rng(settings.seed)
+    d, k = settings.feature_dim, settings.num_factors
+    try:
+        w0 = _draw(random, settings.bias, (1,), settings.use_bias)
+        w = _draw(random, settings.linear, (d,), settings.use_linear)
+        v = _draw(random, settings.factors, (d, k), True)
+    except (MemoryError, ValueError):  # numpy's words for what no address space can hold
+        raise PlatformError(
+            f"not enough memory for feature_dim {d} x num_factors {k}: "
+            f"{d * k * 4 / 1e9:.1f} GB, and Adam's moments take twice as much again"
+        ) from None
+    return Parameters(w0, w, v)
+
+
+def _draw(
+    random: np.random.Generator, term: Term, shape: tuple[int, ...], used: bool
+) -> NDArray[np.float32]:
+    if not used:
+        return np.zeros(shape, np.float32)
+    if term.init_method == "constant":
+        return np.full(shape, term.init_value, np.float32)
+    if term.init_method == "uniform":
+        scale = np.float32(term.init_scale or 0.0)
+        values = random.random(shape, np.float32)
+        values *= 2 * scale
+        values -= scale
+        return values
+    values = random.standard_normal(shape, np.float32)
+    values *= np.float32(term.init_sigma)
+    return values

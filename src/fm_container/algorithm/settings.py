@@ -1,0 +1,41 @@
+"""What a training run is told: frozen, complete, and checked before it gets here."""
+
+from dataclasses import dataclass
+
+ADAM_EPSILON = 1e-8
+
+
+@dataclass(frozen=True)
+class Term:
+    """One of the three terms of the score: bias, linear weights, factors."""
+
+    lr: float
+    wd: float
+    init_method: str = "normal"
+    init_sigma: float = 0.01
+    init_scale: float | None = None
+    init_value: float | None = None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that decides the result of a run, besides the data.
+
+    `clip_gradient` and `rescale_grad` are None where they are not set.
+    """
+
+    feature_dim: int
+    num_factors: int
+    classifier: bool
+    bias: Term
+    linear: Term
+    factors: Term
+    epochs: int = 1
+    mini_batch_size: int = 1000
+    use_bias: bool = True
+    use_linear: bool = True
+    clip_gradient: float | None = None
+    eps: float = ADAM_EPSILON
+    rescale_grad: float | None = None
+    seed: int = 0
+    publish_interval: int = 500

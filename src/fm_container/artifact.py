@@ -1,0 +1,155 @@
+"""model_algo-1, the built-in's model artifact: a zip of meta.json, symbol.json and params."""
+
+import json
+import os
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from fm_container import ndarrays
+from fm_container.algorithm.parameters import Parameters
+from fm_container.errors import ArtifactError, PlatformError
+from fm_container.symbol import symbol
+
+FILE_NAME = "model_algo-1"
+PREDICTOR_TYPES = ("binary_classifier", "regressor")
+_LARGEST_JSON = 1 << 20
+_NAMES = ("arg:w0_weight", "arg:w1_weight", "arg:v")
+
+
+@dataclass(frozen=True)
+class Model:
+    """What an artifact holds: the parameters, and the training parameters as strings."""
+
+    parameters: Parameters
+    training_parameters: Mapping[str, str]
+    notes: Mapping[str, str] = field(default_factory=dict)
+    """Ours beside the built-in's: what trained it."""
+
+    @property
+    def classifier(self) -> bool:
+        """Return whether scores are probabilities, by the training parameters."""
+        return self.training_parameters["predictor_type"] == "binary_classifier"
+
+
+def check_writable(folder: Path) -> None:
+    """Find out before hours of training whether a model can be left here.
+
+    Raises: PlatformError that says why not.
+    """
+    probe = folder / f".{FILE_NAME}.probe"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        raise _cannot_write(folder, error) from error
+
+
+def write(folder: Path, model: Model) -> Path:
+    """Write the artifact as one step: whoever looks sees the old one, none, or all of this one.
+
+    Raises: PlatformError if it cannot be written, a full disk included; nothing torn is left.
+    """
+    path, part = folder / FILE_NAME, folder / f".{FILE_NAME}.part"
+    try:
+        with open(part, "wb") as stream:
+            _write_zip(stream, model)
+            stream.flush()
+            os.fsync(stream.fileno())
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise _cannot_write(folder, error) from error
+    return path
+
+
+def _cannot_write(folder: Path, error: OSError) -> PlatformError:
+    return PlatformError(f"the model cannot be written to {folder}: {error.strerror or error}")
+
+
+def _write_zip(stream: BinaryIO, model: Model) -> None:
+    parameters = model.parameters
+    meta = {"training_parameters": dict(model.training_parameters), **model.notes}
+    graph = symbol(parameters.feature_dim, parameters.num_factors, model.classifier)
+    # The values of the built-in's names; w1 is a column there.
+    arrays = dict(zip(_NAMES, (parameters.w0, parameters.w[:, None], parameters.v), strict=True))
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
+        for name, content in (("meta.json", meta), ("symbol.json", graph)):
+            # ZipInfo's own date, 1980, and not the clock's: same seed, same bytes.
+            archive.writestr(zipfile.ZipInfo(name), json.dumps(content, indent=2))
+        with archive.open(zipfile.ZipInfo("params"), "w", force_zip64=True) as params:
+            ndarrays.write(cast(BinaryIO, params), arrays)
+
+
+def read(folder: Path) -> Model:
+    """Return the model that a folder such as /opt/ml/model holds.
+
+    Cost: memory for the parameters, once.
+
+    Raises: ArtifactError if there is none, or it is cut short, damaged, or no factorization
+        machine.
+    """
+    path = folder / FILE_NAME
+    if not path.is_file():
+        found = sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
+        holds = ", ".join(found[:5]) or "nothing"
+        raise ArtifactError(f"there is no {FILE_NAME} in {folder}; it holds {holds}")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return _read_zip(archive)
+    except ArtifactError as error:
+        raise ArtifactError(f"{path}: {error}") from None
+    # zipfile's own words for damage: its error, a struct that is too short, a lying CRC or flag.
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+        raise ArtifactError(f"{path} is no zip, or a damaged one: {error}") from None
+    except OSError as error:
+        raise ArtifactError(f"{path} cannot be read: {error.strerror or error}") from error
+    except MemoryError:
+        raise ArtifactError(f"{path}: not enough memory for its parameters") from None
+
+
+def _read_zip(archive: zipfile.ZipFile) -> Model:
+    names = archive.namelist()
+    missing = [name for name in ("meta.json", "params") if name not in names]
+    if missing:
+        raise ArtifactError(f"no {missing[0]} inside; it holds {', '.join(names[:5]) or 'nothing'}")
+    training = _training_parameters(archive)
+    info = archive.getinfo("params")
+    with archive.open(info) as stream:
+        arrays = ndarrays.read(cast(BinaryIO, stream), info.file_size)
+        while stream.read(1 << 20):
+            pass  # to the end: only there zipfile compares the checksum
+    absent = [name for name in _NAMES if name not in arrays]
+    if absent:
+        held = ", ".join(arrays) or "none"
+        raise ArtifactError(f"no factorization machine: no array {absent[0]!r} in params ({held})")
+    w0, w, v = (arrays[name] for name in _NAMES)
+    if v.ndim != 2 or w.shape != (v.shape[0], 1) or w0.shape != (1,) or v.size == 0:
+        raise ArtifactError(
+            f"shapes that do not fit: v {v.shape}, w1_weight {w.shape}, w0_weight {w0.shape}"
+        )
+    parameters = Parameters(w0, w[:, 0], v)
+    if not parameters.finite():
+        raise ArtifactError("a parameter is NaN or infinite")
+    return Model(parameters, training)
+
+
+def _training_parameters(archive: zipfile.ZipFile) -> dict[str, str]:
+    info = archive.getinfo("meta.json")
+    if info.file_size > _LARGEST_JSON:
+        raise ArtifactError(f"meta.json has {info.file_size} bytes; at most {_LARGEST_JSON}")
+    try:
+        meta: Any = json.loads(archive.read(info))
+        training = dict(meta["training_parameters"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ArtifactError(f"meta.json has no training_parameters: {error!r}") from None
+    predictor = training.get("predictor_type")
+    if predictor not in PREDICTOR_TYPES:
+        raise ArtifactError(
+            f"meta.json: predictor_type must be one of {', '.join(PREDICTOR_TYPES)}; "
+            f"got {predictor!r}"
+        )
+    return {str(name): str(value) for name, value in training.items()}

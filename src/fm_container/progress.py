@@ -1,0 +1,82 @@
+"""What a job says while it trains: the built-in's lines, and a progress bar on a terminal."""
+
+import os
+import sys
+from types import TracebackType
+
+from tqdm import tqdm
+
+from fm_container.algorithm.fit import Epoch
+from fm_container.algorithm.metrics import Metrics
+from fm_container.algorithm.settings import Settings
+from fm_container.contract.log import JobLog, statistics
+
+
+class JobProgress:
+    """Observes `fit`: writes its lines, and keeps the last epoch as `last`."""
+
+    def __init__(self, log: JobLog, settings: Settings):
+        self.last: Epoch | None = None
+        self._log = log
+        self._settings = settings
+        self._records = 0
+        self._batches = 0
+        self._bar = tqdm(total=settings.epochs, unit="epoch", disable=not on_terminal())
+
+    def __enter__(self) -> "JobProgress":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.close()
+
+    def batch(self, epoch: int, batch: int, metrics: Metrics) -> None:
+        """Write the metrics of the epoch so far, at the first batch and each publish interval."""
+        if batch % self._settings.publish_interval == 0:
+            self._log.quality("train", metrics.scores(), epoch, batch)
+
+    def epoch(self, epoch: Epoch) -> None:
+        """Write the lines of an epoch's end, in the order of the built-in."""
+        log, settings = self._log, self._settings
+        self.last = epoch
+        self._records += epoch.records
+        self._batches += epoch.batches
+        log.quality("train", epoch.scores, epoch.number)
+        numbers = {"update.time": statistics(*(1000 * s for s in epoch.step_seconds))}
+        if epoch.number == 0:
+            numbers = {"epochs": statistics(settings.epochs), **numbers}
+        log.metrics(numbers, epoch.started, epoch.ended)
+        log.progress(epoch.number, settings.epochs)
+        counts = {
+            "Total Records Seen": self._records,
+            "Total Batches Seen": self._batches,
+            "Max Records Seen Between Resets": epoch.records,
+            "Max Batches Seen Between Resets": epoch.batches,
+            "Reset Count": epoch.number + 1,
+            "Number of Records Since Last Reset": epoch.records,
+            "Number of Batches Since Last Reset": epoch.batches,
+        }
+        log.metrics(
+            {name: statistics(count) for name, count in counts.items()},
+            epoch.started,
+            epoch.ended,
+            epoch=epoch.number,
+            Meta="training_data_iter",
+        )
+        log.throughput(epoch.records, epoch.ended - epoch.started)
+        self._bar.update()
+
+
+def on_terminal() -> bool:
+    """Return whether a person's terminal is there to draw on.
+
+    SDK local mode gives the container a terminal that nobody sits at: it has no size.
+    """
+    try:
+        return sys.stderr.isatty() and os.get_terminal_size(sys.stderr.fileno()).columns > 0
+    except (OSError, ValueError):
+        return False

@@ -1,0 +1,132 @@
+"""The training recipe: configuration, data, fit, test scores, model artifact."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from fm_container import __version__, artifact
+from fm_container.algorithm.fit import Engine, fit
+from fm_container.algorithm.metrics import metrics_for
+from fm_container.algorithm.parameters import Parameters, initial
+from fm_container.algorithm.settings import ADAM_EPSILON, Settings, Term
+from fm_container.contract import config, hyperparameters
+from fm_container.contract.config import Channel
+from fm_container.contract.hyperparameters import Hyperparameters
+from fm_container.contract.log import JobLog, statistics
+from fm_container.contract.paths import OptMl
+from fm_container.data import recordio
+from fm_container.data.recordio import Rows
+from fm_container.errors import AlgorithmError, DataError
+from fm_container.progress import JobProgress
+
+
+def train(paths: OptMl, stopped: Callable[[], bool]) -> bool:
+    """Run one training job; return False if `stopped` ended it early, with its model saved.
+
+    Raises: UserError, PlatformError or AlgorithmError; see `errors` for who can fix it.
+    """
+    started = time.time()
+    given = hyperparameters.read(paths.hyperparameters)
+    host = config.host_name(paths)
+    params = hyperparameters.check(given)
+    log = JobLog(host, params.text("_log_level"))
+    source = Path(hyperparameters.__file__)
+    log.message(f"Reading default configuration from {source}: {hyperparameters.defaults()}")
+    log.message(f"Merging with provided configuration from {paths.hyperparameters}: {given}")
+    log.message(f"Final configuration: {params.texts}")
+
+    channels = config.channels(paths)
+    artifact.check_writable(paths.model)
+    settings = settings_of(params)
+    rows = {name: _read(channel, settings) for name, channel in channels.items()}
+    parameters = initial(settings)
+    engine, engine_name = choose_engine(params.text("_engine"), parameters, settings)
+    sizes = ", ".join(f"{len(data)} {name}" for name, data in rows.items())
+    log.message(f"Training with the engine {engine_name}: {sizes} records")
+    setup_seconds = time.time() - started
+
+    progress = JobProgress(log, settings)
+    data = rows["train"]
+    with progress:
+        finished = fit(engine, parameters, data.x, data.y, settings, progress, stopped)
+    if progress.last is not None:
+        log.quality("train", progress.last.scores)
+    if not parameters.finite():
+        raise AlgorithmError("a parameter is not finite; nothing was saved")
+    if finished and "test" in rows:
+        _test(log, engine, rows["test"], settings)
+    training_parameters = {name: text for name, text in params.texts.items() if text}
+    notes = {"trained_by": f"local-factorization-machines {__version__}", "engine": engine_name}
+    artifact.write(paths.model, artifact.Model(parameters, training_parameters, notes))
+    artifact.read(paths.model)  # what was left can be read: only then the job succeeds
+    total = time.time() - started
+    times = {"setuptime": setup_seconds, "totaltime": total}
+    numbers = {name: statistics(1000 * seconds) for name, seconds in times.items()}
+    log.metrics(numbers, started, started + total)
+    return finished
+
+
+def settings_of(params: Hyperparameters) -> Settings:
+    """Return what the algorithm is told, from the job's hyperparameters."""
+
+    def term(name: str) -> Term:
+        return Term(
+            lr=params.real(f"{name}_lr"),
+            wd=params.real(f"{name}_wd"),
+            init_method=params.text(f"{name}_init_method"),
+            init_sigma=params.real(f"{name}_init_sigma"),
+            init_scale=params.optional_real(f"{name}_init_scale"),
+            init_value=params.optional_real(f"{name}_init_value"),
+        )
+
+    return Settings(
+        feature_dim=params.integer("feature_dim"),
+        num_factors=params.integer("num_factors"),
+        classifier=params.text("predictor_type") == "binary_classifier",
+        bias=term("bias"),
+        linear=term("linear"),
+        factors=term("factors"),
+        epochs=params.integer("epochs"),
+        mini_batch_size=params.integer("mini_batch_size"),
+        use_bias=params.flag("use_bias"),
+        use_linear=params.flag("use_linear"),
+        clip_gradient=params.optional_real("clip_gradient"),
+        eps=params.optional_real("eps") or ADAM_EPSILON,
+        rescale_grad=params.optional_real("rescale_grad"),
+        seed=params.integer("_seed"),
+        publish_interval=params.integer("batch_metrics_publish_interval"),
+    )
+
+
+def choose_engine(name: str, parameters: Parameters, settings: Settings) -> tuple[Engine, str]:
+    """Return the engine that the job asks for and its name; `auto` takes the fastest there is."""
+    # Here and not above: torch takes seconds to load, and bad input should be told at once.
+    import torch
+
+    from fm_container.algorithm.torch_engine import TorchEngine
+
+    # The operations of a mini-batch are too small to share: a second thread makes them slower,
+    # and one thread sums in one order.
+    torch.set_num_threads(1)
+    return TorchEngine(parameters, settings), "torch" if name == "auto" else name
+
+
+def _read(channel: Channel, settings: Settings) -> Rows:
+    """Return a channel's rows. Raises: DataError for a label that the predictor cannot take."""
+    rows = recordio.read(channel.files, settings.feature_dim, channel.folder.parent)
+    if settings.classifier:
+        wrong = np.flatnonzero((rows.y != 0) & (rows.y != 1))
+        if wrong.size:
+            raise DataError(
+                f"channel {channel.name!r}: the label of a binary_classifier must be 0 or 1; got "
+                f"{rows.y[wrong[0]]:g} in record {wrong[0] + 1} of the channel"
+            )
+    return rows
+
+
+def _test(log: JobLog, engine: Engine, rows: Rows, settings: Settings) -> None:
+    metrics = metrics_for(settings.classifier)
+    metrics.add(engine.score(rows.x), rows.y)
+    log.test_scores(metrics.scores())
