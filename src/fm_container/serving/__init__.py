@@ -1,0 +1,1 @@
+"""An endpoint over a model artifact: /ping and /invocations. Never imports torch."""
