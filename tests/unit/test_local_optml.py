@@ -1,0 +1,138 @@
+"""The layout of /opt/ml for a job, and S3 on both sides of it."""
+
+import io
+import json
+import tarfile
+
+import pytest
+
+from local_sagemaker import objects
+from local_sagemaker.errors import LocalError
+from local_sagemaker.optml import failure_reason, lay_out
+
+
+class FakeS3:
+    """The few calls of boto3's client that `objects` makes, over a dict."""
+
+    def __init__(self, stored):
+        self.stored = {("b", key): value for key, value in stored.items()}
+
+    def get_paginator(self, name):
+        assert name == "list_objects_v2"
+        return self
+
+    def paginate(self, Bucket, Prefix):
+        keys = [key for bucket, key in sorted(self.stored) if bucket == Bucket]
+        found = [{"Key": key} for key in keys if key.startswith(Prefix)]
+        yield {"Contents": found[:1]} if found else {}
+        yield {"Contents": found[1:]} if found[1:] else {}
+
+    def download_file(self, bucket, key, path):
+        with open(path, "wb") as file:
+            self.download_fileobj(bucket, key, file)
+
+    def download_fileobj(self, bucket, key, file):
+        file.write(self.stored[bucket, key])
+
+    def upload_fileobj(self, file, bucket, key):
+        self.stored[bucket, key] = file.read()
+
+
+def names(folder):
+    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+
+
+def test_configuration_files_are_the_services(tmp_path):
+    job = lay_out(
+        tmp_path,
+        {"epochs": "100"},
+        {"train": {"ContentType": "application/x-recordio-protobuf"}, "test": {}},
+    )
+    assert json.loads(job.hyperparameters.read_text()) == {"epochs": "100"}
+    assert json.loads(job.input_data_config.read_text()) == {
+        "train": {
+            "TrainingInputMode": "File",
+            "ContentType": "application/x-recordio-protobuf",
+        },
+        "test": {"TrainingInputMode": "File"},
+    }
+    assert json.loads(job.resource_config.read_text()) == {
+        "current_host": "algo-1",
+        "hosts": ["algo-1"],
+    }
+    for folder in ("input/data/train", "input/data/test", "model", "output/data"):
+        assert (tmp_path / folder).is_dir()
+
+
+def test_failure_reason_is_the_failure_file_cut(tmp_path):
+    job = lay_out(tmp_path, {}, {})
+    assert failure_reason(job, 137) == "AlgorithmError: exit code 137, and no failure file."
+    job.failure.write_text("UserError: " + "x" * 2000 + "\n")
+    reason = failure_reason(job, 2)
+    assert reason.startswith("UserError: xxx") and len(reason) == 1024
+
+
+STORED = {
+    "lab/train/a.protobuf": b"1",
+    "lab/train/deep/er/b.protobuf": b"2",
+    "lab/train/": b"",
+    "lab/train-more/c.protobuf": b"3",
+    "lab/trailing.protobuf": b"4",
+}
+
+
+@pytest.mark.parametrize(
+    ("prefix", "expected"),
+    [
+        ("lab/train/", ["a.protobuf", "deep/er/b.protobuf"]),
+        ("lab/train", ["a.protobuf", "deep/er/b.protobuf", "train-more/c.protobuf"]),
+        ("lab/train/deep", ["er/b.protobuf"]),
+        ("lab/train/a", ["a.protobuf"]),
+        ("lab/train/a.protobuf", ["a.protobuf"]),
+    ],
+)
+def test_a_prefix_becomes_files_and_sub_folders(tmp_path, prefix, expected):
+    files = objects.download_prefix(FakeS3(STORED), f"s3://b/{prefix}", tmp_path)
+    assert names(tmp_path) == expected == sorted(str(p.relative_to(tmp_path)) for p in files)
+
+
+def test_a_prefix_without_objects_is_named(tmp_path):
+    with pytest.raises(LocalError, match="s3://b/nothing"):
+        objects.download_prefix(FakeS3(STORED), "s3://b/nothing", tmp_path)
+
+
+def test_a_key_does_not_lead_out_of_the_folder(tmp_path):
+    with pytest.raises(LocalError, match="outside"):
+        objects.download_prefix(FakeS3({"a/../../x": b""}), "s3://b/a/", tmp_path / "in")
+
+
+@pytest.mark.parametrize("uri", ["file:///tmp/x", "s3:///key", "bucket/key"])
+def test_other_addresses_are_refused(uri):
+    with pytest.raises(LocalError, match="s3://bucket/prefix"):
+        objects.split_uri(uri)
+
+
+def test_a_model_folder_goes_to_s3_and_back(tmp_path):
+    model, again = tmp_path / "model", tmp_path / "again"
+    (model / "sub").mkdir(parents=True)
+    (model / "model_algo-1").write_bytes(b"\x00\x01")
+    (model / "sub" / "more").write_text("m")
+    s3 = FakeS3({})
+    uri = objects.upload_folder(s3, model, "s3://b/out/job/output/model.tar.gz")
+    with tarfile.open(fileobj=io.BytesIO(s3.stored["b", "out/job/output/model.tar.gz"])) as tar:
+        assert sorted(tar.getnames()) == ["model_algo-1", "sub", "sub/more"]
+    objects.unpack(s3, uri, again)
+    assert names(again) == ["model_algo-1", "sub/more"]
+    assert (again / "model_algo-1").read_bytes() == b"\x00\x01"
+
+
+def test_a_packed_link_or_way_out_is_not_followed(tmp_path):
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as tar:
+        link = tarfile.TarInfo("link")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc"
+        tar.addfile(link)
+        tar.addfile(tarfile.TarInfo("../out"), io.BytesIO())
+    with pytest.raises(LocalError, match="outside"):
+        objects.unpack(FakeS3({"k": packed.getvalue()}), "s3://b/k", tmp_path / "in")
+    assert names(tmp_path) == []
