@@ -1,8 +1,10 @@
 """model_algo-1, the built-in's model artifact: a zip of meta.json, symbol.json and params."""
 
+import contextlib
 import json
 import os
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -61,7 +63,8 @@ def write(folder: Path, model: Model) -> Path:
             os.fsync(stream.fileno())
         part.replace(path)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # the first error is the one to tell
+            part.unlink()
         raise _cannot_write(folder, error) from error
     return path
 
@@ -102,8 +105,15 @@ def read(folder: Path) -> Model:
             return _read_zip(archive)
     except ArtifactError as error:
         raise ArtifactError(f"{path}: {error}") from None
-    # zipfile's own words for damage: its error, a struct that is too short, a lying CRC or flag.
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+    # zipfile's own words for damage: its error, a file that ends, a lying checksum, size or flag.
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        NotImplementedError,
+        RuntimeError,
+        ValueError,
+    ) as error:
         raise ArtifactError(f"{path} is no zip, or a damaged one: {error}") from None
     except OSError as error:
         raise ArtifactError(f"{path} cannot be read: {error.strerror or error}") from error
@@ -117,7 +127,7 @@ def _read_zip(archive: zipfile.ZipFile) -> Model:
     if missing:
         raise ArtifactError(f"no {missing[0]} inside; it holds {', '.join(names[:5]) or 'nothing'}")
     training = _training_parameters(archive)
-    info = archive.getinfo("params")
+    info = _member(archive, "params")
     with archive.open(info) as stream:
         arrays = ndarrays.read(cast(BinaryIO, stream), info.file_size)
         while stream.read(1 << 20):
@@ -137,14 +147,21 @@ def _read_zip(archive: zipfile.ZipFile) -> Model:
     return Model(parameters, training)
 
 
+def _member(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
+    info = archive.getinfo(name)
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ArtifactError(f"{name} must be stored or deflated; got method {info.compress_type}")
+    return info
+
+
 def _training_parameters(archive: zipfile.ZipFile) -> dict[str, str]:
-    info = archive.getinfo("meta.json")
+    info = _member(archive, "meta.json")
     if info.file_size > _LARGEST_JSON:
         raise ArtifactError(f"meta.json has {info.file_size} bytes; at most {_LARGEST_JSON}")
     try:
         meta: Any = json.loads(archive.read(info))
         training = dict(meta["training_parameters"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ArtifactError(f"meta.json has no training_parameters: {error!r}") from None
     predictor = training.get("predictor_type")
     if predictor not in PREDICTOR_TYPES:

@@ -8,6 +8,7 @@ from types import FrameType
 from typing import NoReturn
 
 from fm_container.contract import failure
+from fm_container.contract.log import JobLog
 from fm_container.contract.paths import OptMl
 from fm_container.errors import AlgorithmError, ContainerError, DivergedError, PlatformError
 
@@ -51,8 +52,9 @@ def train() -> NoReturn:
     paths = OptMl.from_environment()
     try:
         stop = StopSignal()
-        print("Docker entrypoint called with argument(s): train", flush=True)  # noqa: T201
-        print("Running default environment configuration script", flush=True)  # noqa: T201
+        log = JobLog(host="")  # not print: who reads may be gone after the first line
+        log.plain("Docker entrypoint called with argument(s): train")
+        log.plain("Running default environment configuration script")
         from fm_container.train import train as run  # after the handler: imports take a second
 
         finished = run(paths, stop)
@@ -87,7 +89,7 @@ def _known(error: BaseException) -> ContainerError:
     if isinstance(error, MemoryError):
         return PlatformError(
             "not enough memory; use a smaller feature_dim, num_factors or mini_batch_size, "
-            f"or a larger instance ({error or 'no details'})"
+            f"or a larger instance ({str(error) or 'no details'})"
         )
     if isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename else ""
@@ -106,7 +108,8 @@ def _leave(code: int) -> NoReturn:
     """Exit with the code, whatever becomes of buffered output."""
     for stream in (sys.stdout, sys.stderr):
         try:
-            stream.flush()
+            if stream is not None:
+                stream.flush()
         except (OSError, ValueError):
             # Whoever read it is gone; do not let the interpreter try again and exit with 120.
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -37,12 +37,18 @@ class JobProgress:
     def batch(self, epoch: int, batch: int, metrics: Metrics) -> None:
         """Write the metrics of the epoch so far, at the first batch and each publish interval."""
         if batch % self._settings.publish_interval == 0:
-            self._log.quality("train", metrics.scores(), epoch, batch)
+            with tqdm.external_write_mode():  # the bar makes room, and comes back
+                self._log.quality("train", metrics.scores(), epoch, batch)
 
     def epoch(self, epoch: Epoch) -> None:
         """Write the lines of an epoch's end, in the order of the built-in."""
-        log, settings = self._log, self._settings
         self.last = epoch
+        with tqdm.external_write_mode():
+            self._end_of_epoch(epoch)
+        self._bar.update()
+
+    def _end_of_epoch(self, epoch: Epoch) -> None:
+        log, settings = self._log, self._settings
         self._records += epoch.records
         self._batches += epoch.batches
         log.quality("train", epoch.scores, epoch.number)
@@ -68,7 +74,6 @@ class JobProgress:
             Meta="training_data_iter",
         )
         log.throughput(epoch.records, epoch.ended - epoch.started)
-        self._bar.update()
 
 
 def on_terminal() -> bool:

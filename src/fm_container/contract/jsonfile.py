@@ -17,7 +17,7 @@ def read_object(path: Path) -> dict[str, object]:
         raise ConfigurationError(f"{path} does not exist") from None
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from error
-    except ValueError as error:  # bad JSON, or bytes that are no text
+    except (ValueError, RecursionError) as error:  # bad JSON, bytes that are no text, too deep
         raise ConfigurationError(f"{path} is not JSON: {error}") from None
     if not isinstance(content, dict):
         raise ConfigurationError(f"{path} must hold one JSON object; got {shorten(content)}")

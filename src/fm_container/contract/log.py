@@ -1,7 +1,6 @@
 """The log lines of the built-in, to the letter where people and tools search for them."""
 
 import json
-import os
 import sys
 import threading
 import time
@@ -43,15 +42,20 @@ class JobLog:
     def __init__(self, host: str, level: str = "info", stream: TextIO | None = None):
         self.host = host
         self.level = level
-        self._stream = stream or sys.stdout
+        # A process may be started without a standard output: then there is none.
+        self._stream: TextIO | None = stream or sys.stdout
 
     def plain(self, text: str) -> None:
         """Write a line as it is; training goes on where nobody reads any more."""
+        if self._stream is None:
+            return
         try:
             self._stream.write(text + "\n")
             self._stream.flush()
-        except OSError:
-            self._stream = open(os.devnull, "w")
+        except UnicodeEncodeError:
+            self.plain(text.encode("ascii", "backslashreplace").decode())
+        except (OSError, ValueError):  # ValueError: it was closed on our side
+            self._stream = None
 
     def message(self, text: str, level: str = "info") -> None:
         """Write a line with the time, the level and the thread before it."""

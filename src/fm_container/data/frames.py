@@ -30,7 +30,7 @@ MAGIC = 0xCED7230A
 NEED_SPACE = 3  # not an error: the arrays are full at a record's start
 BAD_MAGIC = 4
 CUT_FRAME = 5  # the data ends inside a frame
-BAD_PART = 6  # parts of a split record out of order
+BAD_PART = 6  # parts of a split record out of order, or one is no part
 NO_FEATURES = 7
 NO_LABEL = 8
 LABEL_SIZE = 9  # detail: number of label values
@@ -185,6 +185,8 @@ def parse(
             total = length
             while part != 3:
                 word, code = frame(data, following)
+                if code == BAD_MAGIC:
+                    return BAD_PART
                 if code != OK:
                     return code
                 part = word >> 29

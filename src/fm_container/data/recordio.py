@@ -124,7 +124,7 @@ class Decoder:
             frames.CUT_FRAME: f"the data ends inside the record: only {left} bytes are left"
             + (_what_else(head) if at == 0 else ""),
             CUT_MESSAGE: "the content is not an aialgs.data.Record protobuf message",
-            frames.BAD_PART: "the parts of a split record are out of order",
+            frames.BAD_PART: "the parts of a split record are missing or out of order",
             frames.NO_FEATURES: "no features: the map 'features' has no key 'values'",
             frames.NO_LABEL: "no label: the map 'label' has no key 'values'",
             frames.LABEL_SIZE: f"the label must be one number; got {detail} numbers",

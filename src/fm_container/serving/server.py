@@ -39,12 +39,12 @@ class Server(BaseApplication):  # type: ignore[misc]
 def settings(environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
     """Return gunicorn's settings, from SageMaker's environment variables.
 
-    Raises: PlatformError if one of them is not a number.
+    Raises: PlatformError if one of them is not a number, or too large a one.
     """
     host = environ.get("FM_BIND_TO_HOST", "127.0.0.1")  # the image sets 0.0.0.0
     workers = _number(environ, "SAGEMAKER_MODEL_SERVER_WORKERS", _WORKERS)
     return {
-        "bind": f"{host}:{_number(environ, 'SAGEMAKER_BIND_TO_PORT', _PORT)}",
+        "bind": f"{host}:{_number(environ, 'SAGEMAKER_BIND_TO_PORT', _PORT, 65535)}",
         "workers": workers or len(os.sched_getaffinity(0)),
         # Threads, so that /ping is answered while another request is at work.
         "worker_class": "gthread",
@@ -59,10 +59,10 @@ def settings(environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
     }
 
 
-def _number(environ: Mapping[str, str], name: str, default: int) -> int:
+def _number(environ: Mapping[str, str], name: str, default: int, most: int = 2**31 - 1) -> int:
     text = environ.get(name) or str(default)
-    if not text.isascii() or not text.isdigit():
-        raise PlatformError(f"{name} must be a whole number; got {text!r}")
+    if not text.isascii() or not text.isdigit() or len(text) > 10 or int(text) > most:
+        raise PlatformError(f"{name} must be a whole number from 0 to {most}; got {text!r}")
     return int(text)
 
 
