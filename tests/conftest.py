@@ -1,0 +1,61 @@
+"""What all tests share: no AWS account, and no skip that a build machine does not notice."""
+
+import os
+from collections.abc import Generator
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+from support.job import Job
+
+# Whatever a test starts finds these and no account: nothing can reach a real one by accident.
+os.environ.update(
+    AWS_ACCESS_KEY_ID="",
+    AWS_SECRET_ACCESS_KEY="",
+    AWS_SESSION_TOKEN="",
+    AWS_PROFILE="",
+    AWS_CONFIG_FILE=os.devnull,
+    AWS_SHARED_CREDENTIALS_FILE=os.devnull,
+    AWS_EC2_METADATA_DISABLED="true",
+)
+# A job of the tests gets its own; one that is set outside must not leak into it.
+for _name in [name for name in os.environ if name.startswith("SAGEMAKER_")]:
+    del os.environ[_name]
+
+# No deadline: the first example of a test may compile a kernel.
+hypothesis.settings.register_profile(
+    "tests", deadline=None, derandomize=bool(os.environ.get("CI")), print_blob=True
+)
+hypothesis.settings.load_profile("tests")
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Job:
+    """Return an empty /opt/ml tree of the test's own."""
+    return Job(tmp_path / "ml")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Make a skipped test a failed one where CI is set."""
+    report = yield
+    # An expected failure is reported as skipped too.
+    if os.environ.get("CI") and report.skipped and not hasattr(report, "wasxfail"):
+        _fail(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Make a module that is skipped as a whole a failed one where CI is set."""
+    report = yield
+    if os.environ.get("CI") and report.skipped:
+        _fail(report)
+    return report
+
+
+def _fail(report: pytest.TestReport | pytest.CollectReport) -> None:
+    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+    report.outcome = "failed"
+    report.longrepr = f"skipped, which fails where CI is set: {reason}"

@@ -1,0 +1,206 @@
+"""Good runs of `train` as a real process: log, scores, artifact, signals."""
+
+import os
+import re
+import signal
+import subprocess
+
+import numpy as np
+import pytest
+
+from contract.conftest import DIM, GIVEN, ratings
+from fm_container import artifact
+from fm_container.algorithm import reference
+from fm_container.algorithm.metrics import metrics_for
+from support.job import PATIENCE, Job, command
+from support.recordio import dense_file, sparse_file
+
+CLASSIFIER = (
+    "binary_classification_accuracy <score>",
+    "binary_classification_cross_entropy <loss>",
+    "binary_f_1.000 <score>",
+)
+REGRESSOR = ("rmse <loss>", "mse <loss>", "absolute_loss <loss>")
+
+
+def shape(line: str) -> str:
+    """Return a line with its numbers and times left out."""
+    line = re.sub(r"^\[\d\d/\d\d/\d{4} \d\d:\d\d:\d\d INFO \d+\]", "[…]", line)
+    line = re.sub(r"(?<=[=, ])-?[\d.]+(e-?\d+)?(?=\)|$| % of| records/second)", "N", line)
+    return re.sub(r": ?\{.*", " {…}", re.sub(r"^#metrics \{.*", "#metrics {…}", line))
+
+
+@pytest.mark.parametrize("predictor_type", ["binary_classifier", "regressor"])
+def test_the_lines_of_a_run_in_their_order(good: Job, predictor_type: str) -> None:
+    good.hyperparameters(**{**GIVEN, "predictor_type": predictor_type})
+    done = good.train()
+    assert done.code == 0, done.stderr
+    names = CLASSIFIER if predictor_type == "binary_classifier" else REGRESSOR
+
+    def quality(where: str) -> list[str]:
+        return [f"[…] #quality_metric: host=algo-1, {where} {name}=N" for name in names]
+
+    epochs = []
+    for epoch in range(2):
+        epochs += [
+            *quality(f"epoch={epoch}, batch=0 train"),
+            *quality(f"epoch={epoch}, train"),
+            "#metrics {…}",
+            "[…] #progress_metric: host=algo-1, completed N % of epochs",
+            "#metrics {…}",
+            "[…] #throughput_metric: host=algo-1, train throughput=N records/second",
+        ]
+    lines = [shape(line) for line in done.stdout.splitlines()]
+    assert lines[:2] == [
+        "Docker entrypoint called with argument(s): train",
+        "Running default environment configuration script",
+    ]
+    assert lines[2].startswith("[…] Reading default configuration from ")
+    assert lines[3] == (
+        f"[…] Merging with provided configuration from {good.config}/hyperparameters.json {{…}}"
+    )
+    assert lines[4] == "[…] Final configuration {…}"
+    assert "Training with the engine" in lines[5]
+    scores = [f"[…] #test_score (algo-1) : ('{name.split()[0]}', N)" for name in names]
+    assert lines[6:] == [*epochs, *quality("train"), *scores, *quality("test"), "#metrics {…}"]
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("predictor_type", ["binary_classifier", "regressor"])
+def test_the_test_scores_are_those_of_the_artifact(good: Job, predictor_type: str) -> None:
+    good.hyperparameters(**{**GIVEN, "predictor_type": predictor_type})
+    done = good.train()
+    model = artifact.read(good.model)
+    x, y = ratings(130, 2)
+    metrics = metrics_for(model.classifier)
+    metrics.add(reference.score(x, model.parameters), y)
+    found = re.findall(r"#test_score \(algo-1\) : \('(\S+)', (\S+)\)", done.stdout)
+    assert {name: float(value) for name, value in found} == pytest.approx(
+        metrics.scores(), rel=1e-6
+    )
+    assert model.training_parameters["feature_dim"] == str(DIM)
+    assert model.training_parameters["predictor_type"] == predictor_type
+    assert good.left == ["model_algo-1"]
+    assert good.failure is None
+
+
+def test_files_in_sub_folders_are_one_channel_in_sorted_order(good: Job) -> None:
+    x, y = ratings(550, 1)
+
+    def part(start: int, stop: int) -> bytes:
+        return sparse_file(x[start:stop], y[start:stop])
+
+    good.train()
+    whole = (good.model / "model_algo-1").read_bytes()
+    (good.data / "train" / "part-0").unlink()
+    good.channel(
+        "train",
+        {"b": part(400, 550), "a/2": part(200, 400), "a/1": part(0, 200), ".hidden": b"no"},
+    )
+    done = good.train()
+    assert done.code == 0, done.stderr
+    assert (good.model / "model_algo-1").read_bytes() == whole
+
+
+def test_dense_float64_rows_without_configuration_files(good: Job) -> None:
+    """`docker run` with mounted folders and no SDK: hyperparameters.json alone is enough."""
+    for name, rows, seed in (("train", 550, 1), ("test", 130, 2)):
+        x, y = ratings(rows, seed)
+        good.channel(name, dense_file(x.toarray(), y, "float64"))
+    for name in ("inputdataconfig", "resourceconfig"):
+        (good.config / f"{name}.json").unlink()
+    dense = good.train()
+    assert dense.code == 0, dense.stderr
+    content = (good.model / "model_algo-1").read_bytes()
+    for name, rows, seed in (("train", 550, 1), ("test", 130, 2)):
+        good.channel(name, sparse_file(*ratings(rows, seed)))
+    good.train()
+    assert (good.model / "model_algo-1").read_bytes() == content
+
+
+def test_no_test_channel_no_test_score(good: Job) -> None:
+    good.configure("inputdataconfig", {"train": {"TrainingInputMode": "FastFile"}})
+    good.configure("resourceconfig", {"current_host": "algo-1-z7lsm", "hosts": ["algo-1-z7lsm"]})
+    done = good.train()
+    assert done.code == 0, done.stderr
+    assert "#test_score" not in done.stdout
+    assert "#quality_metric: host=algo-1-z7lsm, train" in done.stdout
+
+
+def test_a_seed_decides(good: Job) -> None:
+    contents = []
+    for seed in (0, 0, 1):
+        good.hyperparameters(**GIVEN, _seed=seed)
+        good.train()
+        contents.append(artifact.read(good.model).parameters.v.tobytes())
+    assert contents[0] == contents[1] != contents[2]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_during_training_saves_the_model(good: Job, number: signal.Signals) -> None:
+    good.hyperparameters(**{**GIVEN, "epochs": 100_000_000})
+    with good.started() as process:
+        assert process.stdout is not None and process.stderr is not None
+        for line in process.stdout:
+            if "epoch=1, train" in line:
+                break
+        process.send_signal(number)
+        process.stdout.read()
+        assert process.wait(PATIENCE) == 143
+        assert process.stderr.read() == (
+            "stopped by a signal; the model as far as it was trained is saved\n"
+        )
+    model = artifact.read(good.model)
+    assert np.abs(model.parameters.w).max() > 0.01
+    assert good.failure is None
+
+
+def test_a_signal_before_training(good: Job) -> None:
+    """While it waits for the bytes of a configuration file: nothing is there to save."""
+    path = good.config / "hyperparameters.json"
+    path.unlink()
+    os.mkfifo(path)
+    with good.started() as process:
+        with open(path, "wb"):  # opens once `train` reads
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(PATIENCE) == 143
+        assert process.stderr is not None
+        assert process.stderr.read() == (
+            "stopped by a signal before training began; there is no model\n"
+        )
+    assert good.left == []
+    assert good.failure is None
+
+
+def test_a_reader_that_leaves_does_not_end_the_job(good: Job) -> None:
+    with good.started() as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.wait(PATIENCE) == 0
+    assert good.left == ["model_algo-1"]
+
+
+def test_the_kernels_as_plain_python_do_the_same(good: Job) -> None:
+    good.train()
+    compiled = artifact.read(good.model).parameters
+    done = good.train(environment={"NUMBA_DISABLE_JIT": "1"})
+    assert done.code == 0, done.stderr
+    plain = artifact.read(good.model).parameters
+    np.testing.assert_allclose(plain.v, compiled.v, rtol=1e-4, atol=1e-7)
+
+
+def test_bad_input_is_told_before_torch_is_loaded(good: Job) -> None:
+    good.hyperparameters(**{**GIVEN, "num_factors": 0})
+    done = good.train(environment={"PYTHONPROFILEIMPORTTIME": "1"})
+    assert done.code == 2
+    assert "fm_container.train" in done.stderr
+    assert not re.search(r"\| +torch$", done.stderr, re.M)
+
+
+def test_serving_never_loads_torch() -> None:
+    script = "import sys, fm_container.serving.server; sys.exit('torch' in sys.modules)"
+    python = command("train")[0]
+    interpreter = python if python.endswith("python") else python.replace("bin/train", "bin/python")
+    done = subprocess.run([interpreter, "-c", script], check=False, timeout=PATIENCE)
+    assert done.returncode == 0

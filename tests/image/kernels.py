@@ -1,0 +1,21 @@
+"""Print how often each compiled function came from numba's cache, and how often it did not.
+
+Runs in the container.
+"""
+
+import importlib
+import json
+import pkgutil
+
+from numba.core.registry import CPUDispatcher
+
+import fm_container
+
+found = {}
+for module in pkgutil.walk_packages(fm_container.__path__, "fm_container."):
+    for value in vars(importlib.import_module(module.name)).values():
+        if isinstance(value, CPUDispatcher):
+            stats = value.stats
+            counts = [sum(stats.cache_hits.values()), sum(stats.cache_misses.values())]
+            found[f"{value.py_func.__module__}.{value.py_func.__name__}"] = counts
+print(json.dumps(found))

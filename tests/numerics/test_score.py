@@ -1,0 +1,131 @@
+"""One score, computed in four ways: over all pairs, in numpy, in torch, and as it is served."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.sparse import csr_array, vstack
+
+from fm_container.algorithm import reference
+from fm_container.algorithm.model import Batch, FactorizationMachine
+from fm_container.algorithm.parameters import Parameters
+from fm_container.algorithm.torch_engine import TorchEngine
+from fm_container.artifact import Model
+from fm_container.serving.scorer import Scorer
+from support import fm
+
+CASES = {
+    "common": (fm.rows(1, 20, 9), fm.parameters(2, 9, 4)),
+    "one feature": (fm.rows(3, 6, 1, density=1.0), fm.parameters(4, 1, 3)),
+    "one factor": (fm.rows(5, 12, 7), fm.parameters(6, 7, 1)),
+    "dense": (fm.rows(7, 10, 12, density=1.0), fm.parameters(8, 12, 5)),
+    "one row": (fm.rows(9, 1, 5), fm.parameters(10, 5, 2)),
+    "only empty rows": (fm.rows(11, 4, 5, density=0.0), fm.parameters(12, 5, 2)),
+    "large values": (fm.rows(13, 15, 8, scale=1e6), fm.parameters(14, 8, 3)),
+    "large parameters": (fm.rows(15, 15, 8), fm.parameters(16, 8, 3, scale=1e4)),
+    "one-hot": (
+        (csr_array(np.eye(30, dtype=np.float32)[:, :].repeat(2, axis=0)), None),
+        fm.parameters(17, 30, 8),
+    ),
+}
+
+
+@pytest.fixture(params=CASES)
+def case(request: pytest.FixtureRequest) -> tuple[csr_array, Parameters, np.ndarray]:
+    (x, _), parameters = CASES[request.param]
+    return x, parameters, fm.score_of_pairs(x, parameters)
+
+
+def assert_close(got: np.ndarray, expected: np.ndarray) -> None:
+    assert got.dtype == np.float32
+    assert got.shape == expected.shape
+    # Of the largest score: where terms of that size cancel, float32 keeps no more.
+    tolerance = 3e-6 * max(1.0, np.abs(expected).max())
+    np.testing.assert_allclose(got, expected, rtol=2e-5, atol=tolerance)
+
+
+def test_reference(case: tuple[csr_array, Parameters, np.ndarray]) -> None:
+    x, parameters, expected = case
+    assert_close(reference.score(x, parameters), expected)
+
+
+def test_torch(case: tuple[csr_array, Parameters, np.ndarray]) -> None:
+    x, parameters, expected = case
+    model = FactorizationMachine(parameters)
+    assert_close(model(Batch.of(x, 0, x.shape[0])).detach().numpy(), expected)
+    engine = TorchEngine(parameters, fm.settings(x.shape[1], parameters.num_factors))
+    assert_close(engine.score(x), expected)
+
+
+def test_a_part_of_the_rows(case: tuple[csr_array, Parameters, np.ndarray]) -> None:
+    x, parameters, expected = case
+    start = x.shape[0] // 2
+    model = FactorizationMachine(parameters)
+    got = model(Batch.of(x, start, x.shape[0])).detach().numpy()
+    assert_close(got, expected[start:])
+
+
+@pytest.mark.parametrize("classifier", [True, False])
+def test_served(case: tuple[csr_array, Parameters, np.ndarray], classifier: bool) -> None:
+    x, parameters, expected = case
+    kind = "binary_classifier" if classifier else "regressor"
+    scores, labels = Scorer(Model(parameters, {"predictor_type": kind})).predict(x)
+    if not classifier:
+        assert labels is None
+        assert_close(scores, expected)
+        return
+    assert labels is not None
+    z = reference.score(x, parameters).astype(np.float64)
+    with np.errstate(over="ignore"):
+        probability = 1 / (1 + np.exp(-z))
+    clear = np.abs(z) < 10 if np.abs(z).max() < 1e3 else np.abs(z) > 1e5
+    np.testing.assert_allclose(scores[clear], probability[clear], rtol=1e-4, atol=1e-30)
+    assert labels.tolist() == [float(score > 0.5) for score in scores]
+
+
+def test_more_rows_than_one_batch_of_scoring() -> None:
+    (x, _), parameters = CASES["common"]
+    many = csr_array(vstack([x] * 900))
+    assert many.shape[0] > 2 * 8192
+    engine = TorchEngine(parameters, fm.settings(9, 4))
+    expected = np.tile(fm.score_of_pairs(x, parameters), 900)
+    assert_close(engine.score(many), expected)
+
+
+def test_the_model_shares_the_memory_of_the_parameters() -> None:
+    parameters = fm.parameters(0, 4, 2)
+    model = FactorizationMachine(parameters)
+    with torch.no_grad():
+        for tensor in model.parameters():
+            tensor.fill_(7)
+    assert all((array == 7).all() for array in (parameters.w0, parameters.w, parameters.v))
+
+
+@pytest.mark.parametrize("classifier", [True, False])
+def test_the_gradient_is_the_closed_form(classifier: bool) -> None:
+    """Rendle, section 3.3: dz/dv_if = x_i * sum_j v_jf x_j - v_if * x_i^2, in float64."""
+    x, y = fm.rows(20, 15, 8)
+    parameters = fm.parameters(21, 8, 3, scale=0.5)
+    model = FactorizationMachine(parameters).double()
+    batch = Batch.of(x, 3, 13)
+    batch = Batch(batch.columns, batch.local, batch.offsets, batch.values.double())
+    z = model(batch)
+    target = torch.from_numpy(y[3:13]).double()
+    if classifier:
+        torch.nn.functional.binary_cross_entropy_with_logits(z, target, reduction="sum").backward()
+    else:
+        (0.5 * ((z - target) ** 2).sum()).backward()
+
+    dense = x.toarray()[3:13].astype(np.float64)
+    v = parameters.v.astype(np.float64)
+    scores = fm.score_of_pairs(x[3:13], parameters)
+    dz = (1 / (1 + np.exp(-scores)) if classifier else scores) - y[3:13]
+    sums = dense @ v
+    expected_v = sum(
+        dz[r] * (np.outer(dense[r], sums[r]) - v * (dense[r] ** 2)[:, None]) for r in range(10)
+    )
+    np.testing.assert_allclose(model.w0.grad, [dz.sum()], rtol=1e-12)
+    for gradient, expected in ((model.w.grad, (dense.T @ dz)[:, None]), (model.v.grad, expected_v)):
+        assert gradient is not None and gradient.is_sparse
+        np.testing.assert_allclose(gradient.to_dense(), expected, rtol=1e-9, atol=1e-12)
+        used = set(x[3:13].indices.tolist())
+        assert set(gradient.coalesce().indices()[0].tolist()) == used

@@ -1,0 +1,114 @@
+"""The workshop's Lab 2 as written for the SDK of its time, v1: only type, session and role differ.
+
+Arguments: where to write the result, the folder with the ratings, the port to serve on, the root
+of local mode's folders.
+"""
+
+import csv
+import io
+import json
+import sys
+
+import boto3
+import numpy as np
+import sagemaker
+import sagemaker.amazon.common as smac
+from sagemaker.amazon.amazon_estimator import get_image_uri
+from sagemaker.local import LocalSession
+from sagemaker.predictor import json_deserializer
+from scipy.sparse import lil_matrix
+
+result_file, folder, port, root = sys.argv[1:]
+
+nbUsers = 943
+nbMovies = 1682
+nbFeatures = nbUsers + nbMovies
+nbRatingsTrain = 90570
+nbRatingsTest = 9430
+
+
+def loadDataset(filename, lines, columns):
+    X = lil_matrix((lines, columns)).astype("float32")
+    Y = []
+    line = 0
+    with open(filename) as f:
+        samples = csv.reader(f, delimiter="\t")
+        for userId, movieId, rating, timestamp in samples:  # noqa: B007
+            X[line, int(userId) - 1] = 1
+            X[line, int(nbUsers) + int(movieId) - 1] = 1
+            if int(rating) >= 4:
+                Y.append(1)
+            else:
+                Y.append(0)
+            line = line + 1
+
+    Y = np.array(Y).astype("float32")
+    return X, Y
+
+
+X_train, Y_train = loadDataset(folder + "/ua.base.shuffled", nbRatingsTrain, nbFeatures)
+X_test, Y_test = loadDataset(folder + "/ua.test", nbRatingsTest, nbFeatures)
+
+bucket = "lab-v1"
+prefix = "sagemaker/fm-movielens"
+train_key = "train.protobuf"
+train_prefix = "{}/{}".format(prefix, "train3")
+test_key = "test.protobuf"
+test_prefix = "{}/{}".format(prefix, "test3")
+output_prefix = f"s3://{bucket}/{prefix}/output"
+boto3.client("s3").create_bucket(Bucket=bucket)
+
+
+def writeDatasetToProtobuf(X, Y, bucket, prefix, key):
+    buf = io.BytesIO()
+    smac.write_spmatrix_to_sparse_tensor(buf, X, Y)
+    buf.seek(0)
+    obj = f"{prefix}/{key}"
+    boto3.resource("s3").Bucket(bucket).Object(obj).upload_fileobj(buf)
+    return f"s3://{bucket}/{obj}"
+
+
+train_data = writeDatasetToProtobuf(X_train, Y_train, bucket, train_prefix, train_key)
+test_data = writeDatasetToProtobuf(X_test, Y_test, bucket, test_prefix, test_key)
+
+session = LocalSession()
+session.config = {"local": {"serving_port": int(port), "container_root": root}}
+# v1 reads the port from a file in the home before the session can be told.
+session.sagemaker_runtime_client.serving_port = int(port)
+
+fm = sagemaker.estimator.Estimator(
+    get_image_uri(boto3.Session().region_name, "factorization-machines", "latest"),
+    "arn:aws:iam::000000000000:role/lab",
+    train_instance_count=1,
+    train_instance_type="local",
+    output_path=output_prefix,
+    sagemaker_session=session,
+)
+fm.set_hyperparameters(
+    feature_dim=nbFeatures,
+    predictor_type="binary_classifier",
+    mini_batch_size=1000,
+    num_factors=64,
+    epochs=100,
+)
+fm.fit({"train": train_data, "test": test_data})
+
+fm_predictor = fm.deploy(instance_type="local", initial_instance_count=1)
+
+
+def fm_serializer(data):
+    js = {"instances": []}
+    for row in data:
+        js["instances"].append({"features": row.tolist()})
+    return json.dumps(js)
+
+
+fm_predictor.content_type = "application/json"
+fm_predictor.serializer = fm_serializer
+fm_predictor.deserializer = json_deserializer
+
+result = fm_predictor.predict(X_test[1000:1010].toarray())
+fm_predictor.delete_endpoint()
+
+with open(result_file, "w") as file:
+    json.dump({"image": fm.image_name, "answer": result}, file)

@@ -1,0 +1,397 @@
+"""model_algo-1: written and read back, read as its format says, and damaged in every way."""
+
+import io
+import json
+import struct
+import zipfile
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from fm_container import artifact, ndarrays
+from fm_container.algorithm.parameters import Parameters
+from fm_container.artifact import Model
+from fm_container.errors import ArtifactError, PlatformError
+
+D, K = 3, 2
+TRAINING = {"feature_dim": "3", "num_factors": "2", "predictor_type": "regressor"}
+
+Float32 = NDArray[np.float32]
+
+
+@pytest.fixture
+def model() -> Model:
+    random = np.random.default_rng(0)
+    w0, w, v = (random.standard_normal(shape, np.float32) for shape in ((1,), (D,), (D, K)))
+    return Model(Parameters(w0, w, v), TRAINING, {"trained_by": "a test"})
+
+
+def assert_same(got: Model, expected: Model) -> None:
+    for name in ("w0", "w", "v"):
+        ours, theirs = (getattr(m.parameters, name) for m in (got, expected))
+        assert ours.dtype == np.float32
+        np.testing.assert_array_equal(ours, theirs)
+    assert dict(got.training_parameters) == dict(expected.training_parameters)
+    assert got.classifier == expected.classifier
+
+
+def damage(folder: Path, content: bytes) -> str:
+    (folder / "model_algo-1").write_bytes(content)
+    with pytest.raises(ArtifactError) as caught:
+        artifact.read(folder)
+    assert str(caught.value).startswith(str(folder / "model_algo-1"))
+    return str(caught.value).removeprefix(str(folder / "model_algo-1"))
+
+
+def shape(*dimensions: int) -> bytes:
+    return struct.pack(f"<I{len(dimensions)}q", len(dimensions), *dimensions)
+
+
+def dense(values: Any, *, magic: int = 0xF993FAC9, kind: int = 0, element: int = 0) -> bytes:
+    """Return an array as MXNet's format describes it, independent of our writer."""
+    array = np.asarray(values, "<f4")
+    head = struct.pack("<Ii", magic, kind) + shape(*array.shape)
+    return head + struct.pack("<iii", 1, 0, element) + array.tobytes()
+
+
+def row_sparse(index: list[int], values: Any, logical: tuple[int, ...]) -> bytes:
+    array = np.asarray(values, "<f4")
+    head = struct.pack("<Ii", 0xF993FAC9, 1) + shape(*array.shape) + shape(*logical)
+    types = struct.pack("<iiii", 1, 0, 0, 6) + shape(len(index))
+    return head + types + array.tobytes() + np.array(index, "<i8").tobytes()
+
+
+def params(arrays: Mapping[str, bytes], count: int | None = None) -> bytes:
+    total = len(arrays) if count is None else count
+    names = b"".join(struct.pack("<Q", len(name)) + name.encode() for name in arrays)
+    head = struct.pack("<QQQ", 0x112, 0, total)
+    return head + b"".join(arrays.values()) + struct.pack("<Q", total) + names
+
+
+GOOD = {
+    "arg:w0_weight": dense([1.0]),
+    "arg:w1_weight": dense([[1.0], [2.0], [3.0]]),
+    "arg:v": dense([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]),
+}
+
+
+def archive(
+    arrays: Mapping[str, bytes] = GOOD,
+    meta: object = None,
+    compression: int = zipfile.ZIP_STORED,
+    **members: bytes | None,
+) -> bytes:
+    """Return an artifact made by zipfile alone; a member given as None is left out."""
+    content = {"training_parameters": TRAINING} if meta is None else meta
+    files = {"meta.json": json.dumps(content).encode(), "symbol.json": b"{}"}
+    files["params"] = params(arrays)
+    files |= {name.replace("_", "."): data for name, data in members.items()}  # type: ignore[dict-item]
+    raw = io.BytesIO()
+    with zipfile.ZipFile(raw, "w", compression) as out:
+        for name, data in files.items():
+            if data is not None:
+                out.writestr(name, data)
+    return raw.getvalue()
+
+
+def test_what_is_written_is_read(tmp_path: Path, model: Model) -> None:
+    assert artifact.write(tmp_path, model) == tmp_path / "model_algo-1"
+    assert_same(artifact.read(tmp_path), model)
+    assert [path.name for path in tmp_path.iterdir()] == ["model_algo-1"]
+
+
+def test_a_classifier_is_one(tmp_path: Path, model: Model) -> None:
+    assert not model.classifier
+    training = {**TRAINING, "predictor_type": "binary_classifier"}
+    artifact.write(tmp_path, replace(model, training_parameters=training))
+    assert artifact.read(tmp_path).classifier
+
+
+def test_the_same_model_is_the_same_bytes(tmp_path: Path, model: Model) -> None:
+    first = artifact.write(tmp_path, model).read_bytes()
+    assert artifact.write(tmp_path, model).read_bytes() == first
+
+
+def test_it_is_written_as_the_built_in_writes_it(tmp_path: Path, model: Model) -> None:
+    with zipfile.ZipFile(artifact.write(tmp_path, model)) as written:
+        assert written.namelist() == ["meta.json", "symbol.json", "params"]
+        meta = json.loads(written.read("meta.json"))
+        assert meta["training_parameters"] == TRAINING
+        assert meta["trained_by"] == "a test"
+        parameters = model.parameters
+        assert written.read("params") == params(
+            {
+                "arg:w0_weight": dense(parameters.w0),
+                "arg:w1_weight": dense(parameters.w[:, None]),
+                "arg:v": dense(parameters.v),
+            }
+        )
+
+
+def test_what_others_write_is_read(tmp_path: Path) -> None:
+    (tmp_path / "model_algo-1").write_bytes(archive())
+    parameters = artifact.read(tmp_path).parameters
+    assert parameters.w0.tolist() == [1]
+    assert parameters.w.tolist() == [1, 2, 3]
+    assert parameters.v.tolist() == [[1, 2], [3, 4], [5, 6]]
+
+
+def test_a_compressed_zip_in_another_order_with_more_in_it_is_read(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "model_algo-1", "w", zipfile.ZIP_DEFLATED) as out:
+        out.writestr("params", params({"aux:more": dense([[0.0]]), **GOOD}))
+        out.writestr("readme", b"x")
+        out.writestr("meta.json", json.dumps({"training_parameters": TRAINING}))
+    assert artifact.read(tmp_path).parameters.w.tolist() == [1, 2, 3]
+
+
+def test_absent_rows_of_a_row_sparse_array_are_zero(tmp_path: Path) -> None:
+    arrays = {
+        **GOOD,
+        "arg:w1_weight": row_sparse([1], [[7.0]], (3, 1)),
+        "arg:v": row_sparse([0, 2], [[1.0, 2.0], [5.0, 6.0]], (3, 2)),
+    }
+    (tmp_path / "model_algo-1").write_bytes(archive(arrays))
+    parameters = artifact.read(tmp_path).parameters
+    assert parameters.w.tolist() == [0, 7, 0]
+    assert parameters.v.tolist() == [[1, 2], [0, 0], [5, 6]]
+
+
+def test_a_folder_without_a_model(tmp_path: Path) -> None:
+    message = f"there is no model_algo-1 in {tmp_path}; it holds "
+    for name in ("", "b", "a"):
+        if name:
+            (tmp_path / name).write_bytes(b"")
+        with pytest.raises(ArtifactError) as caught:
+            artifact.read(tmp_path)
+        holds = {"": "nothing", "b": "b", "a": "a, b"}[name]
+        assert str(caught.value) == message + holds
+    with pytest.raises(ArtifactError, match="it holds nothing"):
+        artifact.read(tmp_path / "none")
+
+
+@pytest.mark.parametrize("content", [b"", b"x", b"{}", b"PK\x05\x06", b"\x1f\x8b" + b"\0" * 99])
+def test_what_is_no_zip(tmp_path: Path, content: bytes) -> None:
+    assert damage(tmp_path, content).startswith(" is no zip, or a damaged one: ")
+
+
+@pytest.mark.parametrize("member", ["meta.json", "params"])
+def test_a_member_that_is_missing(tmp_path: Path, member: str) -> None:
+    content = archive(**{member.replace(".", "_"): None})
+    assert damage(tmp_path, content).startswith(f": no {member} inside; it holds ")
+
+
+def test_a_file_cut_anywhere(tmp_path: Path) -> None:
+    content = archive()
+    for size in (*range(0, len(content), 5), *range(len(content) - 30, len(content))):
+        damage(tmp_path, content[:size])
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_any_changed_byte_is_an_error_or_makes_no_difference(
+    tmp_path: Path, compression: int
+) -> None:
+    path = tmp_path / "model_algo-1"
+    content = archive(compression=compression)
+    path.write_bytes(content)
+    model = artifact.read(tmp_path)
+    for place in range(len(content)):
+        changed = bytearray(content)
+        changed[place] ^= 0xFF
+        path.write_bytes(changed)
+        try:
+            got = artifact.read(tmp_path)
+        except ArtifactError:
+            continue
+        assert_same(got, model)  # a date, a flag, a byte of the symbol
+
+
+@pytest.mark.parametrize("member", ["meta.json", "params"])
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA, zipfile.ZIP_DEFLATED, 99])
+def test_a_compression_that_is_not_read_or_not_that_of_the_data(
+    tmp_path: Path, member: str, method: int
+) -> None:
+    content = bytearray(archive())
+    entry = content.index(b"PK\x01\x02")
+    while not content[entry + 46 :].startswith(member.encode()):
+        entry = content.index(b"PK\x01\x02", entry + 4)
+    content[entry + 10 : entry + 12] = struct.pack("<H", method)
+    damage(tmp_path, bytes(content))
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({}, "no factorization machine: no array 'arg:w0_weight' in params (none)"),
+        (
+            {"arg:w0_weight": dense([1.0]), "arg:w": dense([[1.0]])},
+            "no factorization machine: no array 'arg:w1_weight' in params (arg:w0_weight, arg:w)",
+        ),
+        (
+            {**GOOD, "arg:v": dense([[1.0, 2.0]])},
+            "shapes that do not fit: v (1, 2), w1_weight (3, 1), w0_weight (1,)",
+        ),
+        (
+            {**GOOD, "arg:v": dense([1.0, 2.0, 3.0])},
+            "shapes that do not fit: v (3,), w1_weight (3, 1), w0_weight (1,)",
+        ),
+        (
+            {**GOOD, "arg:w1_weight": dense([1.0, 2.0, 3.0])},
+            "shapes that do not fit: v (3, 2), w1_weight (3,), w0_weight (1,)",
+        ),
+        (
+            {**GOOD, "arg:w0_weight": dense([[1.0]])},
+            "shapes that do not fit: v (3, 2), w1_weight (3, 1), w0_weight (1, 1)",
+        ),
+        (
+            {**GOOD, "arg:v": dense(np.zeros((3, 0)))},
+            "shapes that do not fit: v (3, 0), w1_weight (3, 1), w0_weight (1,)",
+        ),
+        ({**GOOD, "arg:w0_weight": dense([np.nan])}, "a parameter is NaN or infinite"),
+        (
+            {**GOOD, "arg:v": dense([[1.0, 2.0], [3.0, np.inf], [5.0, 6.0]])},
+            "a parameter is NaN or infinite",
+        ),
+    ],
+)
+def test_arrays_that_are_no_model(
+    tmp_path: Path, arrays: Mapping[str, bytes], message: str
+) -> None:
+    assert damage(tmp_path, archive(arrays)) == f": {message}"
+
+
+HUGE = struct.pack("<Ii", 0xF993FAC9, 0) + shape(2**40, 2**20) + struct.pack("<iii", 1, 0, 0)
+WRAPPED = struct.pack("<Ii", 0xF993FAC9, 0) + shape(2**32, 2**32) + struct.pack("<iii", 1, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "byte 0: 24 bytes are due and 0 are left"),
+        (struct.pack("<QQQ", 7, 0, 1), "byte 24: expected the magic number 0x112; got 0x7"),
+        (params({}, 65), "byte 24: 65 arrays; a factorization machine has three"),
+        (params({}, 2**64 - 1), f"byte 24: {2**64 - 1} arrays; a factorization machine has three"),
+        (
+            params({"a": dense([1.0], magic=0xF993FAC8)}),
+            "byte 32: expected a dense or row-sparse array of MXNet 1.x; got magic 0xf993fac8, "
+            "storage type 0",
+        ),
+        (
+            params({"a": dense([1.0], kind=2)}),
+            "byte 32: expected a dense or row-sparse array of MXNet 1.x; got magic 0xf993fac9, "
+            "storage type 2",
+        ),
+        (params({"a": dense([1.0], element=1)}), "byte 56: expected float32 (type 0); got type 1"),
+        (params({"a": dense(1.0)}), "byte 36: an array with 0 dimensions"),
+        (params({"a": dense([[[[[1.0]]]]])}), "byte 36: an array with 5 dimensions"),
+        (
+            params({"a": struct.pack("<Ii", 0xF993FAC9, 0) + shape(-1)}),
+            "byte 44: an array of shape (-1,)",
+        ),
+        (params({"a": HUGE}), f"byte 64: {2**62} bytes are due and 17 are left"),
+        (params({"a": WRAPPED}), f"byte 64: {2**66} bytes are due and 17 are left"),
+        (
+            struct.pack("<QQQQ", 0x112, 0, 0, 3),
+            "byte 32: 3 names for 0 arrays",
+        ),
+        (
+            params({"a" * 257: dense([1.0])}),
+            "byte 76: a name of 257 bytes",
+        ),
+        (
+            params({"a": row_sparse([3], [[1.0]], (3, 1))}),
+            "byte 112: row 3 in an array of shape (3, 1)",
+        ),
+        (
+            params({"a": row_sparse([-1], [[1.0]], (3, 1))}),
+            "byte 112: row -1 in an array of shape (3, 1)",
+        ),
+        (
+            params({"a": row_sparse([0, 1], [[1.0]], (3, 1))}),
+            "byte 100: a row-sparse array of shape (3, 1) with stored rows (1, 1)",
+        ),
+        (
+            params({"a": row_sparse([0], [[1.0, 2.0]], (3, 1))}),
+            "byte 100: a row-sparse array of shape (3, 1) with stored rows (1, 2)",
+        ),
+    ],
+)
+def test_params_that_are_malformed(tmp_path: Path, content: bytes, message: str) -> None:
+    assert damage(tmp_path, archive(params=content)) == f": params, {message}"
+
+
+@pytest.mark.parametrize("size", range(len(params(GOOD))))
+def test_params_cut_anywhere(size: int) -> None:
+    content = params(GOOD)[:size]
+    with pytest.raises(ArtifactError, match=r"params, byte \d+: "):
+        ndarrays.read(io.BytesIO(content), len(content))
+
+
+def test_a_declared_length_that_is_a_lie() -> None:
+    content = params(GOOD)
+    with pytest.raises(ArtifactError, match="the data ends here"):
+        ndarrays.read(io.BytesIO(content[:-40]), len(content))
+
+
+@pytest.mark.parametrize(
+    ("meta", "message"),
+    [
+        ({}, ": meta.json has no training_parameters: KeyError('training_parameters')"),
+        ([], ": meta.json has no training_parameters: TypeError("),
+        ({"training_parameters": 5}, ": meta.json has no training_parameters: TypeError("),
+        ({"training_parameters": "abc"}, ": meta.json has no training_parameters: ValueError("),
+        (
+            {"training_parameters": {}},
+            ": meta.json: predictor_type must be one of binary_classifier, regressor; got None",
+        ),
+        (
+            {"training_parameters": {"predictor_type": ["regressor"]}},
+            ": meta.json: predictor_type must be one of binary_classifier, regressor; "
+            "got ['regressor']",
+        ),
+    ],
+)
+def test_meta_that_is_malformed(tmp_path: Path, meta: object, message: str) -> None:
+    assert damage(tmp_path, archive(meta=meta)).startswith(message)
+
+
+@pytest.mark.parametrize("content", [b"{", b"\xff", b"[" * 100_000, b""])
+def test_meta_that_is_no_json(tmp_path: Path, content: bytes) -> None:
+    assert ": meta.json has no training_parameters: " in damage(
+        tmp_path, archive(meta_json=content)
+    )
+
+
+def test_meta_that_is_too_long(tmp_path: Path) -> None:
+    content = b" " * (2**20 + 1)
+    assert damage(tmp_path, archive(meta_json=content)) == (
+        f": meta.json has {2**20 + 1} bytes; at most {2**20}"
+    )
+
+
+def test_a_folder_that_can_be_written(tmp_path: Path) -> None:
+    artifact.check_writable(tmp_path / "a" / "b")
+    assert list((tmp_path / "a" / "b").iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path, model: Model) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    folder = tmp_path / "file" / "model"
+    for attempt in (lambda: artifact.check_writable(folder), lambda: artifact.write(folder, model)):
+        with pytest.raises(PlatformError) as caught:
+            attempt()
+        assert str(caught.value) == f"the model cannot be written to {folder}: Not a directory"
+
+
+def test_an_old_model_stays_whole_until_the_new_one_is(tmp_path: Path, model: Model) -> None:
+    artifact.write(tmp_path, model)
+    before = (tmp_path / "model_algo-1").read_bytes()
+    # A folder in the way of the part file: as any failure on the way to it.
+    (tmp_path / ".model_algo-1.part").mkdir()
+    with pytest.raises(PlatformError):
+        artifact.write(tmp_path, model)
+    assert (tmp_path / "model_algo-1").read_bytes() == before

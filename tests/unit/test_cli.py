@@ -1,0 +1,72 @@
+"""The net around a job: what becomes of an error of any kind, in this process."""
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fm_container import cli, train
+from fm_container.errors import DataError
+from support.job import Job
+
+
+@pytest.fixture(autouse=True)
+def _signals_as_they_were() -> Iterator[None]:
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    handlers = [signal.getsignal(number) for number in numbers]
+    yield
+    for number, handler in zip(numbers, handlers, strict=True):
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "text"),
+    [
+        (DataError("no"), 2, "DataError: no"),
+        (OSError("read failed"), 1, "AlgorithmError: OSError: read failed"),
+        (OSError(28, "No space left on device", "/x"), 3,
+         "PlatformError: /x: No space left on device"),
+        (FileNotFoundError(2, "No such file or directory"), 3,
+         "PlatformError: No such file or directory"),
+        (MemoryError(), 3, "PlatformError: not enough memory; use a smaller feature_dim, "
+         "num_factors or mini_batch_size, or a larger instance (no details)"),
+        (ZeroDivisionError("by"), 1, "AlgorithmError: ZeroDivisionError: by"),
+        (SystemExit(0), 1, "AlgorithmError: SystemExit: 0"),
+        (KeyboardInterrupt(), 1, "AlgorithmError: KeyboardInterrupt: "),
+    ],
+)  # fmt: skip
+def test_no_error_of_any_kind_passes_for_success(
+    job: Job,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: BaseException,
+    code: int,
+    text: str,
+) -> None:
+    def fail(*_: object) -> bool:
+        raise error
+
+    monkeypatch.setattr(train, "train", fail)
+    monkeypatch.setenv("SAGEMAKER_BASE_DIR", str(job.base))
+    with pytest.raises(SystemExit) as caught:
+        cli.train()
+    assert caught.value.code == code
+    assert job.failure == text
+    shown = capsys.readouterr().err
+    assert text.rstrip() in shown
+    # A bug's trace is for the log; of what the caller can fix there is none.
+    assert ("Traceback" in shown) == (code == 1)
+
+
+def test_a_failure_file_that_cannot_be_written_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "output").write_bytes(b"in the way")
+    monkeypatch.setenv("SAGEMAKER_BASE_DIR", str(tmp_path))
+    with pytest.raises(SystemExit) as caught:
+        cli.train()
+    assert caught.value.code == 2
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith("ConfigurationError: ")
+    assert second == f"{tmp_path}/output/failure could not be written: File exists"

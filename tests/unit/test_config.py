@@ -1,0 +1,173 @@
+"""Hosts and channels, from the configuration files and the folders."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from fm_container.contract import config
+from fm_container.contract.paths import OptMl
+from fm_container.errors import ChannelError, ConfigurationError
+from support.job import Job
+
+FILE = {"TrainingInputMode": "File"}
+
+
+def names(job: Job, channel: str = "train") -> list[str]:
+    found = config.channels(OptMl(job.base))[channel]
+    assert found.folder == job.data / channel
+    return [path.relative_to(found.folder).as_posix() for path in found.files]
+
+
+def problem(job: Job) -> str:
+    with pytest.raises(ChannelError) as caught:
+        config.channels(OptMl(job.base))
+    return str(caught.value)
+
+
+def test_paths_are_the_contracts() -> None:
+    assert OptMl.from_environment({}) == OptMl(Path("/opt/ml"))
+    assert OptMl.from_environment({"SAGEMAKER_BASE_DIR": ""}) == OptMl(Path("/opt/ml"))
+    paths = OptMl.from_environment({"SAGEMAKER_BASE_DIR": "/x"})
+    assert [
+        str(path)
+        for path in (
+            paths.hyperparameters,
+            paths.input_data_config,
+            paths.resource_config,
+            paths.channel("train"),
+            paths.model,
+            paths.failure,
+            paths.output_data,
+        )
+    ] == [
+        "/x/input/config/hyperparameters.json",
+        "/x/input/config/inputdataconfig.json",
+        "/x/input/config/resourceconfig.json",
+        "/x/input/data/train",
+        "/x/model",
+        "/x/output/failure",
+        "/x/output/data",
+    ]
+
+
+def test_files_come_sorted_by_path_from_all_sub_folders(job: Job) -> None:
+    files = ("b", "a/z", "a/b/c", "a-1", "10", "9", "B")
+    job.channel("train", dict.fromkeys(files, b"x"))
+    job.configure("inputdataconfig", {"train": FILE})
+    assert names(job) == sorted(files)
+
+
+def test_hidden_files_and_empty_objects_are_left_out(job: Job) -> None:
+    job.channel("train", {"a": b"x", ".b": b"x", ".git/c": b"x", "d": b"", "e/.f": b"x"})
+    assert names(job) == ["a"]
+
+
+def test_without_inputdataconfig_the_folders_are_the_channels(job: Job) -> None:
+    job.channel("train", b"x")
+    assert list(config.channels(OptMl(job.base))) == ["train"]
+    job.channel("test", b"x")
+    (job.data / "other").mkdir()
+    assert list(config.channels(OptMl(job.base))) == ["train", "test"]
+
+
+def test_what_is_not_declared_is_not_read(job: Job) -> None:
+    job.channel("train", b"x")
+    job.channel("test", b"x")
+    job.configure("inputdataconfig", {"train": FILE})
+    assert list(config.channels(OptMl(job.base))) == ["train"]
+
+
+def test_a_missing_train_channel(job: Job) -> None:
+    assert problem(job) == "the channel 'train' is required; the job's channels: none"
+    job.configure("inputdataconfig", {"test": FILE})
+    assert problem(job) == "the channel 'train' is required; the job's channels: 'test'"
+
+
+def test_an_unknown_channel(job: Job) -> None:
+    job.configure("inputdataconfig", {"train": FILE, "validation": FILE})
+    assert problem(job) == "unknown channel 'validation'; the channels are 'train' and 'test'"
+
+
+def test_a_declared_channel_without_folder_or_data(job: Job) -> None:
+    job.configure("inputdataconfig", {"train": FILE, "test": FILE})
+    job.channel("train", b"x")
+    folder = job.data / "test"
+    assert problem(job) == f"channel 'test': the folder {folder} does not exist"
+    job.channel("test", {"_SUCCESS": b"", ".hidden": b"x"})
+    assert problem(job) == f"channel 'test' is empty: no file with data below {folder}"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        FILE,
+        {"TrainingInputMode": "FastFile"},
+        {"ContentType": "application/x-recordio-protobuf"},
+        {"ContentType": "application/x-recordio-protobuf; charset=utf-8"},
+        {"ContentType": "", "CompressionType": None},
+        {"CompressionType": "None", "RecordWrapperType": "None"},
+        {"RecordWrapperType": "RecordIO", "S3DistributionType": "FullyReplicated"},
+        {"S3DistributionType": "ShardedByS3Key"},
+    ],
+)
+def test_deliveries_that_are_read(job: Job, options: dict[str, object]) -> None:
+    job.channel("train", b"x")
+    job.configure("inputdataconfig", {"train": options})
+    assert names(job) == ["part-0"]
+
+
+@pytest.mark.parametrize(
+    ("key", "got", "allowed"),
+    [
+        ("TrainingInputMode", "Pipe", "'File' or 'FastFile'"),
+        ("TrainingInputMode", 1, "'File' or 'FastFile'"),
+        ("ContentType", "text/csv", "'application/x-recordio-protobuf'"),
+        ("CompressionType", "Gzip", "'None'"),
+        ("RecordWrapperType", "TFRecord", "'None' or 'RecordIO'"),
+        ("S3DistributionType", "Some", "'FullyReplicated' or 'ShardedByS3Key'"),
+    ],
+)
+def test_deliveries_that_are_not(job: Job, key: str, got: object, allowed: str) -> None:
+    job.channel("train", b"x")
+    job.configure("inputdataconfig", {"train": {key: got}})
+    assert problem(job) == f"channel 'train': {key} must be {allowed}; got {got!r}"
+
+
+@pytest.mark.parametrize("options", ["File", ["File"], None, 1])
+def test_a_channel_that_is_no_object(job: Job, options: object) -> None:
+    job.configure("inputdataconfig", {"train": options})
+    with pytest.raises(ConfigurationError) as caught:
+        config.channels(OptMl(job.base))
+    path = job.config / "inputdataconfig.json"
+    shown = json.dumps(options)
+    assert str(caught.value) == f"{path}: channel 'train' must be an object; got {shown}"
+
+
+def test_the_host_is_the_current_one(job: Job) -> None:
+    paths = OptMl(job.base)
+    assert config.host_name(paths) == "algo-1"
+    job.configure("resourceconfig", {"current_host": "algo-1-z7lsm", "hosts": ["algo-1-z7lsm"]})
+    assert config.host_name(paths) == "algo-1-z7lsm"
+    job.configure("resourceconfig", {"current_host": "a", "network_interface_name": "ethwe"})
+    assert config.host_name(paths) == "a"
+    job.configure("resourceconfig", {})
+    assert config.host_name(paths) == "algo-1"
+
+
+def test_more_than_one_host_is_refused(job: Job) -> None:
+    job.configure("resourceconfig", {"current_host": "algo-1", "hosts": ["algo-1", "algo-2"]})
+    with pytest.raises(ConfigurationError) as caught:
+        config.host_name(OptMl(job.base))
+    assert str(caught.value) == (
+        'training runs on one host; the job has 2 (["algo-1", "algo-2"]): '
+        "set the instance count to 1"
+    )
+
+
+@pytest.mark.parametrize("content", [{"current_host": 1}, {"hosts": "algo-1"}, {"hosts": None}])
+def test_a_malformed_resource_config(job: Job, content: object) -> None:
+    job.configure("resourceconfig", content)
+    with pytest.raises(ConfigurationError, match="current_host must be a string and hosts a list"):
+        config.host_name(OptMl(job.base))

@@ -1,0 +1,318 @@
+"""The table of hyperparameters; most cases are generated from its own rows."""
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fm_container.contract import hyperparameters
+from fm_container.contract.hyperparameters import BY_NAME, TABLE, check, defaults
+from fm_container.contract.parameter import Choice, Flag, Integer, Parameter, Real
+from fm_container.errors import ConfigurationError, HyperparameterError
+
+REQUIRED = {"feature_dim": "10", "num_factors": "2", "predictor_type": "regressor"}
+
+# The built-in's own, as it documents and prints them; None: it has no default.
+BUILT_IN = {
+    "feature_dim": None,
+    "num_factors": None,
+    "predictor_type": None,
+    "epochs": 1,
+    "mini_batch_size": 1000,
+    "bias_lr": 0.1,
+    "linear_lr": 0.001,
+    "factors_lr": 0.0001,
+    "bias_wd": 0.01,
+    "linear_wd": 0.001,
+    "factors_wd": 0.00001,
+    "bias_init_method": "normal",
+    "linear_init_method": "normal",
+    "factors_init_method": "normal",
+    "bias_init_sigma": 0.01,
+    "linear_init_sigma": 0.01,
+    "factors_init_sigma": 0.001,
+    "bias_init_scale": None,
+    "linear_init_scale": None,
+    "factors_init_scale": None,
+    "bias_init_value": None,
+    "linear_init_value": None,
+    "factors_init_value": None,
+    "clip_gradient": None,
+    "eps": None,
+    "rescale_grad": None,
+    "use_bias": True,
+    "use_linear": True,
+    "batch_metrics_publish_interval": 500,
+    "_optimizer": "adam",
+    "_kvstore": "auto",
+    "_num_gpus": "auto",
+    "_log_level": "info",
+    "_tuning_objective_metric": "",
+    "_data_format": "record",
+    "_num_kv_servers": "auto",
+    "_learning_rate": 1.0,
+    "_wd": 1.0,
+    "_use_full_symbolic": True,
+}
+OURS = {"_seed", "_engine"}
+NOT_NUMBERS = (
+    "",
+    "abc",
+    "nan",
+    "NaN",
+    "inf",
+    "-inf",
+    "infinity",
+    "1_000",
+    "١٢",
+    "１",
+    "0x10",
+    "1,5",
+)
+
+
+def of(kind: type[Parameter]) -> list[Parameter]:
+    return [row for row in TABLE if type(row) is kind]
+
+
+def named(row: Parameter) -> str:
+    return row.name
+
+
+def refused(name: str, text: str) -> str:
+    """Return the line that refuses a value, and check that it names value and rule."""
+    with pytest.raises(HyperparameterError) as caught:
+        check({**REQUIRED, name: text})
+    assert str(caught.value) == f"{name} must be {BY_NAME[name].allowed()}; got {text!r}"
+    return str(caught.value)
+
+
+def value(name: str, text: str) -> object:
+    checked = check(
+        # With its number for each init method, so that no cross-field rule is in the way.
+        {**REQUIRED, **{f"{t}_init_scale": "1" for t in hyperparameters.TERMS}}
+        | {f"{t}_init_value": "1" for t in hyperparameters.TERMS}
+        | {name: text}
+    )
+    row = BY_NAME[name]
+    if isinstance(row, Integer):
+        return checked.integer(name)
+    if isinstance(row, Real):
+        return checked.real(name)
+    return checked.flag(name) if isinstance(row, Flag) else checked.text(name)
+
+
+def test_the_names_are_the_built_ins_and_two_of_ours() -> None:
+    assert {row.name for row in TABLE} == set(BUILT_IN) | OURS
+    assert len(BY_NAME) == len(TABLE)
+    assert {row.name for row in TABLE if row.required} == set(REQUIRED)
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_defaults_are_the_built_ins(name: str) -> None:
+    row, default = BY_NAME[name], BUILT_IN[name]
+    if default is None:
+        assert row.default is None
+    elif isinstance(row, Choice) and isinstance(default, float):
+        assert row.default is not None and float(row.default) == default
+    else:
+        assert row.default is not None and row.parse(row.default) == default
+
+
+def test_the_tunable_ones_are_those_of_the_service() -> None:
+    of_terms = {
+        f"{term}_{what}"
+        for term in ("bias", "linear", "factors")
+        for what in ("lr", "wd", "init_method", "init_sigma", "init_scale", "init_value")
+    }
+    tunable = {row.name for row in TABLE if row.tunable}
+    assert tunable == of_terms | {"epochs", "mini_batch_size"}
+
+
+def test_a_job_with_only_the_required_ones_gets_the_defaults() -> None:
+    checked = check(REQUIRED)
+    assert checked.texts == {**defaults(), **REQUIRED}
+    assert (checked.integer("epochs"), checked.real("factors_wd")) == (1, 0.00001)
+    assert checked.optional_real("clip_gradient") is None
+    assert checked.flag("use_bias") is True
+    assert checked.text("predictor_type") == "regressor"
+
+
+@pytest.mark.parametrize("row", of(Integer), ids=named)
+def test_integers_at_their_bounds(row: Integer) -> None:
+    assert value(row.name, str(row.low)) == row.low
+    assert value(row.name, str(row.low + 1)) == row.low + 1
+    refused(row.name, str(row.low - 1))
+    if row.high is not None:
+        assert value(row.name, str(row.high)) == row.high
+        refused(row.name, str(row.high + 1))
+
+
+@pytest.mark.parametrize("row", of(Integer), ids=named)
+@pytest.mark.parametrize("text", [*NOT_NUMBERS, "1e3", "1.0", "1.5", "true", "9" * 41])
+def test_integers_of_the_wrong_type(row: Integer, text: str) -> None:
+    refused(row.name, text)
+
+
+def below(row: Real) -> Iterator[str]:
+    if row.low is not None:
+        yield repr(math.nextafter(row.low, -math.inf))
+        yield str(row.low - 1)
+        if row.low_open:
+            yield repr(row.low)
+
+
+@pytest.mark.parametrize("row", of(Real), ids=named)
+def test_reals_at_their_bounds(row: Real) -> None:
+    if row.low is None:
+        assert value(row.name, "-1.5e-3") == -0.0015
+    elif row.low_open:
+        assert value(row.name, "5e-324") == 5e-324
+    else:
+        assert value(row.name, repr(row.low)) == row.low
+    for text, number in (("1", 1.0), ("+.5", 0.5), ("2.", 2.0), ("1E3", 1000.0), ("1e-05", 1e-5)):
+        assert value(row.name, text) == number
+    for text in below(row):
+        refused(row.name, text)
+
+
+@pytest.mark.parametrize("row", of(Real), ids=named)
+@pytest.mark.parametrize("text", [*NOT_NUMBERS, "1e999", "1e", ".", "e5", "true", "--1"])
+def test_reals_of_the_wrong_type(row: Real, text: str) -> None:
+    refused(row.name, text)
+
+
+@pytest.mark.parametrize("row", of(Flag), ids=named)
+def test_flags(row: Flag) -> None:
+    for text in ("true", "True", "TRUE"):
+        assert value(row.name, text) is True
+    for text in ("false", "False"):
+        assert value(row.name, text) is False
+    for text in ("", "1", "0", "yes", "nan"):
+        refused(row.name, text)
+
+
+@pytest.mark.parametrize("row", of(Choice), ids=named)
+def test_choices(row: Choice) -> None:
+    for option in row.options:
+        assert value(row.name, option) == option
+    for text in ("", "nan", row.options[0] + "x", row.options[0].upper() + "?"):
+        refused(row.name, text)
+
+
+@pytest.mark.parametrize("row", TABLE, ids=named)
+def test_a_required_one_is_required_and_no_other(row: Parameter) -> None:
+    given = {name: text for name, text in REQUIRED.items() if name != row.name}
+    if not row.required:
+        check(given)
+        return
+    with pytest.raises(HyperparameterError) as caught:
+        check(given)
+    assert str(caught.value) == f"{row.name} is required: {row.allowed()}"
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("num_factor", "num_factors"),
+        ("predictor", "predictor_type"),
+        ("bais_lr", "bias_lr"),
+        ("minibatch_size", "mini_batch_size"),
+    ],
+)
+def test_an_unknown_name_is_told_the_nearest(name: str, near: str) -> None:
+    with pytest.raises(HyperparameterError) as caught:
+        check({**REQUIRED, name: "1"})
+    assert str(caught.value) == (
+        f"{name!r} is not a hyperparameter of this algorithm; did you mean {near!r}?"
+    )
+
+
+def test_an_unknown_name_without_a_near_one_is_told_them_all() -> None:
+    with pytest.raises(HyperparameterError) as caught:
+        check({**REQUIRED, "zzz": "1"})
+    for name in BY_NAME:
+        assert name in str(caught.value)
+
+
+def test_all_problems_are_told_together() -> None:
+    with pytest.raises(HyperparameterError) as caught:
+        check({"num_factors": "0", "predictor_type": "regresor", "epoch": "3", "bias_lr": "nan"})
+    assert str(caught.value).splitlines() == [
+        "5 problems",
+        "'epoch' is not a hyperparameter of this algorithm; did you mean 'epochs'?",
+        "feature_dim is required: an integer from 1 to 2147483647",
+        "num_factors must be an integer >= 1; got '0'",
+        "predictor_type must be 'binary_classifier' or 'regressor'; got 'regresor'",
+        "bias_lr must be a finite number >= 0; got 'nan'",
+    ]
+
+
+@pytest.mark.parametrize("term", ["bias", "linear", "factors"])
+@pytest.mark.parametrize(("method", "needs"), [("uniform", "scale"), ("constant", "value")])
+def test_an_init_method_needs_its_number(term: str, method: str, needs: str) -> None:
+    given = {**REQUIRED, f"{term}_init_method": method}
+    with pytest.raises(HyperparameterError) as caught:
+        check(given)
+    assert str(caught.value) == (
+        f"{term}_init_{needs} is required when {term}_init_method is '{method}'"
+    )
+    check({**given, f"{term}_init_{needs}": "0.5"})
+
+
+def test_a_long_value_is_cut_in_the_message() -> None:
+    with pytest.raises(HyperparameterError) as caught:
+        check({**REQUIRED, "epochs": "x" * 5000, "y" * 5000: "1"})
+    assert len(str(caught.value)) < 3000
+
+
+def test_values_of_a_file_are_strings_or_plain_json(tmp_path: Path) -> None:
+    path = tmp_path / "hyperparameters.json"
+    path.write_text('{"a": "1", "b": 2, "c": 0.5, "d": true, "e": 1e-05, "f": NaN}')
+    texts = hyperparameters.read(path)
+    assert texts == {"a": "1", "b": "2", "c": "0.5", "d": "true", "e": "1e-05", "f": "NaN"}
+    path.write_text(json.dumps({**REQUIRED, "num_factors": 3, "use_bias": False, "bias_lr": 1}))
+    checked = check(hyperparameters.read(path))
+    assert (checked.integer("num_factors"), checked.flag("use_bias")) == (3, False)
+    assert checked.real("bias_lr") == 1.0
+
+
+@pytest.mark.parametrize("bad", [[1], {"a": 1}, None, []])
+def test_other_values_are_refused(tmp_path: Path, bad: object) -> None:
+    path = tmp_path / "hyperparameters.json"
+    path.write_text(json.dumps({"epochs": bad}))
+    with pytest.raises(ConfigurationError) as caught:
+        hyperparameters.read(path)
+    expected = f"{path}: the value of 'epochs' must be a string; got {json.dumps(bad)}"
+    assert str(caught.value) == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", r"is not JSON: .+"),
+        (b'{"epochs": "1"', r"is not JSON: .+"),
+        (b"\xff\xfe\x00", r"is not JSON: .+"),
+        (b"[" * 100_000, r"is not JSON: .+"),
+        (b"[]", r"must hold one JSON object; got \[\]"),
+        (b'"epochs"', r'must hold one JSON object; got "epochs"'),
+        (b"null", r"must hold one JSON object; got null"),
+        (b"[" + b"1," * 99 + b"1]", r"must hold one JSON object; got \[1, .{53}\.\.\."),
+    ],
+)
+def test_a_file_that_is_no_object(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "hyperparameters.json"
+    path.write_bytes(content)
+    with pytest.raises(ConfigurationError) as caught:
+        hyperparameters.read(path)
+    assert re.fullmatch(f"{re.escape(str(path))} {message}", str(caught.value))
+
+
+def test_a_file_that_is_not_there_or_no_file(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="does not exist"):
+        hyperparameters.read(tmp_path / "hyperparameters.json")
+    with pytest.raises(ConfigurationError, match="cannot be read: Is a directory"):
+        hyperparameters.read(tmp_path)
