@@ -3,7 +3,6 @@
 import concurrent.futures
 import signal
 import socket
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
