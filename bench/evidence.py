@@ -17,7 +17,9 @@ from fm_container.algorithm.fit import Epoch, fit
 from fm_container.algorithm.metrics import CROSS_ENTROPY, Metrics
 from fm_container.algorithm.parameters import initial
 from fm_container.contract import hyperparameters
-from fm_container.train import choose_engine, settings_of
+from fm_container.data.recordio import Rows
+from fm_container.engines import choose
+from fm_container.train import settings_of
 from local_sagemaker.ratings import MOVIES, USERS, read_folder
 
 SERVICE = {
@@ -58,9 +60,9 @@ def one_run(x: csr_array, y: np.ndarray, seed: int, engine_name: str) -> list[fl
     }
     settings = settings_of(hyperparameters.check(given))
     parameters = initial(settings)
-    engine, _ = choose_engine(engine_name, parameters, settings)
+    chosen = choose(engine_name, "cpu", 0, parameters, settings, Rows(x, y))
     curve = Curve()
-    fit(engine, parameters, x, y, settings, curve)
+    fit(chosen.engine, parameters, len(y), settings, curve)
     return curve.values
 
 

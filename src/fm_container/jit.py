@@ -28,7 +28,12 @@ REASSOCIATE = {"reassoc", "contract", "arcp", "nsz", "afn"}
 
 
 def kernel(*signatures: object, **options: object) -> Callable[[_Function], _Function]:
-    """Return a decorator that compiles a function at import, for the given signatures."""
+    """Return a decorator that compiles a function at import, for the given signatures.
+
+    Division follows IEEE 754: a check for zero, which Python's own would be, keeps a loop from
+    being vectorised.
+    """
+    options = {"error_model": "numpy", **options}
 
     def decorate(function: _Function) -> _Function:
         try:

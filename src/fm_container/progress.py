@@ -35,10 +35,9 @@ class JobProgress:
         self._bar.close()
 
     def batch(self, epoch: int, batch: int, metrics: Metrics) -> None:
-        """Write the metrics of the epoch so far, at the first batch and each publish interval."""
-        if batch % self._settings.publish_interval == 0:
-            with tqdm.external_write_mode():  # the bar makes room, and comes back
-                self._log.quality("train", metrics.scores(), epoch, batch)
+        """Write the metrics of the epoch so far."""
+        with tqdm.external_write_mode():  # the bar makes room, and comes back
+            self._log.quality("train", metrics.scores(), epoch, batch)
 
     def epoch(self, epoch: Epoch) -> None:
         """Write the lines of an epoch's end, in the order of the built-in."""
@@ -52,7 +51,7 @@ class JobProgress:
         self._records += epoch.records
         self._batches += epoch.batches
         log.quality("train", epoch.scores, epoch.number)
-        numbers = {"update.time": statistics(*(1000 * s for s in epoch.step_seconds))}
+        numbers = {"update.time": statistics(1000 * (epoch.ended - epoch.started))}
         if epoch.number == 0:
             numbers = {"epochs": statistics(settings.epochs), **numbers}
         log.metrics(numbers, epoch.started, epoch.ended)
@@ -73,6 +72,8 @@ class JobProgress:
             epoch=epoch.number,
             Meta="training_data_iter",
         )
+        if epoch.test_scores is not None:
+            log.quality("test", epoch.test_scores, epoch.number)
         log.throughput(epoch.records, epoch.ended - epoch.started)
 
 

@@ -1,15 +1,16 @@
 """The training recipe: configuration, data, fit, test scores, model artifact."""
 
+import functools
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from fm_container import __version__, artifact
+from fm_container import __version__, artifact, engines
 from fm_container.algorithm.fit import Engine, fit
-from fm_container.algorithm.metrics import metrics_for
-from fm_container.algorithm.parameters import Parameters, initial
+from fm_container.algorithm.metrics import Metrics, metrics_for
+from fm_container.algorithm.parameters import initial
 from fm_container.algorithm.settings import ADAM_EPSILON, Settings, Term
 from fm_container.contract import config, hyperparameters
 from fm_container.contract.config import Channel
@@ -18,7 +19,7 @@ from fm_container.contract.log import JobLog, statistics
 from fm_container.contract.paths import OptMl
 from fm_container.data import recordio
 from fm_container.data.recordio import Rows
-from fm_container.errors import AlgorithmError, DataError
+from fm_container.errors import AlgorithmError, ChannelError, DataError
 from fm_container.progress import JobProgress
 
 
@@ -38,34 +39,49 @@ def train(paths: OptMl, stopped: Callable[[], bool]) -> bool:
     log.message(f"Final configuration: {params.texts}")
 
     channels = config.channels(paths)
+    if params.integer("_early_stopping_patience") and "test" not in channels:
+        raise ChannelError("_early_stopping_patience needs the channel 'test'; the job has none")
     artifact.check_writable(paths.model)
     settings = settings_of(params)
     rows = {name: _read(channel, settings) for name, channel in channels.items()}
     parameters = initial(settings)
-    engine, engine_name = choose_engine(params.text("_engine"), parameters, settings)
+    chosen = engines.choose(
+        params.text("_engine"),
+        params.text("_device"),
+        params.integer("_num_threads"),
+        parameters,
+        settings,
+        rows["train"],
+    )
     sizes = ", ".join(f"{len(data)} {name}" for name, data in rows.items())
-    log.message(f"Training with the engine {engine_name}: {sizes} records")
+    log.message(f"Training with the engine {chosen.name}: {sizes} records")
     setup_seconds = time.time() - started
 
     progress = JobProgress(log, settings)
-    data = rows["train"]
+    test = (
+        functools.partial(_test, chosen.engine, rows["test"], settings) if "test" in rows else None
+    )
     with progress:
-        finished = fit(engine, parameters, data.x, data.y, settings, progress, stopped)
+        outcome = fit(
+            chosen.engine, parameters, len(rows["train"]), settings, progress, stopped, test
+        )
     if progress.last is not None:
         log.quality("train", progress.last.scores)
     if not parameters.finite():
         raise AlgorithmError("a parameter is not finite; nothing was saved")
-    if finished and "test" in rows:
-        _test(log, engine, rows["test"], settings)
+    if outcome.kept is not None:
+        log.message(f"Early stopping: the model is that of epoch {outcome.kept}")
+    if outcome.finished and test:
+        log.test_scores(test().scores())
     training_parameters = {name: text for name, text in params.texts.items() if text}
-    notes = {"trained_by": f"local-factorization-machines {__version__}", "engine": engine_name}
+    notes = {"trained_by": f"local-factorization-machines {__version__}", "engine": chosen.name}
     artifact.write(paths.model, artifact.Model(parameters, training_parameters, notes))
     artifact.read(paths.model)  # what was left can be read: only then the job succeeds
     total = time.time() - started
     times = {"setuptime": setup_seconds, "totaltime": total}
     numbers = {name: statistics(1000 * seconds) for name, seconds in times.items()}
     log.metrics(numbers, started, started + total)
-    return finished
+    return outcome.finished
 
 
 def settings_of(params: Hyperparameters) -> Settings:
@@ -97,20 +113,9 @@ def settings_of(params: Hyperparameters) -> Settings:
         rescale_grad=params.optional_real("rescale_grad"),
         seed=params.integer("_seed"),
         publish_interval=params.integer("batch_metrics_publish_interval"),
+        optimizer=params.text("_optimizer"),
+        patience=params.integer("_early_stopping_patience"),
     )
-
-
-def choose_engine(name: str, parameters: Parameters, settings: Settings) -> tuple[Engine, str]:
-    """Return the engine that the job asks for and its name; `auto` takes the fastest there is."""
-    # Here and not above: torch takes seconds to load, and bad input should be told at once.
-    import torch
-
-    from fm_container.algorithm.torch_engine import TorchEngine
-
-    # The operations of a mini-batch are too small to share: a second thread makes them slower,
-    # and one thread sums in one order.
-    torch.set_num_threads(1)
-    return TorchEngine(parameters, settings), "torch" if name == "auto" else name
 
 
 def _read(channel: Channel, settings: Settings) -> Rows:
@@ -126,7 +131,8 @@ def _read(channel: Channel, settings: Settings) -> Rows:
     return rows
 
 
-def _test(log: JobLog, engine: Engine, rows: Rows, settings: Settings) -> None:
+def _test(engine: Engine, rows: Rows, settings: Settings) -> Metrics:
+    """Return the metrics of a channel's rows by the parameters as they are."""
     metrics = metrics_for(settings.classifier)
     metrics.add(engine.score(rows.x), rows.y)
-    log.test_scores(metrics.scores())
+    return metrics

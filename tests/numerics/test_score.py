@@ -8,10 +8,10 @@ from scipy.sparse import csr_array, vstack
 from fm_container.algorithm import reference
 from fm_container.algorithm.model import Batch, FactorizationMachine
 from fm_container.algorithm.parameters import Parameters
-from fm_container.algorithm.torch_engine import TorchEngine
 from fm_container.artifact import Model
 from fm_container.serving.scorer import Scorer
 from support import fm
+from support.engines import ENGINES
 
 CASES = {
     "common": (fm.rows(1, 20, 9), fm.parameters(2, 9, 4)),
@@ -52,8 +52,10 @@ def test_torch(case: tuple[csr_array, Parameters, np.ndarray]) -> None:
     x, parameters, expected = case
     model = FactorizationMachine(parameters)
     assert_close(model(Batch.of(x, 0, x.shape[0])).detach().numpy(), expected)
-    engine = TorchEngine(parameters, fm.settings(x.shape[1], parameters.num_factors))
-    assert_close(engine.score(x), expected)
+    settings = fm.settings(x.shape[1], parameters.num_factors)
+    y = np.zeros(x.shape[0], np.float32)
+    for kind in ENGINES.values():
+        assert_close(kind(parameters, settings, x, y).engine.score(x), expected)
 
 
 def test_a_part_of_the_rows(case: tuple[csr_array, Parameters, np.ndarray]) -> None:
@@ -86,9 +88,11 @@ def test_more_rows_than_one_batch_of_scoring() -> None:
     (x, _), parameters = CASES["common"]
     many = csr_array(vstack([x] * 900))
     assert many.shape[0] > 2 * 8192
-    engine = TorchEngine(parameters, fm.settings(9, 4))
     expected = np.tile(fm.score_of_pairs(x, parameters), 900)
-    assert_close(engine.score(many), expected)
+    y = np.zeros(many.shape[0], np.float32)
+    for kind in ENGINES.values():
+        trained = kind(parameters, fm.settings(9, 4), many, y)
+        assert_close(trained.engine.score(many), expected)
 
 
 def test_the_model_shares_the_memory_of_the_parameters() -> None:
@@ -124,7 +128,10 @@ def test_the_gradient_is_the_closed_form(classifier: bool) -> None:
         dz[r] * (np.outer(dense[r], sums[r]) - v * (dense[r] ** 2)[:, None]) for r in range(10)
     )
     np.testing.assert_allclose(model.w0.grad, [dz.sum()], rtol=1e-12)
-    for gradient, expected in ((model.w.grad, (dense.T @ dz)[:, None]), (model.v.grad, expected_v)):
+    for gradient, expected in (
+        (model.w.grad, (dense.T @ dz)[:, None]),
+        (model.v.grad, expected_v),
+    ):
         assert gradient is not None and gradient.is_sparse
         np.testing.assert_allclose(gradient.to_dense(), expected, rtol=1e-9, atol=1e-12)
         used = set(x[3:13].indices.tolist())

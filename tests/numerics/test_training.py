@@ -11,13 +11,19 @@ from scipy.sparse import csr_array
 
 from fm_container import artifact
 from fm_container.algorithm import reference
-from fm_container.algorithm.fit import Epoch, batches, fit
-from fm_container.algorithm.metrics import Metrics
+from fm_container.algorithm.fit import Epoch, Outcome, batches, fit
+from fm_container.algorithm.metrics import (
+    CROSS_ENTROPY,
+    Metrics,
+    Regression,
+    metrics_for,
+)
+from fm_container.algorithm.numba_engine import NumbaEngine
 from fm_container.algorithm.parameters import Parameters, initial
 from fm_container.algorithm.settings import Settings, Term
-from fm_container.algorithm.torch_engine import TorchEngine
-from fm_container.errors import DivergedError
+from fm_container.errors import AlgorithmError, DivergedError
 from support import fm
+from support.engines import ENGINES, Trained
 
 D, K, N = 12, 3, 43
 
@@ -41,8 +47,8 @@ class Watch:
         self.epochs.append(epoch)
 
 
-class LazyAdam:
-    """The rules, feature by feature in float64: `m` and `v` are the moments of each parameter."""
+class Rules:
+    """The rules, feature by feature in float64: `m` and `s` are the state of each parameter."""
 
     def __init__(self, start: Parameters, settings: Settings):
         self.settings = settings
@@ -52,7 +58,7 @@ class LazyAdam:
             "factors": start.v.astype(np.float64),
         }
         self.m = {name: np.zeros_like(array) for name, array in self.p.items()}
-        self.v = {name: np.zeros_like(array) for name, array in self.p.items()}
+        self.s = {name: np.zeros_like(array) for name, array in self.p.items()}
         self.t = 0
 
     def scores(self, x: Any) -> Any:
@@ -84,14 +90,20 @@ class LazyAdam:
 
     def update(self, name: str, i: int, g: Any) -> None:
         term: Term = getattr(self.settings, name)
-        p, m, v = self.p[name], self.m[name], self.v[name]
+        p, m, s = self.p[name], self.m[name], self.s[name]
         if self.settings.clip_gradient is not None:
             g = np.clip(g, -self.settings.clip_gradient, self.settings.clip_gradient)
         g = g + term.wd * p[i]
-        m[i] = 0.9 * m[i] + 0.1 * g
-        v[i] = 0.999 * v[i] + 0.001 * g**2
-        size = term.lr * np.sqrt(1 - 0.999**self.t) / (1 - 0.9**self.t)
-        p[i] = p[i] - size * m[i] / (np.sqrt(v[i]) + self.settings.eps)
+        if self.settings.optimizer == "sgd":
+            p[i] = p[i] - term.lr * g
+        elif self.settings.optimizer == "adagrad":
+            s[i] = s[i] + g**2
+            p[i] = p[i] - term.lr * g / (np.sqrt(s[i]) + self.settings.eps)
+        else:
+            m[i] = 0.9 * m[i] + 0.1 * g
+            s[i] = 0.999 * s[i] + 0.001 * g**2
+            size = term.lr * np.sqrt(1 - 0.999**self.t) / (1 - 0.9**self.t)
+            p[i] = p[i] - size * m[i] / (np.sqrt(s[i]) + self.settings.eps)
 
 
 CHANGES: dict[str, dict[str, Any]] = {
@@ -112,24 +124,32 @@ CHANGES: dict[str, dict[str, Any]] = {
     "a row at a time": {"mini_batch_size": 1},
     "no overlap": {"mini_batch_size": 43},
     "many steps": {"epochs": 20},
+    "adagrad": {"optimizer": "adagrad"},
+    "adagrad, clipped": {"optimizer": "adagrad", "clip_gradient": 0.01, "classifier": False},
+    "sgd": {"optimizer": "sgd"},
+    "sgd without linear": {"optimizer": "sgd", "use_linear": False, "rescale_grad": 0.5},
 }  # fmt: skip
 
 
-def ours(settings: Settings, x: csr_array, y: Any) -> tuple[Parameters, TorchEngine, Watch]:
-    parameters = initial(settings)
-    engine, watch = TorchEngine(parameters, settings), Watch()
-    assert fit(engine, parameters, x, y, settings, watch)
-    return parameters, engine, watch
+def ours(kind: str, settings: Settings, x: csr_array, y: Any) -> tuple[Trained, Watch]:
+    trained, watch = ENGINES[kind](initial(settings), settings, x, y), Watch()
+    assert fit(trained.engine, trained.parameters, len(y), settings, watch).finished
+    return trained, watch
 
 
+every_engine = pytest.mark.parametrize("kind", ENGINES)
+
+
+@every_engine
 @pytest.mark.parametrize("change", CHANGES)
-def test_the_steps_are_those_of_the_rules(change: str) -> None:
+def test_the_steps_are_those_of_the_rules(change: str, kind: str) -> None:
     settings = fm.settings(D, K, **CHANGES[change])
     x, y = fm.rows(1, N, D)
-    parameters, engine, watch = ours(settings, x, y)
+    trained, watch = ours(kind, settings, x, y)
+    parameters = trained.parameters
 
     dense = x.toarray().astype(np.float64)
-    rules = LazyAdam(initial(settings), settings)
+    rules = Rules(initial(settings), settings)
     size = settings.mini_batch_size
     starts = [s for s in range(0, N, size) if s + size <= N] or [0]
     if N > size and N % size:
@@ -139,20 +159,16 @@ def test_the_steps_are_those_of_the_rules(change: str) -> None:
         scores = [rules.step(dense[s : s + size], y[s : s + size]) for s in starts]
 
     # The sign of a gradient that is nearly zero is noise, and Adam's first steps follow it.
-    for name, got in (("bias", parameters.w0), ("linear", parameters.w), ("factors", parameters.v)):
+    for name, got in (
+        ("bias", parameters.w0),
+        ("linear", parameters.w),
+        ("factors", parameters.v),
+    ):
         np.testing.assert_allclose(got, rules.p[name], rtol=2e-3, atol=2e-4, err_msg=name)
-    state = {
-        "bias": engine._optimizer.state[engine.model.w0],
-        "linear": engine._optimizer.state[engine.model.w],
-        "factors": engine._optimizer.state[engine.model.v],
-    }
-    for name, kept in state.items():
-        if not kept:
-            assert not getattr(settings, f"use_{name}")
-            continue
-        for moment in ("m", "v"):
+    for moment in {"adam": "ms", "adagrad": "s", "sgd": ""}[settings.optimizer]:
+        for name in ("bias", "linear", "factors"):
             expected = getattr(rules, moment)[name]
-            got = kept[moment].numpy().reshape(expected.shape)
+            got = trained.state(name, moment).reshape(expected.shape)
             np.testing.assert_allclose(got, expected, rtol=5e-3, atol=1e-5, err_msg=name)
     last = watch.epochs[-1]
     z = np.concatenate(scores)
@@ -165,7 +181,8 @@ def test_the_steps_are_those_of_the_rules(change: str) -> None:
         assert last.scores["mse"] == pytest.approx(np.mean((z - labels) ** 2), rel=2e-3)
 
 
-def test_one_step_to_the_last_digits() -> None:
+@every_engine
+def test_one_step_to_the_last_digits(kind: str) -> None:
     """A single step from known values, worked out by hand: one row, two features."""
     parameters = Parameters(
         np.array([0.5], np.float32),
@@ -174,28 +191,29 @@ def test_one_step_to_the_last_digits() -> None:
     )
     settings = fm.settings(3, 1, classifier=False, mini_batch_size=1)
     x = csr_array(np.array([[2.0, 1.0, 0.0]], np.float32))
-    engine = TorchEngine(parameters, settings)
-    z = engine.step(x, np.array([1.0], np.float32), 0, 1)
+    trained = ENGINES[kind](parameters, settings, x, np.array([1.0], np.float32))
+    metrics = Regression()
+    assert trained.engine.run(np.array([[0, 1]]), metrics) == 1
     # z = 0.5 + (2 - 1) + 0.5 * 2 * 2 * 1 = 3.5; dz = 2.5. In a first step m/sqrt(v) is the
     # gradient's sign, so each parameter moves by its learning rate against it.
-    assert z.tolist() == [3.5]
+    assert metrics.scores()["absolute_loss"] == 2.5
     np.testing.assert_allclose(parameters.w0, [0.5 - 0.1], rtol=1e-6)
     np.testing.assert_allclose(parameters.w, [1.0 - 0.03, -1.0 - 0.03, 2.0], rtol=1e-6)
     np.testing.assert_allclose(parameters.v[:, 0], [0.5 - 0.02, 2.0 - 0.02, 3.0], rtol=1e-6)
     # The moments are exact: g = dz * dz/dp + wd * p.
-    state = engine._optimizer.state
-    for tensor, gradients in (
-        (engine.model.w0, [2.5 + 0.01 * 0.5]),
-        (engine.model.w, [2.5 * 2 + 0.02 * 1.0, 2.5 - 0.02, 0.0]),
-        (engine.model.v, [2.5 * 2 * 2 + 0.03 * 0.5, 2.5 * 2 * 0.5 + 0.03 * 2.0, 0.0]),
+    for name, gradients in (
+        ("bias", [2.5 + 0.01 * 0.5]),
+        ("linear", [2.5 * 2 + 0.02 * 1.0, 2.5 - 0.02, 0.0]),
+        ("factors", [2.5 * 2 * 2 + 0.03 * 0.5, 2.5 * 2 * 0.5 + 0.03 * 2.0, 0.0]),
     ):
         g = np.array(gradients)
-        np.testing.assert_allclose(state[tensor]["m"].numpy().ravel(), 0.1 * g, rtol=1e-5)
-        np.testing.assert_allclose(state[tensor]["v"].numpy().ravel(), 0.001 * g * g, rtol=1e-5)
+        np.testing.assert_allclose(trained.state(name, "m").ravel(), 0.1 * g, rtol=1e-5)
+        np.testing.assert_allclose(trained.state(name, "s").ravel(), 0.001 * g * g, rtol=1e-5)
 
 
+@every_engine
 @pytest.mark.parametrize("classifier", [True, False])
-def test_rows_of_features_that_do_not_occur_keep_their_bits(classifier: bool) -> None:
+def test_rows_of_features_that_do_not_occur_keep_their_bits(classifier: bool, kind: str) -> None:
     settings = fm.settings(D, K, classifier=classifier)
     x, y = fm.rows(2, N, D)
     seen, later = [0, 2, 3, 7, 11], [1, 4, 5]
@@ -206,32 +224,38 @@ def test_rows_of_features_that_do_not_occur_keep_their_bits(classifier: bool) ->
     x = csr_array(dense)
     parameters = initial(settings)
     before = initial(settings)
-    engine = TorchEngine(parameters, settings)
-    for start in range(0, 16, 8):
-        engine.step(x, y, start, start + 8)
+    trained = ENGINES[kind](parameters, settings, x, y)
+
+    def run(first: int, last: int) -> None:
+        starts = np.arange(first, last, 8)
+        trained.engine.run(np.stack([starts, starts + 8], axis=1), metrics_for(classifier))
+
+    def state() -> list[bytes]:
+        kept = [parameters.w[seen], parameters.v[seen]]
+        kept += [trained.state(name, m)[seen] for name in ("linear", "factors") for m in "ms"]
+        return [array.tobytes() for array in kept]
+
+    run(0, 16)
     never = [i for i in range(D) if i not in seen]
     for got, old in ((parameters.w, before.w), (parameters.v, before.v)):
         assert got[never].tobytes() == old[never].tobytes()
         assert (got[seen] != old[seen]).all()
     # Features of the first batches do not move, and their moments do not decay, in those after.
-    state = [engine._optimizer.state[tensor] for tensor in (engine.model.w, engine.model.v)]
-    kept = [parameters.w[seen].tobytes(), parameters.v[seen].tobytes()]
-    kept += [moments[name][seen].numpy().tobytes() for moments in state for name in "mv"]
-    for start in range(20, 36, 8):
-        engine.step(x, y, start, start + 8)
-    now = [parameters.w[seen].tobytes(), parameters.v[seen].tobytes()]
-    now += [moments[name][seen].numpy().tobytes() for moments in state for name in "mv"]
-    assert now == kept
+    kept = state()
+    run(20, 36)
+    assert state() == kept
     assert (parameters.w[later] != before.w[later]).all()
 
 
+@every_engine
 @pytest.mark.parametrize("size", [1, 5])
-def test_a_batch_of_empty_rows_moves_the_bias_alone(size: int) -> None:
+def test_a_batch_of_empty_rows_moves_the_bias_alone(size: int, kind: str) -> None:
     settings = fm.settings(D, K, mini_batch_size=size)
     x = csr_array((size, D), dtype=np.float32)
     parameters, before = initial(settings), initial(settings)
-    z = TorchEngine(parameters, settings).step(x, np.ones(size, np.float32), 0, size)
-    assert z.tolist() == [before.w0[0]] * size
+    trained = ENGINES[kind](parameters, settings, x, np.ones(size, np.float32))
+    assert trained.engine.score(x).tolist() == [before.w0[0]] * size
+    trained.engine.run(np.array([[0, size]]), metrics_for(True))
     assert parameters.w0[0] > before.w0[0]
     assert parameters.w.tobytes() == before.w.tobytes()
     assert parameters.v.tobytes() == before.v.tobytes()
@@ -251,7 +275,7 @@ def test_a_batch_of_empty_rows_moves_the_bias_alone(size: int) -> None:
     ],
 )
 def test_batches(rows: int, size: int, expected: list[tuple[int, int]]) -> None:
-    assert batches(rows, size) == expected
+    assert batches(rows, size).tolist() == [list(pair) for pair in expected]
 
 
 def test_batches_of_the_evidence() -> None:
@@ -259,13 +283,9 @@ def test_batches_of_the_evidence() -> None:
     assert sum(stop - start for start, stop in batches(90570, 200)) == 90600
 
 
-def centred(table: np.ndarray) -> np.ndarray:
-    table = table - table.mean(axis=0)
-    return table - table.mean(axis=1, keepdims=True)
-
-
+@every_engine
 @pytest.mark.parametrize("classifier", [True, False])
-def test_a_planted_machine_is_found(classifier: bool) -> None:
+def test_a_planted_machine_is_found(classifier: bool, kind: str) -> None:
     """Train on what a known machine says, and test on pairs that training has not seen."""
     random = np.random.default_rng(5)
     users, items = 60, 50
@@ -283,8 +303,8 @@ def test_a_planted_machine_is_found(classifier: bool) -> None:
     settings = Settings(
         users + items, 2, classifier, term, term, term, epochs=40, mini_batch_size=100
     )
-    parameters, engine, watch = ours(settings, x[:cut], y[:cut])
-    got = engine.score(x[cut:])
+    trained, watch = ours(kind, settings, x[:cut], y[:cut])
+    got = trained.engine.score(x[cut:])
     if classifier:
         assert np.mean((got > 0) == (y[cut:] > 0)) > 0.93
     else:
@@ -292,73 +312,129 @@ def test_a_planted_machine_is_found(classifier: bool) -> None:
         # Of the inner products, what the linear terms could not have taken over as well.
         found, known = (
             pairs - pairs.mean(axis=0) - pairs.mean(axis=1, keepdims=True) + pairs.mean()
-            for pairs in (p.v[:users] @ p.v[users:].T for p in (parameters, planted))
+            for pairs in (p.v[:users] @ p.v[users:].T for p in (trained.parameters, planted))
         )
         assert np.corrcoef(found.ravel(), known.ravel())[0, 1] > 0.98
 
 
-def test_the_same_seed_is_the_same_bytes(tmp_path: Path) -> None:
+@every_engine
+def test_the_same_seed_is_the_same_bytes(tmp_path: Path, kind: str) -> None:
     x, y = fm.rows(1, N, D)
 
     def content(seed: int) -> bytes:
-        parameters, _, _ = ours(fm.settings(D, K, seed=seed), x, y)
-        model = artifact.Model(parameters, {"predictor_type": "binary_classifier"})
+        trained, _ = ours(kind, fm.settings(D, K, seed=seed), x, y)
+        model = artifact.Model(trained.parameters, {"predictor_type": "binary_classifier"})
         return artifact.write(tmp_path, model).read_bytes()
 
     assert content(1) == content(1)
     assert content(1) != content(2)
 
 
-def test_observers_are_told_in_order() -> None:
-    settings = fm.settings(D, K, epochs=2, mini_batch_size=20)
-    _, _, watch = ours(settings, *fm.rows(1, N, D))
-    assert watch.batches == [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2)]
+@every_engine
+def test_observers_are_told_in_order(kind: str) -> None:
+    settings = fm.settings(D, K, epochs=2, mini_batch_size=10, publish_interval=2)
+    _, watch = ours(kind, settings, *fm.rows(1, N, D))
+    assert watch.batches == [(0, 0), (0, 2), (0, 4), (1, 0), (1, 2), (1, 4)]
     assert [epoch.number for epoch in watch.epochs] == [0, 1]
     for epoch in watch.epochs:
-        assert (epoch.batches, epoch.records, len(epoch.step_seconds)) == (3, 60, 3)
+        assert (epoch.batches, epoch.records) == (5, 50)
         assert epoch.started <= epoch.ended
 
 
-def test_a_stop_ends_after_the_batch() -> None:
-    settings = fm.settings(D, K, epochs=3)
+@every_engine
+def test_a_stop_ends_after_the_batches_at_work(kind: str) -> None:
+    settings = fm.settings(D, K, epochs=3, publish_interval=1)
     x, y = fm.rows(1, N, D)
-    parameters, rest = initial(settings), initial(settings)
     watch, asked = Watch(), iter([False] * 7 + [True])
-    engine = TorchEngine(parameters, settings)
-    assert not fit(engine, parameters, x, y, settings, watch, lambda: next(asked))
+    trained = ENGINES[kind](initial(settings), settings, x, y)
+    outcome = fit(trained.engine, trained.parameters, N, settings, watch, lambda: next(asked))
+    assert not outcome.finished
     assert watch.batches == [(0, i) for i in range(6)] + [(1, 0), (1, 1)]
     assert len(watch.epochs) == 1
     # What it leaves are the parameters of exactly these steps.
-    other = TorchEngine(rest, settings)
-    for start, stop in [*batches(N, 8), (0, 8), (8, 16)]:
-        other.step(x, y, start, stop)
-    assert parameters.v.tobytes() == rest.v.tobytes()
+    other = ENGINES[kind](initial(settings), settings, x, y)
+    steps = np.concatenate([batches(N, 8), [(0, 8), (8, 16)]])
+    assert other.engine.run(steps, metrics_for(True)) == 8
+    assert trained.parameters.v.tobytes() == other.parameters.v.tobytes()
 
 
+@every_engine
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-def test_a_loss_that_is_not_finite_says_where() -> None:
+def test_a_loss_that_is_not_finite_says_where(kind: str) -> None:
     settings = fm.settings(D, K, classifier=False, epochs=3)
     x, y = fm.rows(1, N, D)
-    parameters = initial(settings)
-    engine = TorchEngine(parameters, settings)
     y[17] = np.float32(1e38)
     x = csr_array(x.toarray())
     x.data[x.indptr[25]] = np.float32(3e38)
+    trained = ENGINES[kind](initial(settings), settings, x, y)
     with pytest.raises(DivergedError) as caught:
-        fit(engine, parameters, x, y, settings, Watch())
+        fit(trained.engine, trained.parameters, N, settings, Watch())
     assert str(caught.value) == (
         "training diverged: the loss is not finite in batch 3 of epoch 0. Lower bias_lr, "
         "linear_lr or factors_lr, set clip_gradient, or scale the features and labels"
     )
 
 
-def test_a_parameter_that_is_not_finite_at_the_end_of_an_epoch() -> None:
+@every_engine
+def test_a_parameter_that_is_not_finite_at_the_end_of_an_epoch(kind: str) -> None:
     settings = fm.settings(D, K, epochs=3)
     settings = replace(settings, linear=Term(lr=3e38, wd=0.0))
     x = csr_array(np.eye(1, D, dtype=np.float32))
     parameters = initial(settings)
     parameters.w[0] = -1e38
     parameters.w[5] = np.inf  # of a feature that no row has: no loss can tell
+    trained = ENGINES[kind](parameters, settings, x, np.ones(1, np.float32))
     with pytest.raises(DivergedError, match="a parameter is not finite at the end of epoch 0"):
-        fit(TorchEngine(parameters, settings), parameters, x, np.ones(1, np.float32), settings,
-            Watch())  # fmt: skip
+        fit(trained.engine, parameters, 1, settings, Watch())
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adagrad", "sgd"])
+@pytest.mark.parametrize("classifier", [True, False])
+def test_any_number_of_threads_is_the_same_bytes(optimizer: str, classifier: bool) -> None:
+    """With more features and rows than a thread's share of either, and clipping."""
+    settings = fm.settings(
+        500,
+        5,
+        classifier=classifier,
+        optimizer=optimizer,
+        mini_batch_size=300,
+        clip_gradient=0.05,
+    )
+    x, y = fm.rows(4, 1000, 500)
+    results = []
+    for threads in (1, 2, 3, 7):
+        parameters, watch = initial(settings), Watch()
+        engine = NumbaEngine(parameters, settings, x, y, threads)
+        fit(engine, parameters, len(y), settings, watch)
+        arrays = (parameters.w0, parameters.w, parameters.v, engine.score(x))
+        results.append([array.tobytes() for array in arrays] + [watch.epochs[-1].scores])
+    assert all(result == results[0] for result in results)
+
+
+def test_rows_that_lead_out_of_the_parameters_are_refused() -> None:
+    settings = fm.settings(D, K)
+    x, y = fm.rows(1, N, D + 1)
+    with pytest.raises(AlgorithmError, match="rows are not a CSR array"):
+        NumbaEngine(initial(settings), settings, x, y)
+
+
+@every_engine
+def test_early_stopping_keeps_the_best_epoch(kind: str) -> None:
+    settings = fm.settings(D, K, epochs=50, patience=3)
+    trained = ENGINES[kind](initial(settings), settings, *fm.rows(1, N, D))
+    losses = iter([0.9, 0.5, 0.7, 0.4, 0.6, 0.4, 0.8, 0.1])
+    kept: list[bytes] = []
+
+    def test() -> Metrics:
+        kept.append(trained.parameters.v.tobytes())
+        metrics = metrics_for(True)
+        metrics.rows, metrics.sums[0] = 1, next(losses)
+        return metrics
+
+    watch = Watch()
+    outcome = fit(trained.engine, trained.parameters, N, settings, watch, test=test)
+    # 0.4 in epoch 3 is not beaten in the three epochs after it: 0.1 is never seen.
+    assert outcome == Outcome(finished=True, kept=3)
+    assert len(watch.epochs) == 7
+    assert trained.parameters.v.tobytes() == kept[3] != kept[6]
+    assert [e.test_scores and e.test_scores[CROSS_ENTROPY] for e in watch.epochs][3] == 0.4

@@ -87,7 +87,7 @@ VERSIONS = pytest.mark.parametrize("version", [1, 2, 3])
 @needs_containers
 def test_the_same_scores(version, through, expected):
     run = through(version)
-    assert run.code == 0, run
+    assert run.code == 0, run.story
     log = parse(run.output.splitlines())
     assert log.test == expected
     assert [len(values) for values in log.epochs.values()] == [100, 100, 100]

@@ -21,7 +21,7 @@ def looked_up(version, base, s3, *regions):
     if reason := sdk.missing(version, containers=False):
         pytest.skip(reason)
     run = sdk.run(base, s3, version, "regions.py", *regions)
-    assert run.code == 0, run
+    assert run.code == 0, run.story
     return run.result
 
 

@@ -26,7 +26,7 @@ def test_a_bad_hyperparameter(backend, s3, tmp_path):
     assert run.left == []
     if backend == "docker":
         # Compose says which code the container ended with: 2, the caller can fix it.
-        assert "exited with code 2" in run.output, run
+        assert "exited with code 2" in run.output, run.story
     else:
         reason = run.output.rpartition("Reason: ")[2]
-        assert reason.startswith("HyperparameterError: "), run
+        assert reason.startswith("HyperparameterError: "), run.story

@@ -56,7 +56,9 @@ class Run:
     left: list[str]  # what is still there after local mode's rests were removed
     running: list[str]  # containers, before that
 
-    def __repr__(self) -> str:
+    @property
+    def story(self) -> str:
+        """Return how it ended, for a test's failure."""
         return f"exit code {self.code}, output:\n{self.output[-4000:]}"
 
 
@@ -123,6 +125,7 @@ def _environment(base: Path, s3: str) -> dict[str, str]:
         "TMPDIR": str(base / "tmp"),
         "LOCAL_SAGEMAKER_ROOT": str(base / "root"),
         "LOCAL_SAGEMAKER_TRAIN": shlex.join(command("train")),
+        "LOCAL_SAGEMAKER_SERVE": shlex.join(command("serve")),
         "AWS_ACCESS_KEY_ID": "local",
         "AWS_SECRET_ACCESS_KEY": "local",
         "AWS_DEFAULT_REGION": "us-east-1",

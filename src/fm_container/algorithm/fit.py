@@ -1,10 +1,12 @@
 """The training loop: epochs of mini-batches in the order of the data, measured as they go."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from fm_container.algorithm.metrics import Metrics, metrics_for
@@ -12,15 +14,25 @@ from fm_container.algorithm.parameters import Float32, Parameters
 from fm_container.algorithm.settings import Settings
 from fm_container.errors import DivergedError
 
+Batches = NDArray[np.int64]
+
+# Rows that an engine is given at once: many enough that the call costs nothing, and few enough
+# that a signal is answered within a fraction of a second.
+_ROWS_AT_ONCE = 65_536
+
 
 class Engine(Protocol):
-    """What runs the steps: on the memory of the parameters that it was made with."""
+    """What runs the steps: on the data and the parameters that it was made with."""
 
-    def step(self, x: csr_array, y: Float32, start: int, stop: int) -> Float32:
-        """Train on the rows [start, stop); return their scores before the update."""
+    def run(self, batches: Batches, metrics: Metrics) -> int:
+        """Train on mini-batches, (m, 2) first row and end; return how many were done.
+
+        The scores of each batch before its update are added to `metrics`. After a batch that
+        leaves the loss not finite it ends.
+        """
 
     def score(self, x: csr_array) -> Float32:
-        """Return the scores of all rows."""
+        """Return the scores of rows, (n,) float32."""
 
 
 @dataclass
@@ -32,74 +44,126 @@ class Epoch:
     ended: float = 0.0
     batches: int = 0
     records: int = 0
-    step_seconds: list[float] = field(default_factory=list)
-    scores: dict[str, float] = field(default_factory=dict)
+    scores: Mapping[str, float] = field(default_factory=dict)
+    test_scores: Mapping[str, float] | None = None
 
 
 class Observer(Protocol):
     """Who is told as training goes."""
 
     def batch(self, epoch: int, batch: int, metrics: Metrics) -> None:
-        """A batch is done; `metrics` are over the epoch so far."""
+        """The first batch is done, or one at the publish interval; `metrics` are so far."""
 
     def epoch(self, epoch: Epoch) -> None:
         """An epoch is done."""
 
 
-def batches(rows: int, size: int) -> list[tuple[int, int]]:
-    """Return first row and end of each mini-batch of an epoch.
+@dataclass(frozen=True)
+class Outcome:
+    """How training ended: whether it ran as long as it was to, and the epoch that was kept."""
+
+    finished: bool
+    kept: int | None = None
+    """The epoch whose parameters are the result, where early stopping chose; else the last."""
+
+
+def batches(rows: int, size: int) -> Batches:
+    """Return first row and end of each mini-batch of an epoch, (m, 2).
 
     Where the rows do not divide evenly the last batch is the last `size` rows, which overlap the
     batch before; with fewer rows than one batch the batch is all rows.
     """
     if rows <= size:
-        return [(0, rows)]
-    full = [(start, start + size) for start in range(0, rows - size + 1, size)]
-    return full if rows % size == 0 else [*full, (rows - size, rows)]
+        return np.array([[0, rows]])
+    starts = np.arange(0, rows - size + 1, size)
+    if rows % size:
+        starts = np.append(starts, rows - size)
+    return np.stack([starts, starts + size], axis=1)
 
 
 def fit(
     engine: Engine,
     parameters: Parameters,
-    x: csr_array,
-    y: Float32,
+    rows: int,
     settings: Settings,
     observer: Observer,
     stopped: Callable[[], bool] = lambda: False,
-) -> bool:
-    """Train for the epochs of the settings; return False if `stopped` asked for an early end.
+    test: Callable[[], Metrics] | None = None,
+) -> Outcome:
+    """Train for the epochs of the settings, or until early stopping or `stopped` ends it.
 
     Args:
         engine: works on `parameters`.
         parameters: hold the initial values, then the result.
-        x: (n, d) float32 in canonical form.
-        y: (n,) float32 labels, 0 or 1 for a classifier.
-        settings: of the run.
-        observer: told of each batch and epoch.
-        stopped: asked after each batch.
+        rows: of the training data.
+        settings: of the run. With a patience, training ends after as many epochs without a better
+            loss on the test data, and the parameters of the best epoch are the result.
+        observer: told of batches and epochs.
+        stopped: asked several times a second.
+        test: measures the test data; needed with a patience.
 
     Raises: DivergedError if the loss of a batch, or a parameter at an epoch's end, is not finite.
     """
-    plan = batches(x.shape[0], settings.mini_batch_size)
+    plan = batches(rows, settings.mini_batch_size)
+    best = _Best(settings.patience) if settings.patience and test else None
     for number in range(settings.epochs):
         epoch = Epoch(number, time.time())
         metrics = metrics_for(settings.classifier)
-        for index, (start, stop) in enumerate(plan):
-            began = time.perf_counter()
-            metrics.add(engine.step(x, y, start, stop), y[start:stop])
-            epoch.step_seconds.append(time.perf_counter() - began)
+        for first, last in _segments(plan, settings.publish_interval):
+            done = engine.run(plan[first:last], metrics)
             if not metrics.finite():
-                raise DivergedError(_advice(f"the loss is not finite in batch {index}", number))
-            observer.batch(number, index, metrics)
+                where = f"the loss is not finite in batch {first + done - 1}"
+                raise DivergedError(_advice(where, number))
+            if (last - 1) % settings.publish_interval == 0:
+                observer.batch(number, last - 1, metrics)
             if stopped():
-                return False
+                return Outcome(finished=False)
         if not parameters.finite():
             raise DivergedError(_advice("a parameter is not finite at the end", number))
         epoch.ended = time.time()
         epoch.batches, epoch.records = len(plan), metrics.rows
         epoch.scores = metrics.scores()
+        measured = test() if best and test else None
+        epoch.test_scores = measured.scores() if measured else None
         observer.epoch(epoch)
-    return True
+        if best and measured and best.enough(number, measured, parameters):
+            break
+    return Outcome(finished=True, kept=best.restore(parameters) if best else None)
+
+
+class _Best:
+    """The parameters of the best epoch so far, and for how long none was better."""
+
+    def __init__(self, patience: int):
+        self._patience = patience
+        self._loss = float("inf")
+        self._epoch = 0
+        self._kept: Parameters | None = None
+
+    def enough(self, epoch: int, measured: Metrics, parameters: Parameters) -> bool:
+        """Take note of an epoch; return whether it is time to end."""
+        loss = measured.scores()[measured.loss]
+        if loss < self._loss:
+            self._loss, self._epoch, self._kept = loss, epoch, parameters.copy()
+        return epoch - self._epoch >= self._patience
+
+    def restore(self, parameters: Parameters) -> int:
+        """Make the best epoch's parameters the result; return that epoch."""
+        if self._kept is not None:
+            parameters.take(self._kept)
+        return self._epoch
+
+
+def _segments(plan: Batches, publish_interval: int) -> Iterator[tuple[int, int]]:
+    """Yield the batches to run at once: up to the next one to publish, and not too many rows."""
+    at_once = max(1, _ROWS_AT_ONCE // int(plan[0, 1] - plan[0, 0]))
+    first = 0
+    while first < len(plan):
+        # Published are the batches 0, interval, 2 x interval …: a segment ends after each.
+        published = -(-first // publish_interval) * publish_interval + 1
+        last = min(first + at_once, published, len(plan))
+        yield first, last
+        first = last
 
 
 def _advice(what: str, epoch: int) -> str:

@@ -1,8 +1,10 @@
 """The metrics of the built-in, from sums in float64 that can be added batch by batch."""
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fm_container.algorithm.parameters import Float32
 from fm_container.algorithm.reference import sigmoid
@@ -11,74 +13,88 @@ ACCURACY = "binary_classification_accuracy"
 CROSS_ENTROPY = "binary_classification_cross_entropy"
 F1 = "binary_f_1.000"
 
-
-class Classification:
-    """Accuracy, cross-entropy and F1 of the positive class over all rows added."""
-
-    def __init__(self) -> None:
-        self.rows = 0
-        self._correct = 0
-        self._loss = 0.0
-        self._true_positive = 0
-        self._predicted = 0
-        self._positive = 0
-
-    def add(self, z: Float32, y: Float32) -> None:
-        """Add rows: `z` (B,) log-odds, `y` (B,) labels 0 or 1, both float32."""
-        predicted = sigmoid(z) > 0.5
-        positive = y > 0.5
-        self.rows += z.size
-        self._correct += int((predicted == positive).sum())
-        self._true_positive += int((predicted & positive).sum())
-        self._predicted += int(predicted.sum())
-        self._positive += int(positive.sum())
-        wide = z.astype(np.float64)
-        # -log of the label's probability, from the log-odds: exact where the sigmoid is 0 or 1.
-        loss = np.log1p(np.exp(-np.abs(wide))) + np.maximum(wide, 0) - wide * y
-        self._loss += float(loss.sum())
-
-    def scores(self) -> dict[str, float]:
-        """Return the metrics by the built-in's names, in its order; F1 is 0 without positives."""
-        relevant = self._predicted + self._positive
-        return {
-            ACCURACY: self._correct / self.rows,
-            CROSS_ENTROPY: self._loss / self.rows,
-            F1: 2 * self._true_positive / relevant if relevant else 0.0,
-        }
-
-    def finite(self) -> bool:
-        """Return whether the loss so far is a number."""
-        return math.isfinite(self._loss)
+# Columns of the sums. A classifier's:
+LOSS, CORRECT, TRUE_POSITIVE, PREDICTED, POSITIVE = range(5)
+# A regressor's, in the place of the first two:
+SQUARE, ABSOLUTE = range(2)
+COLUMNS = 5
 
 
-class Regression:
-    """Root mean square error, mean square error and mean absolute error over all rows added."""
+class Metrics:
+    """Sums over all rows added: `rows`, and `sums` (5,) float64, which engines may add to."""
+
+    loss: str
+    """The metric that early stopping goes by; less is better."""
 
     def __init__(self) -> None:
         self.rows = 0
-        self._square = 0.0
-        self._absolute = 0.0
+        self.sums: NDArray[np.float64] = np.zeros(COLUMNS)
 
     def add(self, z: Float32, y: Float32) -> None:
-        """Add rows: `z` (B,) predictions and `y` (B,) labels, both float32."""
-        error = z.astype(np.float64) - y
-        self.rows += z.size
-        self._square += float(error @ error)
-        self._absolute += float(np.abs(error).sum())
+        """Add rows: `z` (B,) scores and `y` (B,) labels, both float32."""
+        raise NotImplementedError
 
     def scores(self) -> dict[str, float]:
         """Return the metrics by the built-in's names, in its order."""
-        mean = self._square / self.rows
-        return {"rmse": math.sqrt(mean), "mse": mean, "absolute_loss": self._absolute / self.rows}
+        raise NotImplementedError
 
     def finite(self) -> bool:
         """Return whether the loss so far is a number."""
-        return math.isfinite(self._square)
+        return math.isfinite(self.sums[0])
 
 
-Metrics = Classification | Regression
+class Classification(Metrics):
+    """Accuracy, cross-entropy and F1 of the positive class; scores are log-odds."""
+
+    loss = CROSS_ENTROPY
+
+    def add(self, z: Float32, y: Float32) -> None:
+        """Add rows; labels are 0 or 1."""
+        predicted = sigmoid(z) > 0.5
+        positive = y > 0.5
+        wide = z.astype(np.float64)
+        # -log of the label's probability, from the log-odds: exact where the sigmoid is 0 or 1.
+        loss = np.log1p(np.exp(-np.abs(wide))) + np.maximum(wide, 0) - wide * y
+        self.rows += z.size
+        self.sums[LOSS] += loss.sum()
+        self.sums[CORRECT] += (predicted == positive).sum()
+        self.sums[TRUE_POSITIVE] += (predicted & positive).sum()
+        self.sums[PREDICTED] += predicted.sum()
+        self.sums[POSITIVE] += positive.sum()
+
+    def scores(self) -> dict[str, float]:
+        """Return the metrics by the built-in's names, in its order; F1 is 0 without positives."""
+        loss, correct, true_positive, predicted, positive = self.sums.tolist()
+        relevant = predicted + positive
+        return {
+            ACCURACY: correct / self.rows,
+            CROSS_ENTROPY: loss / self.rows,
+            F1: 2 * true_positive / relevant if relevant else 0.0,
+        }
+
+
+class Regression(Metrics):
+    """Root mean square error, mean square error and mean absolute error."""
+
+    loss = "rmse"
+
+    def add(self, z: Float32, y: Float32) -> None:
+        """Add rows of predictions and labels."""
+        error = z.astype(np.float64) - y
+        self.rows += z.size
+        self.sums[SQUARE] += error @ error
+        self.sums[ABSOLUTE] += np.abs(error).sum()
+
+    def scores(self) -> dict[str, float]:
+        """Return the metrics by the built-in's names, in its order."""
+        mean = float(self.sums[SQUARE]) / self.rows
+        absolute = float(self.sums[ABSOLUTE]) / self.rows
+        return {"rmse": math.sqrt(mean), "mse": mean, "absolute_loss": absolute}
 
 
 def metrics_for(classifier: bool) -> Metrics:
     """Return an empty metric of the task."""
     return Classification() if classifier else Regression()
+
+
+Scores = Mapping[str, float]

@@ -40,6 +40,11 @@ class Batch:
             torch.from_numpy(x.data[first:last]),
         )
 
+    def to(self, device: str) -> "Batch":
+        """Return the batch on a device; itself on the CPU."""
+        tensors = (self.columns, self.local, self.offsets, self.values)
+        return Batch(*(tensor.to(device) for tensor in tensors)) if device != "cpu" else self
+
 
 class FactorizationMachine(Module):
     """Second-order factorization machine over sparse rows (Rendle 2010, eq. 1, lemma 3.1).

@@ -1,4 +1,4 @@
-"""Adam as the built-in applies it: lazily, to the rows of the features in the batch."""
+"""The optimisers as the built-in applies its own: lazily, to the features in the batch."""
 
 import math
 from collections.abc import Iterable
@@ -11,15 +11,14 @@ from torch.optim import Optimizer
 BETA1, BETA2 = 0.9, 0.999
 
 
-class LazyAdam(Optimizer):
-    """Adam whose moments and decay touch a row only in the steps that have a gradient for it.
+class LazyOptimizer(Optimizer):
+    """Updates a row of a parameter only in the steps that have a gradient for it.
 
-    The bias correction counts all steps. The gradient is clipped, then decay is added (coupled),
-    then the moments take it: `g = clip(g) + wd * p`, `p -= lr * sqrt(1 - b2^t) / (1 - b1^t) * m /
-    (sqrt(v) + eps)`. A dense gradient touches all rows. Groups take `lr` and `weight_decay`.
-
-    Source: Kingma and Ba, "Adam", ICLR 2015, section 2, last paragraph, for the step size.
+    The gradient is clipped, then decay is added (coupled): `g = clip(g) + wd * p`. A dense gradient
+    touches all rows. Groups take `lr` and `weight_decay`.
     """
+
+    state_names: tuple[str, ...] = ()
 
     def __init__(self, groups: Iterable[dict[str, Any]], eps: float, clip_gradient: float | None):
         super().__init__(groups, {"lr": 0.0, "weight_decay": 0.0})
@@ -31,18 +30,15 @@ class LazyAdam(Optimizer):
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
         """Update every parameter that has a gradient; `closure` is not used."""
         self.steps += 1
-        correction = math.sqrt(1 - BETA2**self.steps) / (1 - BETA1**self.steps)
         for group in self.param_groups:
             for parameter in group["params"]:
                 if parameter.grad is not None:
-                    size = group["lr"] * correction
-                    self._update(parameter, parameter.grad, size, group["weight_decay"])
+                    self._update(parameter, parameter.grad, group["lr"], group["weight_decay"])
 
-    def _update(self, parameter: Tensor, grad: Tensor, size: float, decay: float) -> None:
+    def _update(self, parameter: Tensor, grad: Tensor, lr: float, decay: float) -> None:
         state = self.state[parameter]
         if not state:
-            state["m"] = torch.zeros_like(parameter)
-            state["v"] = torch.zeros_like(parameter)
+            state.update({name: torch.zeros_like(parameter) for name in self.state_names})
         rows: Any = slice(None)
         if grad.is_sparse:
             # The module looks each feature up once, so the rows do not repeat.
@@ -50,10 +46,54 @@ class LazyAdam(Optimizer):
         if self.clip_gradient is not None:
             grad = grad.clamp(-self.clip_gradient, self.clip_gradient)
         old = parameter[rows]
-        grad = grad.add(old, alpha=decay)
-        # Not in place: where `rows` is a slice, what it gives is the state itself, not a copy.
-        m = state["m"][rows].mul(BETA1).add_(grad, alpha=1 - BETA1)
-        v = state["v"][rows].mul(BETA2).addcmul_(grad, grad, value=1 - BETA2)
-        state["m"][rows] = m
-        state["v"][rows] = v
-        parameter[rows] = old.addcdiv(m, v.sqrt_().add_(self.eps), value=-size)
+        # Never in place: where `rows` is a slice, what it gives is the state itself, not a copy.
+        change, new = self._change(
+            grad.add(old, alpha=decay), lr, *(state[name][rows] for name in self.state_names)
+        )
+        for name, values in zip(self.state_names, new, strict=True):
+            state[name][rows] = values
+        parameter[rows] = old - change
+
+    def _change(self, grad: Tensor, lr: float, *state: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Return what is taken off the parameter, and the new state."""
+        return lr * grad, ()
+
+
+class LazySgd(LazyOptimizer):
+    """Stochastic gradient descent: `p -= lr * g`."""
+
+
+class LazyAdam(LazyOptimizer):
+    """Adam whose moments do not decay between the steps that touch a row.
+
+    The bias correction counts all steps: `p -= lr * sqrt(1 - b2^t) / (1 - b1^t) * m / (sqrt(s) +
+    eps)`. Source: Kingma and Ba, "Adam", ICLR 2015, section 2, last paragraph.
+    """
+
+    state_names = ("m", "s")
+
+    def _change(self, grad: Tensor, lr: float, *state: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        m = state[0].mul(BETA1).add_(grad, alpha=1 - BETA1)
+        s = state[1].mul(BETA2).addcmul_(grad, grad, value=1 - BETA2)
+        size = lr * math.sqrt(1 - BETA2**self.steps) / (1 - BETA1**self.steps)
+        return size * m / (s.sqrt() + self.eps), (m, s)
+
+
+class LazyAdagrad(LazyOptimizer):
+    """AdaGrad: `s += g^2`, `p -= lr * g / (sqrt(s) + eps)`.
+
+    Source: Duchi, Hazan and Singer, JMLR 12 (2011), figure 1, diagonal.
+    """
+
+    state_names = ("s",)
+
+    def _change(self, grad: Tensor, lr: float, *state: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        s = state[0].addcmul(grad, grad)
+        return lr * grad / (s.sqrt() + self.eps), (s,)
+
+
+OPTIMIZERS: dict[str, type[LazyOptimizer]] = {
+    "adam": LazyAdam,
+    "adagrad": LazyAdagrad,
+    "sgd": LazySgd,
+}

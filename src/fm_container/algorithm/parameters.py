@@ -32,6 +32,14 @@ class Parameters:
         """Return k."""
         return int(self.v.shape[1])
 
+    def copy(self) -> "Parameters":
+        """Return the same values in memory of their own."""
+        return Parameters(self.w0.copy(), self.w.copy(), self.v.copy())
+
+    def take(self, other: "Parameters") -> None:
+        """Take over the values of another one of the same shapes, in place."""
+        self.w0[:], self.w[:], self.v[:] = other.w0, other.w, other.v
+
     def finite(self) -> bool:
         """Return whether no parameter is NaN or infinite."""
         return all(bool(np.isfinite(array).all()) for array in (self.w0, self.w, self.v))

@@ -39,3 +39,6 @@ class Settings:
     rescale_grad: float | None = None
     seed: int = 0
     publish_interval: int = 500
+    optimizer: str = "adam"
+    patience: int = 0
+    """Epochs without a better test loss until training ends; 0 trains all epochs."""

@@ -1,13 +1,13 @@
 """Training steps as torch operations: the oracle, and the way to devices that are no CPU."""
 
-from typing import Any
-
 import torch
 from scipy.sparse import csr_array
 from torch.nn.functional import binary_cross_entropy_with_logits, mse_loss
 
+from fm_container.algorithm.fit import Batches
+from fm_container.algorithm.metrics import Metrics
 from fm_container.algorithm.model import Batch, FactorizationMachine
-from fm_container.algorithm.optimizer import LazyAdam
+from fm_container.algorithm.optimizer import OPTIMIZERS
 from fm_container.algorithm.parameters import Float32, Parameters
 from fm_container.algorithm.settings import Settings
 
@@ -15,48 +15,76 @@ _SCORING_ROWS = 8192  # a batch without gradients: large enough to hide the cost
 
 
 class TorchEngine:
-    """Runs mini-batch steps and scores on the memory of the given parameters."""
+    """Runs mini-batches and scores on a device; the given parameters follow after each call.
 
-    def __init__(self, parameters: Parameters, settings: Settings):
-        self.model = FactorizationMachine(parameters)
+    On the CPU the module works on their memory; what is on another device is copied back.
+    """
+
+    def __init__(
+        self,
+        parameters: Parameters,
+        settings: Settings,
+        x: csr_array,
+        y: Float32,
+        device: str = "cpu",
+    ):
+        self._parameters, self._device = parameters, device
+        self.model = FactorizationMachine(parameters).to(device)
+        self._x, self._y = x, y
         self._classifier = settings.classifier
         self._rescale = settings.rescale_grad
-        self._batch_size = settings.mini_batch_size
-        groups: list[dict[str, Any]] = [_group(self.model.v, settings.factors)]
         # A term that is switched off gets no gradient and no step: it stays zero.
         self.model.w.requires_grad_(settings.use_linear)
         self.model.w0.requires_grad_(settings.use_bias)
-        if settings.use_linear:
-            groups.append(_group(self.model.w, settings.linear))
-        if settings.use_bias:
-            groups.append(_group(self.model.w0, settings.bias))
-        self._optimizer = LazyAdam(groups, settings.eps, settings.clip_gradient)
+        terms = [(self.model.v, settings.factors)]
+        terms += [(self.model.w, settings.linear)] if settings.use_linear else []
+        terms += [(self.model.w0, settings.bias)] if settings.use_bias else []
+        groups = [
+            {"params": [parameter], "lr": term.lr, "weight_decay": term.wd}
+            for parameter, term in terms
+        ]
+        kind = OPTIMIZERS[settings.optimizer]
+        self._optimizer = kind(groups, settings.eps, settings.clip_gradient)
 
-    def step(self, x: csr_array, y: Float32, start: int, stop: int) -> Float32:
+    def run(self, batches: Batches, metrics: Metrics) -> int:
+        """Train on mini-batches, see `Engine`."""
+        done = 0
+        for start, stop in batches.tolist():
+            done += 1
+            metrics.add(self.step(start, stop), self._y[start:stop])
+            if not metrics.finite():
+                break
+        self._copy_back()
+        return done
+
+    def step(self, start: int, stop: int) -> Float32:
         """Train on the rows [start, stop); return their scores before the update, (B,) float32."""
         self._optimizer.zero_grad()
-        z = self.model(Batch.of(x, start, stop))
-        target = torch.from_numpy(y[start:stop])
+        z = self.model(Batch.of(self._x, start, stop).to(self._device))
+        target = torch.from_numpy(self._y[start:stop]).to(self._device)
         if self._classifier:
             loss = binary_cross_entropy_with_logits(z, target, reduction="sum")
         else:
             loss = 0.5 * mse_loss(z, target, reduction="sum")
-        scale = self._rescale or 1 / min(self._batch_size, stop - start)
+        scale = self._rescale or 1 / (stop - start)
         (loss * scale).backward()  # type: ignore[no-untyped-call]
         self._optimizer.step()
-        scores: Float32 = z.detach().numpy()
+        scores: Float32 = z.detach().cpu().numpy()
         return scores
 
     def score(self, x: csr_array) -> Float32:
-        """Return the scores of all rows, (n,) float32."""
+        """Return the scores of rows, (n,) float32."""
         parts = []
         with torch.no_grad():
             for start in range(0, x.shape[0], _SCORING_ROWS):
                 stop = min(start + _SCORING_ROWS, x.shape[0])
-                parts.append(self.model(Batch.of(x, start, stop)))
-        scores: Float32 = torch.cat(parts).numpy()
+                parts.append(self.model(Batch.of(x, start, stop).to(self._device)))
+        scores: Float32 = torch.cat(parts).cpu().numpy()
         return scores
 
-
-def _group(parameter: torch.nn.Parameter, term: Any) -> dict[str, Any]:
-    return {"params": [parameter], "lr": term.lr, "weight_decay": term.wd}
+    def _copy_back(self) -> None:
+        if self._device != "cpu":
+            w0, w, v = (
+                p.detach().cpu().numpy() for p in (self.model.w0, self.model.w, self.model.v)
+            )
+            self._parameters.take(Parameters(w0, w[:, 0], v))

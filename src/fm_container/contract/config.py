@@ -1,8 +1,10 @@
 """The configuration files beside the hyperparameters: who runs, and on which channels."""
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from fm_container.contract.jsonfile import read_object, shorten
 from fm_container.contract.paths import OptMl
@@ -109,7 +111,8 @@ def _channel(name: str, folder: Path) -> Channel:
     try:
         files = tuple(_sorted_files(folder))
     except OSError as error:
-        raise PlatformError(f"channel {name!r}: {folder}: {error.strerror}") from error
+        where = error.filename or folder
+        raise PlatformError(f"channel {name!r}: {where}: {error.strerror}") from error
     if not files:
         raise ChannelError(f"channel {name!r} is empty: no file with data below {folder}")
     return Channel(name, folder, files)
@@ -120,8 +123,15 @@ def _sorted_files(folder: Path) -> Iterable[Path]:
 
     S3 has no folders: consoles and tools mark them by empty objects, which reach us as empty files.
     """
-    below = (path for path in folder.rglob("*") if path.is_file())
+    below: list[Path] = []
+    # Not rglob: it leaves out what it may not read, and the job would train on part of its data.
+    for root, folders, names in os.walk(folder, onerror=_raise):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        below += [Path(root, name) for name in names if not name.startswith(".")]
     for path in sorted(below, key=lambda path: path.relative_to(folder).as_posix()):
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if not hidden and path.stat().st_size > 0:
+        if path.is_file() and path.stat().st_size > 0:
             yield path
+
+
+def _raise(error: OSError) -> NoReturn:
+    raise error

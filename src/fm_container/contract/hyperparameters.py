@@ -14,6 +14,7 @@ from fm_container.contract.parameter import Choice, Flag, Integer, Parameter, Re
 from fm_container.errors import ConfigurationError, HyperparameterError
 
 LARGEST_FEATURE_DIM = 2**31 - 1  # keys are held as int32
+OPTIMIZERS = ("adam", "adagrad", "sgd")
 TERMS = ("bias", "linear", "factors")
 
 
@@ -71,7 +72,7 @@ TABLE: tuple[Parameter, ...] = (
     Flag("use_bias", "whether there is a bias", "true"),
     Flag("use_linear", "whether there are linear weights", "true"),
     Integer("batch_metrics_publish_interval", "batches between metric lines", "500", low=1),
-    Choice("_optimizer", "update rule", "adam", ("adam",)),
+    Choice("_optimizer", "update rule; adam is the built-in's", "adam", OPTIMIZERS),
     # One host and no GPU: the next three choose between ways to the same result.
     Choice(
         "_kvstore",
@@ -88,7 +89,15 @@ TABLE: tuple[Parameter, ...] = (
     Choice("_wd", "scale of all weight decays", "1.0", ("1.0", "1")),
     Flag("_use_full_symbolic", "without effect: the result is the same", "true"),
     Integer("_seed", "ours: seed of the initial values", "0", low=0, high=2**32 - 1),
-    Choice("_engine", "ours: what runs the training steps", "auto", ("auto", "torch")),
+    Choice("_engine", "ours: what runs the training steps", "auto", ("auto", "numba", "torch")),
+    Choice("_device", "ours: where the torch engine runs", "cpu", ("cpu", "cuda")),
+    Integer("_num_threads", "ours: threads of training; 0 is one a CPU", "0", low=0, high=1024),
+    Integer(
+        "_early_stopping_patience",
+        "ours: epochs without a better test loss until training ends; 0 is never",
+        "0",
+        low=0,
+    ),
 )
 BY_NAME: Mapping[str, Parameter] = {parameter.name: parameter for parameter in TABLE}
 
@@ -139,8 +148,15 @@ def _init_needs_its_number(values: Mapping[str, Value]) -> Iterator[str]:
                 yield f"{needed} is required when {term}_init_method is '{method}'"
 
 
+def _device_needs_torch(values: Mapping[str, Value]) -> Iterator[str]:
+    """Yield a problem if a device is asked for that the engine asked for does not run on."""
+    if values["_device"] != "cpu" and values["_engine"] == "numba":
+        yield "_device must be 'cpu' with _engine 'numba'; _engine 'torch' runs on others"
+
+
 CROSS_FIELD_RULES: tuple[Callable[[Mapping[str, Value]], Iterator[str]], ...] = (
     _init_needs_its_number,
+    _device_needs_torch,
 )
 
 

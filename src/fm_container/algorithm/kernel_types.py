@@ -1,0 +1,84 @@
+"""What the compiled steps work on, in groups that one argument carries."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import types
+from numpy.typing import NDArray
+
+Float32 = NDArray[np.float32]
+Int32 = NDArray[np.int32]
+Int64 = NDArray[np.int64]
+Float64 = NDArray[np.float64]
+
+F1 = types.float32[::1]
+F2 = types.float32[:, ::1]
+D1 = types.float64[::1]
+D2 = types.float64[:, ::1]
+I1 = types.int32[::1]
+L1 = types.int64[::1]
+L2 = types.int64[:, ::1]
+
+
+class Rows(NamedTuple):
+    """Rows in canonical CSR form: row i is keys[indptr[i]:indptr[i + 1]], with the label y[i]."""
+
+    indptr: Int64
+    keys: Int32
+    values: Float32
+    y: Float32
+
+
+class Task(NamedTuple):
+    """What is done at each step. A clip or rescale of 0 is none; `optimizer` is of `updates`."""
+
+    classifier: bool
+    use_bias: bool
+    use_linear: bool
+    optimizer: int
+    lr: Float32  # (3,) of bias, linear, factors
+    wd: Float32  # (3,)
+    clip: Any  # float32, as the next two
+    eps: Any
+    rescale: Any
+
+
+class Model(NamedTuple):
+    """The parameters, and the optimiser's state of w0 (2,) and of each feature (d, …)."""
+
+    w0: Float32
+    w: Float32
+    v: Float32
+    state0: Float32
+    state: Float32
+
+
+class Shared(NamedTuple):
+    """What the threads of a batch of up to B rows share."""
+
+    s: Float32  # (B, k) factor sums of each row
+    z: Float32  # (B,) scores
+    dz: Float32  # (B,) loss gradients
+    blocks: Float64  # (B / BLOCK, BLOCK_COLUMNS) sums over blocks of rows
+    slot: Int32  # (d,) where a touched feature's gradient is; -1 between batches
+    sums: Float64  # (COLUMNS,) of all rows, as in metrics.py
+    progress: Int64  # (2,) batches done, and whether the last one's loss is not finite
+    barrier: Int64  # (8,) see `threads.meet`
+
+
+class Own(NamedTuple):
+    """What one thread sums the gradients of its touched features in."""
+
+    touched: Int32  # (u,) the features
+    g: Float32  # (u, k) sum of dz * x * s
+    gw: Float32  # (u,) sum of dz * x
+    c: Float32  # (u,) sum of dz * x^2
+
+
+ROWS = types.NamedTuple((L1, I1, F1, F1), Rows)
+TASK = types.NamedTuple(
+    (types.boolean, types.boolean, types.boolean, types.int64, F1, F1, *3 * (types.float32,)), Task
+)
+MODEL = types.NamedTuple((F1, F1, F2, F1, F2), Model)
+SHARED = types.NamedTuple((F2, F1, F1, D2, I1, D1, L1, L1), Shared)
+OWN = types.NamedTuple((I1, F2, F1, F1), Own)

@@ -1,0 +1,58 @@
+"""Which engine trains: chosen by the job, told in its log, and kept in its artifact."""
+
+import os
+from dataclasses import dataclass
+
+from fm_container.algorithm.fit import Engine
+from fm_container.algorithm.parameters import Parameters
+from fm_container.algorithm.settings import Settings
+from fm_container.data.recordio import Rows
+from fm_container.errors import PlatformError
+
+# Below as much work in a mini-batch (non-zeros x num_factors), threads wait for each other longer
+# than they work. Measured by bench/: see the README.
+_WORTH_A_THREAD = 50_000
+
+
+@dataclass(frozen=True)
+class Choice:
+    """An engine, and what to call it."""
+
+    engine: Engine
+    name: str
+
+
+def choose(
+    name: str, device: str, threads: int, parameters: Parameters, settings: Settings, rows: Rows
+) -> Choice:
+    """Return the engine for a job; `auto` is numba, or torch for a device that is no CPU.
+
+    Raises: PlatformError if the device is not there.
+    """
+    if name == "torch" or device != "cpu":
+        return _torch(device, parameters, settings, rows)
+    from fm_container.algorithm.numba_engine import NumbaEngine
+
+    count = threads or _threads(settings, rows)
+    engine = NumbaEngine(parameters, settings, rows.x, rows.y, count)
+    return Choice(engine, f"numba ({count} thread{'s' if count > 1 else ''})")
+
+
+def _threads(settings: Settings, rows: Rows) -> int:
+    per_row = rows.x.nnz / len(rows)
+    work = min(settings.mini_batch_size, len(rows)) * per_row * settings.num_factors
+    return max(1, min(len(os.sched_getaffinity(0)), int(work // _WORTH_A_THREAD)))
+
+
+def _torch(device: str, parameters: Parameters, settings: Settings, rows: Rows) -> Choice:
+    # Here and not above: torch takes a second to load, and bad input should be told at once.
+    import torch
+
+    from fm_container.algorithm.torch_engine import TorchEngine
+
+    if device == "cuda" and not torch.cuda.is_available():
+        raise PlatformError("_device 'cuda': torch finds no CUDA device here; use 'cpu'")
+    # The operations of a mini-batch are too small to share: a second thread makes them slower,
+    # and one thread sums in one order.
+    torch.set_num_threads(1)
+    return Choice(TorchEngine(parameters, settings, rows.x, rows.y, device), f"torch ({device})")
