@@ -147,7 +147,7 @@ def test_a_signal_during_training_saves_the_model(good: Job, number: signal.Sign
         process.send_signal(number)
         _, said = process.communicate(timeout=PATIENCE)
         assert process.returncode == 143
-        assert said == ("stopped by a signal; the model as far as it was trained is saved\n")
+        assert said == "stopped by a signal; the model as far as it was trained is saved\n"
     model = artifact.read(good.model)
     assert np.abs(model.parameters.w).max() > 0.01
     assert good.failure is None

@@ -214,7 +214,8 @@ def test_any_changed_byte_is_an_error_or_makes_no_difference(
 
 
 def test_a_changed_value_is_seen_where_more_follows_the_arrays(tmp_path: Path) -> None:
-    content = bytearray(archive(params=params(GOOD) + b"more" * 9999)  # more than one read)
+    # More than one read of zipfile's takes: it compares the checksum in the last one.
+    content = bytearray(archive(params=params(GOOD) + b"more" * 9999))
     place = content.index(struct.pack("<f", 6.0))
     content[place] ^= 1
     assert "CRC" in damage(tmp_path, bytes(content))

@@ -6,21 +6,23 @@ A failure is a code and a byte offset; `recordio` makes it a message.
 import numpy as np
 from numba import types
 
+from fm_container.data.sdk_layout import sdk_record
 from fm_container.data.wire import (
     CUT_MESSAGE,
     F32,
+    I32,
     I64,
     OK,
+    OTHER_KEY,
     U8,
     Bytes,
     Float32,
     Int,
     Int32,
     Int64,
+    entry,
     field,
-    is_values,
     uint32_at,
-    value,
 )
 from fm_container.jit import kernel
 
@@ -44,11 +46,9 @@ SHAPE = 15  # detail: what the shape holds
 # Slots of the state that a call continues from and leaves.
 POSITION, ROWS, NNZ, SORTED, DETAIL = range(5)
 
-I32 = types.int32[::1]
-
 
 @kernel(types.int64(
-    U8, types.int64, types.int64, types.int64, types.boolean, F32, I64, F32, I32, F32, I64
+    U8, types.int64, types.int64, types.int64, types.boolean, F32, I64, I64, F32, I32, F32, I64
 ))  # fmt: skip
 def record(
     data: Bytes,
@@ -58,13 +58,13 @@ def record(
     labelled: bool,
     values: Float32,
     keys: Int64,
+    shape: Int64,
     out_values: Float32,
     out_keys: Int32,
     labels: Float32,
     state: Int64,
 ) -> Int:
-    """Append one Record message as a row; return a code. `values`, `keys` are scratch."""
-    shape = np.zeros(2, np.int64)
+    """Append one Record message as a row; return a code. `values`, `keys`, `shape` are scratch."""
     features = label = False
     start_nnz = state[NNZ]
     row = state[ROWS]
@@ -74,10 +74,11 @@ def record(
         if stop < 0:
             return CUT_MESSAGE
         at = stop
-        if (number != 1 and number != 2) or wire != 2 or not is_values(data, start, stop):
+        if (number != 1 and number != 2) or wire != 2:
             continue
-        shape[:] = 0
-        n_values, n_keys, code = value(data, start, stop, values, keys, shape)
+        n_values, n_keys, code = entry(data, start, stop, values, keys, shape)
+        if code == OTHER_KEY:
+            continue
         if code != OK:
             return code
         if number == 2:
@@ -144,9 +145,10 @@ def frame(data: Bytes, at: Int) -> tuple[Int, Int]:
     return word, OK
 
 
-@kernel(types.int64(U8, types.int64, types.boolean, F32, I32, I64, F32, I64))
+@kernel(types.int64(U8, types.int64, types.int64, types.boolean, F32, I32, I64, F32, I64))
 def parse(
     data: Bytes,
+    stop: int,
     feature_dim: int,
     labelled: bool,
     out_values: Float32,
@@ -159,6 +161,7 @@ def parse(
 
     Args:
         data: (n,) uint8, framed records.
+        stop: offset, n at most, from which on no further record is begun.
         feature_dim: every key is smaller; a dense row has as many values.
         labelled: whether each record must have a label.
         out_values: (capacity,) float32, the non-zeros of all rows, in the records' order.
@@ -169,8 +172,9 @@ def parse(
     """
     scratch_values = np.empty(64, np.float32)
     scratch_keys = np.empty(64, np.int64)
+    shape = np.empty(2, np.int64)
     joined = np.empty(0, np.uint8)
-    while state[POSITION] < data.size:
+    while state[POSITION] < stop:
         at = state[POSITION]
         word, code = frame(data, at)
         if code != OK:
@@ -213,14 +217,18 @@ def parse(
         if length > scratch_keys.size:
             scratch_values = np.empty(length, np.float32)
             scratch_keys = np.empty(length, np.int64)
-        code = record(
-            source, first, first + length, feature_dim, labelled,
-            scratch_values, scratch_keys, out_values, out_keys, labels, state,
-        )  # fmt: skip
-        if code != OK:
-            return code
-        state[ROWS] += 1
-        indptr[state[ROWS]] = state[NNZ]
+        row, nnz, end = state[ROWS], state[NNZ], first + length
+        nnz = sdk_record(source, first, end, feature_dim, out_values, out_keys, nnz, labels, row)
+        if nnz < 0:
+            code = record(
+                source, first, end, feature_dim, labelled,
+                scratch_values, scratch_keys, shape, out_values, out_keys, labels, state,
+            )  # fmt: skip
+            if code != OK:
+                return code
+            nnz = state[NNZ]
+        state[ROWS], state[NNZ] = row + 1, nnz
+        indptr[row + 1] = nnz
         # The padding of a last record may be missing: some writers leave it out.
         state[POSITION] = min(following, data.size)
     return OK
