@@ -19,6 +19,8 @@ usage: ./build.sh COMMAND
              run the workshop's lab end to end: train, deploy, predict
   test [ARGS]  lint, types and all tests; ARGS go to pytest
   check      lint, types and unit tests only
+  bench [--data DIR] [--only PART ...] [--repeats N] [--picture FILE]
+             what this machine does, each figure beside its peer's (about six minutes)
   setup      make .venv: the package, its tools, CPU torch
   image [--region R] [--all-regions]
              build the container image, with the name that the SDK looks up in R (us-east-1)
@@ -26,10 +28,11 @@ usage: ./build.sh COMMAND
   wheels     fill build/wheelhouse with what the image installs
   lock [--upgrade]
              write docker/requirements.lock anew
-  clean      remove .venv, .sdk and build
+  clean      remove .venv, .sdk, .bench and build
 
 settings: PYTHON (3.10 or newer), TORCH_INDEX (where the CPU build of torch is; empty: the plain
-build, from pip's own sources), DOCKER (the client), BASE_IMAGE (of the container image)
+build, from pip's own sources), DOCKER (the client), BASE_IMAGE (of the container image),
+CC (bench's C compiler), LIBFM (libFM's program or a checkout, for bench to measure as well)
 END
 }
 
@@ -322,6 +325,13 @@ check() {
     .venv/bin/python -m pytest -q tests/unit
 }
 
+bench() {
+    setup
+    # The SDK is a peer of the decoder; the other peers' environments are made by bench itself.
+    sdk 2
+    exec .venv/bin/python -m bench "$@"
+}
+
 lock() {
     local out=build/lock/requirements.txt options=()
     case ${1:-} in
@@ -357,7 +367,7 @@ case $command in
 setup) setup; say ".venv is ready: Python $(version_of .venv/bin/python)" ;;
 sdk) for n in "$@"; do sdk "$n"; done ;;
 test) run_tests "$@" ;;
-lab | image | wheels | check | lock) "$command" "$@" ;;
-clean) rm -rf .venv .sdk build ;;
+lab | image | wheels | check | lock | bench) "$command" "$@" ;;
+clean) rm -rf .venv .sdk .bench build ;;
 *) misuse "unknown command '$command'; ./build.sh alone says what there is" ;;
 esac

@@ -9,7 +9,7 @@ set -euo pipefail
 
 train=${1:?a recordIO-protobuf file to train on} test=${2:?one to test on} dim=${3:-2625}
 image=factorization-machines:latest
-port=8080
+port=${PORT:-8080}
 
 ml=$(mktemp -d) # becomes /opt/ml
 trap 'docker rm -f fm-example >/dev/null 2>&1 || true; rm -rf "$ml"' EXIT
@@ -23,7 +23,7 @@ END
 docker run --rm --user "$(id -u):$(id -g)" -v "$ml:/opt/ml" $image train | grep '#test_score'
 
 docker run -d --name fm-example -p "127.0.0.1:$port:8080" -v "$ml/model:/opt/ml/model:ro" $image serve >/dev/null
-until curl -sf "http://127.0.0.1:$port/ping"; do sleep 0.1; done
+curl -sf --retry 30 --retry-delay 1 --retry-all-errors "http://127.0.0.1:$port/ping"
 
 curl -sS "http://127.0.0.1:$port/invocations" -H 'Content-Type: application/json' \
     -d '{"instances": [{"data": {"features": {"keys": [0, 1], "shape": ['"$dim"'], "values": [1, 1]}}}]}'

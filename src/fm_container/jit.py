@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+import llvmlite.binding
 import numba
 from numba.core import caching, config
 
@@ -25,6 +26,10 @@ _PACKAGE = Path(__file__).parent
 # What a compiler may do to sums, without leave to assume that there is no NaN or infinity:
 # numba's fastmath=True takes that leave too, and a check for a diverged loss would be dropped.
 REASSOCIATE = {"reassoc", "contract", "arcp", "nsz", "afn"}
+
+# Inner loops run over num_factors, often 8 or 16. Unrolled to more than one vector, as LLVM would,
+# they would do all of it in the remainder, number by number: 15 % slower at 16 (see bench/).
+llvmlite.binding.set_option("", "-force-vector-interleave=1")
 
 
 def kernel(*signatures: object, **options: object) -> Callable[[_Function], _Function]:

@@ -1,12 +1,13 @@
 """examples/curl.sh as it stands: `docker run`, curl, and files that the SDK's writer made."""
 
 import json
+import os
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from support.job import PATIENCE
+from support.job import PATIENCE, free_port
 
 pytestmark = pytest.mark.docker
 SCRIPT = Path(__file__).parents[2] / "examples" / "curl.sh"
@@ -17,6 +18,7 @@ def test_the_example(job, fill):
     files = [job.data / name / "part-0" for name in ("train", "test")]
     done = subprocess.run(
         ["bash", SCRIPT, *files, "300"],
+        env={**os.environ, "PORT": str(free_port())},
         capture_output=True,
         text=True,
         timeout=PATIENCE,

@@ -1,0 +1,84 @@
+"""Trainings on the lab's rows, measured on its test rows after each epoch."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench import libfm, myfm, xlearn
+from bench.data import WORK
+from fm_container.algorithm.fit import batches
+from fm_container.algorithm.metrics import ACCURACY, CROSS_ENTROPY, metrics_for
+from fm_container.algorithm.numba_engine import NumbaEngine
+from fm_container.algorithm.parameters import initial
+from fm_container.algorithm.settings import Settings
+from fm_container.data.recordio import Rows
+
+# libFM's test accuracy is in its log, the cross-entropy is not: a run for each of these.
+LIBFM_EPOCHS = (1, 2, 4, 8, 12, 16, 24, 32)
+
+
+@dataclass(frozen=True)
+class Course:
+    """Training seconds so far, test cross-entropy and accuracy, after each epoch shown."""
+
+    seconds: list[float]
+    losses: list[float]
+    accuracies: list[float]
+
+    @property
+    def best(self) -> int:
+        """Return where the loss is lowest: what early stopping keeps."""
+        return int(np.argmin(self.losses))
+
+    def result(self) -> str:
+        best = self.best
+        return f"{self.losses[best]:.4f}, {self.accuracies[best]:.4f}"
+
+
+def by_numba(train: Rows, test: Rows, settings: Settings, threads: int) -> Course:
+    parameters = initial(settings)
+    engine = NumbaEngine(parameters, settings, train.x, train.y, threads)
+    plan = batches(len(train), settings.mini_batch_size)
+    course, spent = Course([], [], []), 0.0
+    for _ in range(settings.epochs):
+        began = perf_counter()
+        engine.run(plan, metrics_for(settings.classifier))
+        spent += perf_counter() - began
+        measured = metrics_for(settings.classifier)
+        measured.add(engine.score(test.x), test.y)
+        scores = measured.scores()
+        course.seconds.append(spent)
+        course.losses.append(scores[CROSS_ENTROPY])
+        course.accuracies.append(scores[ACCURACY])
+    return course
+
+
+def by_xlearn(
+    train: Path, test: Path, num_factors: int, epochs: int, threads: int, rate: float, decay: float
+) -> Course:
+    """Return xLearn's course; an epoch's seconds are those without the test rows' scores."""
+    fit = xlearn.fit(train, num_factors, epochs, threads, test, rate, decay)
+    each = xlearn.epoch_seconds(train, num_factors, threads, few=5, many=5 + epochs)
+    _, losses, accuracies, _ = (list(column) for column in zip(*fit.epochs, strict=True))
+    return Course([each * (n + 1) for n in range(epochs)], losses, accuracies)
+
+
+def by_libfm(train: Path, test: Path, labels: NDArray[np.float32], num_factors: int) -> Course:
+    course, out = Course([], [], []), WORK / "libfm.out"
+    for epochs in LIBFM_EPOCHS:
+        seconds = libfm.epochs(train, test, num_factors, epochs, out)
+        p = np.loadtxt(out)
+        right = np.clip(np.where(labels > 0, p, 1 - p), 1e-12, 1)
+        course.seconds.append(sum(seconds))
+        course.losses.append(float(-np.log(right).mean()))
+        course.accuracies.append(float(((p > 0.5) == (labels > 0)).mean()))
+    return course
+
+
+def by_myfm(arrays: Path, rank: int, count: int) -> Course:
+    lines = myfm.iterations(arrays, rank, count)
+    seconds = np.cumsum([line["seconds"] for line in lines]).tolist()
+    return Course(seconds, [line["loss"] for line in lines], [line["accuracy"] for line in lines])

@@ -1,0 +1,56 @@
+"""An epoch on the lab's rows: 90,570 x 2 non-zeros, k 64, batches of 1000."""
+
+from functools import partial
+
+from bench import libfm, myfm, xlearn
+from bench.data import Options, lab, settings, shuffled, write_text
+from bench.engines import c_epoch, difference_to_c, numba_epoch, torch_epoch
+from bench.timing import Contender, Missing, Table, milliseconds, repeated
+from fm_container.data.recordio import Rows
+
+K, BATCH = 64, 1000
+EPOCHS = 10  # of one measurement
+ONE, TWO = "numba, 1 thread", "numba, 2 threads"
+
+
+def run(options: Options) -> None:
+    train, test = lab(options.data)
+    for order, rows in (("sorted by user", train), ("shuffled", shuffled(train))):
+        table = Table(f"Epoch of Adam, lab shape, {order}: k {K}, batch {BATCH}", milliseconds)
+        told = settings(rows, K, mini_batch_size=BATCH)
+        adagrad = settings(rows, K, mini_batch_size=BATCH, _optimizer="adagrad")
+        contenders = [
+            Contender(ONE, repeated(partial(numba_epoch, rows, told, 1), EPOCHS)),
+            Contender(TWO, repeated(partial(numba_epoch, rows, told, 2), EPOCHS), ONE),
+            Contender("C, 1 thread", repeated(partial(c_epoch, rows, told), EPOCHS), ONE),
+            Contender(
+                "numba, AdaGrad, 1 thread",
+                repeated(partial(numba_epoch, rows, adagrad, 1), EPOCHS),
+                ONE,
+            ),
+            Contender("torch engine, 1 thread", repeated(partial(torch_epoch, rows, told)), ONE),
+        ]
+        if order == "shuffled":  # as libFM asks, and as xLearn does by itself
+            contenders += peers(rows, test)
+        try:
+            table.notes.append(difference_to_c(rows, told))
+        except Missing:
+            pass  # its row says why
+        table.measure(contenders, options.repeats)
+        table.print()
+
+
+def peers(train: Rows, test: Rows) -> list[Contender]:
+    """Return the packages, each with the optimiser that it has."""
+    text, test_text = write_text(train, "lab-train.txt"), write_text(test, "lab-test.txt")
+    arrays = myfm.write(train, test)
+
+    def xlearn_epoch(threads: int) -> float:
+        return xlearn.epoch_seconds(text, K, threads, few=10, many=40)
+
+    return [
+        Contender("xLearn, AdaGrad, 1 thread", partial(xlearn_epoch, 1), ONE),
+        Contender("xLearn, AdaGrad, 2 threads", partial(xlearn_epoch, 2), TWO),
+        Contender("libFM, SGD, 1 thread", partial(libfm.epoch_seconds, text, test_text, K), ONE),
+        Contender("myFM, Gibbs, 1 thread", partial(myfm.iteration_seconds, arrays, K), ONE),
+    ]

@@ -1,0 +1,41 @@
+"""What a second thread brings, by batch size and factors, and whether the bytes are the same."""
+
+from functools import partial
+
+from bench import machine
+from bench.data import Options, lab, settings, shuffled
+from bench.engines import numba_epoch, trained
+from bench.timing import Contender, Table, milliseconds, repeated
+
+FACTORS = (16, 64)
+BATCHES = (100, 300, 1000, 3000, 10_000)
+
+
+def run(options: Options) -> None:
+    rows = shuffled(lab(options.data)[0])
+    table = Table("Epoch of Adam with one thread and two, lab shape, shuffled", milliseconds)
+    contenders, unlike = [], []
+    for k in FACTORS:
+        for batch in BATCHES:
+            told = settings(rows, k, mini_batch_size=batch)
+            one = f"k {k}, batch {batch}, 1 thread"
+            contenders += [
+                Contender(one, repeated(partial(numba_epoch, rows, told, 1), 2)),
+                Contender(
+                    f"k {k}, batch {batch}, 2 threads",
+                    repeated(partial(numba_epoch, rows, told, 2), 2),
+                    one,
+                ),
+            ]
+            alone, shared = trained(rows, told, 1), trained(rows, told, 2)
+            if any(
+                getattr(alone, name).tobytes() != getattr(shared, name).tobytes()
+                for name in ("w0", "w", "v")
+            ):
+                unlike.append(f"k {k}, batch {batch}")
+    same = f"not the same for {'; '.join(unlike)}" if unlike else "the same in every row"
+    table.notes.append(f"The parameters' bytes after an epoch, one thread and two: {same}.")
+    if machine.cores() < 2:
+        table.notes.append("There is one core: two threads share it.")
+    table.measure(contenders, options.repeats)
+    table.print()
