@@ -59,7 +59,7 @@ class KernelCache(caching.InTreeCacheLocator):  # type: ignore[misc]
         self._cache_path = str(_folder(Path(source).parent))
 
     def get_source_stamp(self) -> bytes:
-        """Return a hash of all sources beside the kernel's: it holds code of those it calls."""
+        """Return a hash of the sources beside the kernel's, whose code it holds, and of this."""
         return _stamp(Path(self._py_file).parent)
 
     @classmethod
@@ -80,7 +80,8 @@ config.CACHE_LOCATOR_CLASSES = config.CACHE_LOCATOR_CLASSES or (
 @functools.cache
 def _stamp(folder: Path) -> bytes:
     content = hashlib.sha256()
-    for source in sorted(folder.glob("*.py")):
+    # This file is in it for the compiler's options.
+    for source in (Path(__file__), *sorted(folder.glob("*.py"))):
         content.update(source.read_bytes())
     return content.digest()
 

@@ -131,7 +131,9 @@ def test_a_terminal_without_a_size(job, fill):
     scores(done.stdout)
     assert not BAR.search(done.stdout)
     assert "\x1b" not in done.stdout
-    assert "\r" not in done.stdout.replace("\r\n", "\n")
+    log = done.stdout.replace("\r\n", "\n")
+    assert "\r" not in log
+    assert "\n\n" not in log
 
 
 def test_a_terminal_of_a_person(job, fill):

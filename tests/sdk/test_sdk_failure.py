@@ -23,6 +23,7 @@ def test_a_bad_hyperparameter(backend, s3, tmp_path):
     assert "HyperparameterError" in run.output
     for word in WORDS:
         assert word in run.output
+    assert run.other_hosts == ""
     assert run.left == []
     if backend == "docker":
         # Compose says which code the container ended with: 2, the caller can fix it.

@@ -25,11 +25,12 @@ def docker(*arguments: str, check: bool = True, timeout: float = PATIENCE) -> Re
         [DOCKER, *arguments],
         stdin=subprocess.DEVNULL,
         capture_output=True,
-        text=True,
         timeout=timeout,
     )
-    assert not check or done.returncode == 0, f"docker {' '.join(arguments)}: {done.stderr}"
-    return Result(done.returncode, done.stdout, done.stderr)
+    # Not as text: that makes a line's end of a carriage return, which tells a progress bar.
+    stdout, stderr = done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
+    assert not check or done.returncode == 0, f"docker {' '.join(arguments)}: {stderr}"
+    return Result(done.returncode, stdout, stderr)
 
 
 @functools.cache
