@@ -60,7 +60,7 @@ def one_run(x: csr_array, y: np.ndarray, seed: int, engine_name: str) -> list[fl
     }
     settings = settings_of(hyperparameters.check(given))
     parameters = initial(settings)
-    chosen = choose(engine_name, "cpu", 0, parameters, settings, Rows(x, y))
+    chosen = choose(engine_name, "cpu", 1, parameters, settings, Rows(x, y))
     curve = Curve()
     fit(chosen.engine, parameters, len(y), settings, curve)
     return curve.values

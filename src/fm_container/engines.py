@@ -1,6 +1,5 @@
 """Which engine trains: chosen by the job, told in its log, and kept in its artifact."""
 
-import os
 from dataclasses import dataclass
 
 from fm_container.algorithm.fit import Engine
@@ -8,10 +7,6 @@ from fm_container.algorithm.parameters import Parameters
 from fm_container.algorithm.settings import Settings
 from fm_container.data.recordio import Rows
 from fm_container.errors import PlatformError
-
-# Below as much work in a mini-batch (non-zeros x num_factors), threads wait for each other longer
-# than they work. Measured by bench/: see the README.
-_WORTH_A_THREAD = 50_000
 
 
 @dataclass(frozen=True)
@@ -33,15 +28,8 @@ def choose(
         return _torch(device, parameters, settings, rows)
     from fm_container.algorithm.numba_engine import NumbaEngine
 
-    count = threads or _threads(settings, rows)
-    engine = NumbaEngine(parameters, settings, rows.x, rows.y, count)
-    return Choice(engine, f"numba ({count} thread{'s' if count > 1 else ''})")
-
-
-def _threads(settings: Settings, rows: Rows) -> int:
-    per_row = rows.x.nnz / len(rows)
-    work = min(settings.mini_batch_size, len(rows)) * per_row * settings.num_factors
-    return max(1, min(len(os.sched_getaffinity(0)), int(work // _WORTH_A_THREAD)))
+    engine = NumbaEngine(parameters, settings, rows.x, rows.y, threads)
+    return Choice(engine, f"numba ({threads} thread{'s' if threads > 1 else ''})")
 
 
 def _torch(device: str, parameters: Parameters, settings: Settings, rows: Rows) -> Choice:

@@ -91,7 +91,7 @@ TABLE: tuple[Parameter, ...] = (
     Integer("_seed", "ours: seed of the initial values", "0", low=0, high=2**32 - 1),
     Choice("_engine", "ours: what runs the training steps", "auto", ("auto", "numba", "torch")),
     Choice("_device", "ours: where the torch engine runs", "cpu", ("cpu", "cuda")),
-    Integer("_num_threads", "ours: threads of training; 0 is one a CPU", "0", low=0, high=1024),
+    Integer("_num_threads", "ours: threads of the numba engine", "1", low=1, high=1024),
     Integer(
         "_early_stopping_patience",
         "ours: epochs without a better test loss until training ends; 0 is never",
