@@ -1,7 +1,7 @@
 """The metrics of the built-in, from sums in float64 that can be added batch by batch."""
 
 import math
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ SQUARE, ABSOLUTE = range(2)
 COLUMNS = 5
 
 
-class Metrics:
+class Metrics(ABC):
     """Sums over all rows added: `rows`, and `sums` (5,) float64, which engines may add to."""
 
     loss: str
@@ -30,13 +30,13 @@ class Metrics:
         self.rows = 0
         self.sums: NDArray[np.float64] = np.zeros(COLUMNS)
 
+    @abstractmethod
     def add(self, z: Float32, y: Float32) -> None:
         """Add rows: `z` (B,) scores and `y` (B,) labels, both float32."""
-        raise NotImplementedError
 
+    @abstractmethod
     def scores(self) -> dict[str, float]:
         """Return the metrics by the built-in's names, in its order."""
-        raise NotImplementedError
 
     def finite(self) -> bool:
         """Return whether the loss so far is a number."""
@@ -95,6 +95,3 @@ class Regression(Metrics):
 def metrics_for(classifier: bool) -> Metrics:
     """Return an empty metric of the task."""
     return Classification() if classifier else Regression()
-
-
-Scores = Mapping[str, float]
