@@ -50,13 +50,6 @@ def library() -> Any:
     return ctypes.CDLL(str(target))
 
 
-def compiler_version() -> str:
-    """Return the first line that the compiler says of itself."""
-    name = os.environ.get("CC") or "cc"
-    said = subprocess.run([name, "--version"], capture_output=True, text=True, check=False)
-    return f"{said.stdout.splitlines()[0]}, {' '.join(FLAGS[:3])}"
-
-
 class CEngine:
     """Trains parameters in place, as NumbaEngine does with one thread, by Adam."""
 
