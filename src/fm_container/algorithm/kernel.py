@@ -40,10 +40,12 @@ from fm_container.algorithm.metrics import (
     SQUARE,
     TRUE_POSITIVE,
 )
+from fm_container.algorithm.memory import LINE, prefetch
 from fm_container.algorithm.threads import meet
 from fm_container.algorithm.updates import ADAM, update_factors, update_one
-from fm_container.jit import REASSOCIATE, kernel
+from fm_container.jit import LEAN, REASSOCIATE, kernel
 
+AHEAD = 32
 BLOCK = 64  # rows that one sum is over; a product of as many factors up to 2 is within float64
 OWNED = 16  # neighbouring features of one thread: their weights share a cache line
 BIAS, LINEAR, FACTORS = range(3)
@@ -57,32 +59,35 @@ DONE, DIVERGED = range(2)  # slots of Shared.progress
 Int = Any
 
 
-@kernel(types.float32(ROWS, MODEL, types.int64, F1), fastmath=REASSOCIATE, nogil=True)
+@kernel(types.float32(ROWS, MODEL, types.int64, F1), fastmath=REASSOCIATE, **LEAN)
 def row_score(rows: Rows, model: Model, row: Int, s: Float32) -> Any:
     """Return the score of a row, and leave its factor sums in s (k,)."""
-    w, v = model.w, model.v
+    keys, values, w, v = rows.keys, rows.values, model.w, model.v
     k = v.shape[1]
+    begin, end = rows.indptr[row], rows.indptr[row + 1]
     linear = np.float32(0)
-    squares = np.float32(0)
+    pairs = np.float32(0)
     for f in range(k):
         s[f] = 0
-    for p in range(rows.indptr[row], rows.indptr[row + 1]):
-        j, x = rows.keys[p], rows.values[p]
+    for p in range(begin, end):
+        if p + AHEAD < keys.size:
+            ahead = keys[p + AHEAD]
+            prefetch(w, ahead)
+            for f in range(0, k, LINE):
+                prefetch(v, ahead * k + f)
+        j, x = keys[p], values[p]
         linear += x * w[j]
         factors = v[j]
         for f in range(k):
             part = x * factors[f]
+            pairs += part * s[f]
             s[f] += part
-            squares += part * part
-    pairs = np.float32(0)
-    for f in range(k):
-        pairs += s[f] * s[f]
-    return model.w0[0] + linear + np.float32(0.5) * (pairs - squares)
+    return model.w0[0] + linear + pairs
 
 
 @kernel(
     types.void(F1, F1, types.int64, types.int64, types.int64, types.float32, types.boolean, F1, D1),
-    nogil=True,
+    **LEAN,
 )
 def block_loss(
     z: Float32,
@@ -131,7 +136,7 @@ def block_loss(
 @kernel(
     types.int64(ROWS, types.int64, types.int64, types.int64, types.int64, SHARED, OWN),
     fastmath=REASSOCIATE,
-    nogil=True,
+    **LEAN,
 )
 def gather(
     rows: Rows, start: Int, stop: Int, thread: Int, threads: Int, shared: Shared, own: Own
@@ -140,11 +145,14 @@ def gather(
     s, slot = shared.s, shared.slot
     k = s.shape[1]
     n = 0
+    keys = rows.keys
     for row in range(start, stop):
         i = row - start
         sums = s[i]
         for p in range(rows.indptr[row], rows.indptr[row + 1]):
-            j = rows.keys[p]
+            if p + AHEAD < keys.size:
+                prefetch(slot, np.int64(keys[p + AHEAD]))
+            j = keys[p]
             if threads > 1 and (j // OWNED) % threads != thread:
                 continue
             x = rows.values[p]
@@ -171,7 +179,7 @@ def gather(
 @kernel(
     types.void(types.int64, TASK, MODEL, SHARED, OWN, types.float64),
     fastmath=REASSOCIATE,
-    nogil=True,
+    **LEAN,
 )
 def update(n: Int, task: Task, model: Model, shared: Shared, own: Own, correction: float) -> None:
     """Update the n touched features of a thread, and reset their slots."""
@@ -182,6 +190,13 @@ def update(n: Int, task: Task, model: Model, shared: Shared, own: Own, correctio
     last = model.state.shape[1] - 1
     for u in range(n):
         j = own.touched[u]
+        if u + 8 < n:
+            ahead = own.touched[u + 8]
+            for f in range(0, model.state.shape[1], LINE):
+                prefetch(model.state, ahead * model.state.shape[1] + f)
+            for f in range(0, k, LINE):
+                prefetch(v, ahead * k + f)
+            prefetch(w, np.int64(ahead))
         shared.slot[j] = -1
         # The gradient of v[j] is g[u] - c[u] * v[j]; with decay, g[u] + shrink * v[j].
         shrink = task.wd[FACTORS] - own.c[u]
@@ -197,7 +212,7 @@ def update(n: Int, task: Task, model: Model, shared: Shared, own: Own, correctio
             w[j] = update_one(task.optimizer, w[j], grad, model.state[j], k, last, size_w, task.eps)
 
 
-@kernel(types.void(TASK, MODEL, SHARED, types.int64, types.float64), nogil=True)
+@kernel(types.void(TASK, MODEL, SHARED, types.int64, types.float64), **LEAN)
 def finish(task: Task, model: Model, shared: Shared, count: Int, correction: float) -> None:
     """Add up a batch's blocks of rows: its metrics, and the bias's gradient and update."""
     gradient = 0.0
@@ -219,7 +234,7 @@ def finish(task: Task, model: Model, shared: Shared, count: Int, correction: flo
 
 @kernel(
     types.void(ROWS, L2, TASK, MODEL, SHARED, OWN, types.int64, types.int64, types.int64),
-    nogil=True,
+    **LEAN,
 )
 def train(
     rows: Rows,
@@ -271,9 +286,8 @@ def train(
             return
 
 
-@kernel(types.void(ROWS, MODEL, F1, types.int64, types.int64), nogil=True)
-def score(rows: Rows, model: Model, z: Float32, start: int, stop: int) -> None:
-    """Leave the scores of the rows [start, stop) in z."""
-    s = np.empty(model.v.shape[1], np.float32)
+@kernel(types.void(ROWS, MODEL, F1, F1, types.int64, types.int64), **LEAN)
+def score(rows: Rows, model: Model, s: Float32, z: Float32, start: int, stop: int) -> None:
+    """Leave the scores of the rows [start, stop) in z; s (k,) is for their factor sums."""
     for row in range(start, stop):
         z[row] = row_score(rows, model, row, s)

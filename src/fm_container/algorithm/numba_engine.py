@@ -85,6 +85,7 @@ class NumbaEngine:
             lambda thread: kernel.score(
                 rows,
                 self._model,
+                np.empty(self._model.v.shape[1], np.float32),
                 z,
                 n * thread // self._threads,
                 n * (thread + 1) // self._threads,

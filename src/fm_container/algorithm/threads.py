@@ -13,7 +13,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
 
-from fm_container.jit import kernel
+from fm_container.jit import LEAN, kernel
 
 SPINS = 2000
 
@@ -57,7 +57,7 @@ def yield_core(typing_context: Any) -> Any:
     return types.int32(), generate
 
 
-@kernel(types.void(types.int64[::1], types.int64), nogil=True)
+@kernel(types.void(types.int64[::1], types.int64), **LEAN)
 def meet(counter: Any, threads: int) -> None:
     """Return when all of `threads` have come; counter is (8,) int64, zero at first."""
     if threads == 1:

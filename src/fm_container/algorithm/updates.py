@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from fm_container.jit import REASSOCIATE, kernel
+from fm_container.jit import LEAN, REASSOCIATE, kernel
 
 ADAM, ADAGRAD, SGD = range(3)
 NUMBERS = {"adam": ADAM, "adagrad": ADAGRAD, "sgd": SGD}
@@ -25,7 +25,7 @@ _F2 = types.float32[:, ::1]
     types.float32(types.int64, types.float32, types.float32, _F1, types.int64, types.int64,
                   types.float32, types.float32),
     fastmath=REASSOCIATE,
-    nogil=True,
+    **LEAN,
 )  # fmt: skip
 def update_one(
     optimizer: Any, p: Any, g: Any, state: Any, first: Any, second: Any, size: Any, eps: Any
@@ -51,7 +51,7 @@ def update_one(
     types.void(types.int64, _F2, _F2, types.int64, _F2, types.int64, types.float32,
                types.float32, types.float32),
     fastmath=REASSOCIATE,
-    nogil=True,
+    **LEAN,
 )  # fmt: skip
 def update_factors(
     optimizer: Any, v: Any, state: Any, j: Any, g: Any, u: Any, shrink: Any, size: Any, eps: Any
