@@ -35,6 +35,7 @@ LEAN: dict[str, Any] = {"nogil": True, "_nrt": False, "forceinline": True}
 # Inner loops run over num_factors, often 8 or 16. Unrolled to more than one vector, as LLVM would,
 # they would do all of it in the remainder, number by number: 15 % slower at 16 (see bench/).
 llvmlite.binding.set_option("", "-force-vector-interleave=1")
+llvmlite.binding.set_option("", "-unroll-runtime=false")
 
 
 def kernel(*signatures: object, **options: object) -> Callable[[_Function], _Function]:

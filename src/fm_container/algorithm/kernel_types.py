@@ -13,10 +13,13 @@ Float64 = NDArray[np.float64]
 
 F1 = types.float32[::1]
 F2 = types.float32[:, ::1]
+F3 = types.float32[:, :, ::1]
 D1 = types.float64[::1]
 D2 = types.float64[:, ::1]
 I1 = types.int32[::1]
 L1 = types.int64[::1]
+UI1 = types.uint32[::1]  # unsigned: an index that cannot be from the end is one step less
+UL1 = types.uint64[::1]
 L2 = types.int64[:, ::1]
 
 
@@ -44,41 +47,48 @@ class Task(NamedTuple):
 
 
 class Model(NamedTuple):
-    """The parameters, and the optimiser's state of w0 (2,) and of each feature (d, …)."""
+    """The parameters, and the optimiser's state of each: see `updates`."""
 
     w0: Float32
     w: Float32
     v: Float32
-    state0: Float32
-    state: Float32
+    state0: Float32  # (2,)
+    state_w: Float32  # (d, n)
+    state_v: Float32  # (d, n k)
 
 
 class Shared(NamedTuple):
     """What the threads of a batch of up to B rows share."""
 
-    s: Float32  # (B, k) factor sums of each row
-    z: Float32  # (B,) scores
-    dz: Float32  # (B,) loss gradients
-    blocks: Float64  # (B / BLOCK, BLOCK_COLUMNS) sums over blocks of rows
-    slot: Int32  # (d,) where a touched feature's gradient is; -1 between batches
-    sums: Float64  # (COLUMNS,) of all rows, as in metrics.py
-    progress: Int64  # (2,) batches done, and whether the last one's loss is not finite
+    parts: Float32  # (2, P, B) what each piece adds to a row's score; batches take turns
     barrier: Int64  # (8,) see `threads.meet`
 
 
 class Own(NamedTuple):
-    """What one thread sums the gradients of its touched features in."""
+    """What one thread works in, on its pieces of the factors, of the width q together.
 
+    Threads that share a batch by rows and features have the arrays s to blocks in common.
+    """
+
+    bounds: Int64  # where each of its pieces begins, and where the last one ends
+    piece: int  # the number of its first one
+    s: Float32  # (B, q) factor sums of each row
+    z: Float32  # (B,) scores
+    dz: Float32  # (B,) loss gradients
+    blocks: Float64  # (B / BLOCK, BLOCK_COLUMNS) sums over blocks of rows
+    sums: Float64  # (COLUMNS,) of all rows, as in metrics.py
+    progress: Int64  # (2,) batches done, and whether the last one's loss is not finite
+    slot: Int32  # (d,) where a touched feature's gradient is; -1 between batches
     touched: Int32  # (u,) the features
-    g: Float32  # (u, k) sum of dz * x * s
+    g: Float32  # (u, q) sum of dz * x * s
     gw: Float32  # (u,) sum of dz * x
     c: Float32  # (u,) sum of dz * x^2
 
 
-ROWS = types.NamedTuple((L1, I1, F1, F1), Rows)
+ROWS = types.NamedTuple((UL1, UI1, F1, F1), Rows)
 TASK = types.NamedTuple(
     (types.boolean, types.boolean, types.boolean, types.int64, F1, F1, *3 * (types.float32,)), Task
 )
-MODEL = types.NamedTuple((F1, F1, F2, F1, F2), Model)
-SHARED = types.NamedTuple((F2, F1, F1, D2, I1, D1, L1, L1), Shared)
-OWN = types.NamedTuple((I1, F2, F1, F1), Own)
+MODEL = types.NamedTuple((F1, F1, F2, F1, F2, F2), Model)
+SHARED = types.NamedTuple((F3, L1), Shared)
+OWN = types.NamedTuple((L1, types.int64, F2, F1, F1, D2, D1, L1, I1, I1, F2, F1, F1), Own)

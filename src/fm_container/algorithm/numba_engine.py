@@ -2,16 +2,19 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 import numpy as np
 from scipy.sparse import csr_array
 
 from fm_container.algorithm import kernel
 from fm_container.algorithm.fit import Batches
-from fm_container.algorithm.kernel_types import Model, Own, Rows, Shared, Task
+from fm_container.algorithm.kernel_types import Int64, Model, Own, Rows, Shared, Task
+from fm_container.algorithm.losses import BLOCK, BLOCK_COLUMNS
 from fm_container.algorithm.metrics import COLUMNS, Metrics
-from fm_container.algorithm.parameters import Float32, Parameters
+from fm_container.algorithm.parameters import Float32, Parameters, aligned
 from fm_container.algorithm.settings import Settings
+from fm_container.algorithm.steps import DONE
 from fm_container.algorithm.updates import NUMBERS, STATE_PARTS
 from fm_container.errors import AlgorithmError
 
@@ -28,52 +31,52 @@ class NumbaEngine:
         threads: int = 1,
     ):
         d, k = parameters.v.shape
-        self._threads = threads
-        self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
+        self._bounds = kernel.pieces(k)
+        pieces = len(self._bounds) - 1
+        self._threads = min(threads, pieces) if pieces > 1 else threads
+        self._pool = ThreadPoolExecutor(self._threads) if self._threads > 1 else None
         self._rows = _rows(x, y, d)
         self._task = _task(settings)
-        state = np.zeros((d, STATE_PARTS[self._task.optimizer] * (k + 1)), np.float32)
-        bias_state = np.zeros(2, np.float32)
-        self._model = Model(parameters.w0, parameters.w, parameters.v, bias_state, state)
+        self._model = _model(parameters, STATE_PARTS[self._task.optimizer])
         self._steps = 0
 
         size = min(settings.mini_batch_size, x.shape[0])
-        self._shared = Shared(
-            s=np.empty((size, k), np.float32),
-            z=np.empty(size, np.float32),
-            dz=np.empty(size, np.float32),
-            blocks=np.empty((-(-size // kernel.BLOCK), kernel.BLOCK_COLUMNS)),
-            slot=np.full(d, -1, np.int32),
-            sums=np.zeros(COLUMNS),
-            progress=np.zeros(2, np.int64),
-            barrier=np.zeros(8, np.int64),
-        )
-        indptr = self._rows.indptr
+        self._shared = Shared(parts=aligned((2, pieces, size)), barrier=aligned((8,), np.int64))
+        indptr = self._rows.indptr.view(np.int64)
         features = min(d, int((indptr[size:] - indptr[:-size]).max()))
-        self._own = [_own(features, k) for _ in range(threads)]
+        ends = [pieces * thread // self._threads for thread in range(self._threads + 1)]
+        if pieces == 1:
+            ends = [0, 1]
+        self._own = [
+            _own(self._bounds[first : last + 1], first, size, features, d)
+            for first, last in pairwise(ends)
+        ]
+        for _ in range(1, self._threads if pieces == 1 else 1):
+            one, more = self._own[0], _own(self._bounds, 0, size, features, d)
+            self._own.append(more._replace(s=one.s, z=one.z, dz=one.dz, blocks=one.blocks))
 
     def run(self, batches: Batches, metrics: Metrics) -> int:
         """Train on mini-batches, see `Engine`."""
-        shared = self._shared
-        for array in (shared.sums, shared.progress, shared.barrier):
-            array[:] = 0
+        self._shared.barrier[:] = 0
+        for own in self._own:
+            own.sums[:], own.progress[:] = 0, 0
         self._together(
             lambda thread: kernel.train(
                 self._rows,
                 batches,
                 self._task,
                 self._model,
-                shared,
+                self._shared,
                 self._own[thread],
                 self._steps,
                 thread,
                 self._threads,
             )
         )
-        done = int(shared.progress[kernel.DONE])
+        done = int(self._own[0].progress[DONE])
         self._steps += done
         metrics.rows += int((batches[:done, 1] - batches[:done, 0]).sum())
-        metrics.sums += shared.sums
+        metrics.sums += self._own[0].sums
         return done
 
     def score(self, x: csr_array) -> Float32:
@@ -85,7 +88,8 @@ class NumbaEngine:
             lambda thread: kernel.score(
                 rows,
                 self._model,
-                np.empty(self._model.v.shape[1], np.float32),
+                self._bounds,
+                np.empty((1, self._model.v.shape[1]), np.float32),
                 z,
                 n * thread // self._threads,
                 n * (thread + 1) // self._threads,
@@ -117,12 +121,36 @@ def _task(settings: Settings) -> Task:
     )
 
 
-def _own(features: int, num_factors: int) -> Own:
+def _model(parameters: Parameters, parts: int) -> Model:
+    d, k = parameters.v.shape
+    return Model(
+        parameters.w0,
+        parameters.w,
+        parameters.v,
+        state0=np.zeros(2, np.float32),
+        state_w=np.zeros((d, parts), np.float32),
+        state_v=aligned((d, parts * k)),
+    )
+
+
+def _own(bounds: Int64, piece: int, size: int, features: int, feature_dim: int) -> Own:
+    width = int(bounds[-1] - bounds[0])
+    slot = aligned((feature_dim,), np.int32)
+    slot[:] = -1
     return Own(
-        touched=np.empty(features, np.int32),
-        g=np.empty((features, num_factors), np.float32),
-        gw=np.empty(features, np.float32),
-        c=np.empty(features, np.float32),
+        bounds=bounds,
+        piece=piece,
+        s=aligned((size, width)),
+        z=aligned((size,)),
+        dz=aligned((size,)),
+        blocks=aligned((-(-size // BLOCK), BLOCK_COLUMNS), np.float64),
+        sums=aligned((COLUMNS,), np.float64),
+        progress=aligned((2,), np.int64),
+        slot=slot,
+        touched=aligned((features,), np.int32),
+        g=aligned((features, width)),
+        gw=aligned((features,)),
+        c=aligned((features,)),
     )
 
 
@@ -147,4 +175,4 @@ def _rows(x: csr_array, y: Float32, feature_dim: int) -> Rows:
     )
     if not fits:
         raise AlgorithmError("rows are not a CSR array of the parameters' feature_dim")
-    return rows
+    return rows._replace(indptr=rows.indptr.view(np.uint64), keys=keys.view(np.uint32))

@@ -1,6 +1,8 @@
 """The parameters of a factorization machine, and their initial values."""
 
+import math
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +11,9 @@ from fm_container.algorithm.settings import Settings, Term
 from fm_container.errors import PlatformError
 
 Float32 = NDArray[np.float32]
+Number = TypeVar("Number", bound=np.generic)
+
+LINE = 64  # bytes
 
 
 @dataclass(frozen=True)
@@ -34,7 +39,9 @@ class Parameters:
 
     def copy(self) -> "Parameters":
         """Return the same values in memory of their own."""
-        return Parameters(self.w0.copy(), self.w.copy(), self.v.copy())
+        copy = Parameters(*(aligned(array.shape) for array in (self.w0, self.w, self.v)))
+        copy.take(self)
+        return copy
 
     def take(self, other: "Parameters") -> None:
         """Take over the values of another one of the same shapes, in place."""
@@ -66,19 +73,28 @@ def initial(settings: Settings) -> Parameters:
     return Parameters(w0, w, v)
 
 
+def aligned(shape: tuple[int, ...], dtype: type[Number] = np.float32) -> NDArray[Number]:
+    """Return zeros that share no cache line with anything else, as those of numpy may."""
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    memory = np.zeros(-(-size // LINE) * LINE + LINE, np.uint8)
+    begin = -memory.ctypes.data % LINE
+    return memory[begin : begin + size].view(dtype).reshape(shape)
+
+
 def _draw(
     random: np.random.Generator, term: Term, shape: tuple[int, ...], used: bool
 ) -> NDArray[np.float32]:
+    values = aligned(shape)
     if not used:
-        return np.zeros(shape, np.float32)
+        return values
     if term.init_method == "constant":
-        return np.full(shape, term.init_value, np.float32)
-    if term.init_method == "uniform":
+        values[:] = term.init_value
+    elif term.init_method == "uniform":
         scale = np.float32(term.init_scale or 0.0)
-        values = random.random(shape, np.float32)
+        random.random(dtype=np.float32, out=values)
         values *= 2 * scale
         values -= scale
-        return values
-    values = random.standard_normal(shape, np.float32)
-    values *= np.float32(term.init_sigma)
+    else:
+        random.standard_normal(dtype=np.float32, out=values)
+        values *= np.float32(term.init_sigma)
     return values

@@ -1,7 +1,7 @@
-"""One feature's update by each optimiser, on its parameters and its row of optimiser state.
+"""One feature's update by each optimiser, on its parameters and its rows of optimiser state.
 
-The state of feature j is one row, so that a step touches one place of memory for it:
-adam `[m of v (k), m of w, s of v (k), s of w]`, adagrad `[sum of v (k), sum of w]`, sgd nothing.
+The state of feature j is a row for its factors and one for its weight: adam has
+`[m of v (k), s of v (k)]` and `[m, s]`, adagrad `[sum of v (k)]` and `[sum]`, sgd nothing.
 """
 
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numba import types
 
+from fm_container.algorithm.lanes import LINE, load, splat, square_root, store
 from fm_container.jit import LEAN, REASSOCIATE, kernel
 
 ADAM, ADAGRAD, SGD = range(3)
@@ -22,60 +23,57 @@ _F2 = types.float32[:, ::1]
 
 
 @kernel(
-    types.float32(types.int64, types.float32, types.float32, _F1, types.int64, types.int64,
-                  types.float32, types.float32),
+    types.float32(types.int64, types.float32, types.float32, _F1, types.float32, types.float32),
     fastmath=REASSOCIATE,
     **LEAN,
-)  # fmt: skip
-def update_one(
-    optimizer: Any, p: Any, g: Any, state: Any, first: Any, second: Any, size: Any, eps: Any
-) -> Any:
-    """Return a parameter after its update; its state is state[first], and state[second] for adam.
+)
+def update_one(optimizer: Any, p: Any, g: Any, state: Any, size: Any, eps: Any) -> Any:
+    """Return a parameter after its update.
 
     `g` is the gradient, clipped and with decay; `size` is the step size, bias correction included.
     """
     if optimizer == ADAM:
-        m = BETA1 * state[first] + REST1 * g
-        s = BETA2 * state[second] + REST2 * g * g
-        state[first] = m
-        state[second] = s
+        m = BETA1 * state[0] + REST1 * g
+        s = BETA2 * state[1] + REST2 * g * g
+        state[0] = m
+        state[1] = s
         return p - size * m / (np.sqrt(s) + eps)
     if optimizer == ADAGRAD:
-        s = state[first] + g * g
-        state[first] = s
+        s = state[0] + g * g
+        state[0] = s
         return p - size * g / (np.sqrt(s) + eps)
     return p - size * g
 
 
 @kernel(
-    types.void(types.int64, _F2, _F2, types.int64, _F2, types.int64, types.float32,
-               types.float32, types.float32),
-    fastmath=REASSOCIATE,
+    types.void(types.int64, _F2, _F2, types.int64, types.int64, types.int64, _F2, types.int64,
+               types.float32, types.float32, types.float32),
     **LEAN,
 )  # fmt: skip
 def update_factors(
-    optimizer: Any, v: Any, state: Any, j: Any, g: Any, u: Any, shrink: Any, size: Any, eps: Any
-) -> None:
-    """Update v[j] by the gradient g[u] + shrink * v[j]."""
-    k = v.shape[1]
-    # Rows as arrays of their own: the compiler then finds that they do not overlap.
-    p, grads = v[j], g[u]
-    if optimizer == ADAM:
-        ms, ss = state[j, :k], state[j, k + 1 : 2 * k + 1]
-        for f in range(k):
-            grad = grads[f] + shrink * p[f]
-            m = BETA1 * ms[f] + REST1 * grad
-            s = BETA2 * ss[f] + REST2 * grad * grad
-            ms[f] = m
-            ss[f] = s
-            p[f] -= size * m / (np.sqrt(s) + eps)
-    elif optimizer == ADAGRAD:
-        ss = state[j, :k]
-        for f in range(k):
-            grad = grads[f] + shrink * p[f]
-            s = ss[f] + grad * grad
-            ss[f] = s
-            p[f] -= size * grad / (np.sqrt(s) + eps)
-    else:
-        for f in range(k):
-            p[f] -= size * (grads[f] + shrink * p[f])
+    optimizer: Any, v: Any, state: Any, j: Any, first: Any, last: Any, g: Any, u: Any, shrink: Any,
+    size: Any, eps: Any,
+) -> None:  # fmt: skip
+    """Update the factors [first, last) of v[j] by the gradient g[u] + shrink * v[j].
+
+    `g` has these factors alone.
+    """
+    k, wide = v.shape[1], state.shape[1]
+    place = u * g.shape[1] - first
+    for f in range(first, last, LINE):
+        n = last - f
+        p = load(v, j * k + f, n)
+        grad = load(g, place + f, n) + splat(shrink) * p
+        if optimizer == ADAM:
+            m = splat(BETA1) * load(state, j * wide + f, n) + splat(REST1) * grad
+            s = splat(BETA2) * load(state, j * wide + k + f, n) + splat(REST2) * grad * grad
+            store(state, j * wide + f, n, m)
+            store(state, j * wide + k + f, n, s)
+            step = splat(size) * m / (square_root(s) + splat(eps))
+        elif optimizer == ADAGRAD:
+            s = load(state, j * wide + f, n) + grad * grad
+            store(state, j * wide + f, n, s)
+            step = splat(size) * grad / (square_root(s) + splat(eps))
+        else:
+            step = splat(size) * grad
+        store(v, j * k + f, n, p - step)

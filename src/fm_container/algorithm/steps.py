@@ -1,0 +1,194 @@
+"""The parts of a mini-batch step over CSR rows, as compiled loops; `kernel` puts them together.
+
+Every sum has one order, by row, by block of rows, by non-zero or by piece of the factors, that does
+not depend on the number of threads.
+"""
+
+from typing import Any
+
+import numpy as np
+from numba import types
+
+from fm_container.algorithm.kernel_types import (
+    F2,
+    MODEL,
+    OWN,
+    ROWS,
+    TASK,
+    Float32,
+    Model,
+    Own,
+    Rows,
+    Task,
+)
+from fm_container.algorithm.lanes import LINE, load, prefetch, splat, store, total
+from fm_container.algorithm.losses import GRADIENT
+from fm_container.algorithm.metrics import COLUMNS, LOSS
+from fm_container.algorithm.updates import update_factors, update_one
+from fm_container.jit import LEAN, REASSOCIATE, kernel
+
+OWNED = 16  # neighbouring features of one thread: their weights share a cache line
+BIAS, LINEAR, FACTORS = range(3)
+
+# How far ahead memory is asked for, in non-zeros and in features: about the time that it takes.
+AHEAD, AHEAD_FEATURES = 32, 4
+
+DONE, DIVERGED = range(2)  # slots of Own.progress
+
+Int = Any
+
+
+@kernel(types.uint64(ROWS, types.int64), **LEAN)
+def look_ahead(rows: Rows, stop: Int) -> Any:
+    """Return how many non-zeros ahead memory is asked for in the rows up to `stop`: 0 at the end."""
+    ahead = np.uint64(AHEAD)
+    return ahead if rows.indptr[stop] + ahead <= np.uint64(rows.keys.size) else np.uint64(0)
+
+
+@kernel(
+    types.float32(
+        ROWS, MODEL, types.int64, types.int64, types.int64, types.int64, F2, types.int64,
+        types.uint64,
+    ),
+    **LEAN,
+)  # fmt: skip
+def pairs(
+    rows: Rows, model: Model, row: Int, first: Int, last: Int, origin: Int, s: Float32, i: Int,
+    ahead: Int,
+) -> Any:  # fmt: skip
+    """Return what the factors [first, last) add to a row's score, and leave their sums in s[i].
+
+    There, the first factor is the one with the number `origin`. The sum over all pairs of features
+    is, for one feature after the other, its part times the sum of the parts before: one pass, and
+    nothing cancels.
+    """
+    keys, values, v = rows.keys, rows.values, model.v
+    k = v.shape[1]
+    place = i * s.shape[1] - origin
+    products = splat(np.float32(0))
+    for f in range(first, last, LINE):
+        n = last - f
+        sums = splat(np.float32(0))
+        for p in range(rows.indptr[row], rows.indptr[row + 1]):
+            prefetch(v, keys[p + ahead] * k + f)
+            part = splat(values[p]) * load(v, keys[p] * k + f, n)
+            products += part * sums
+            sums += part
+        store(s, place + f, n, sums)
+    return total(products)
+
+
+@kernel(types.float32(ROWS, MODEL, types.int64, types.uint64), fastmath=REASSOCIATE, **LEAN)
+def linear(rows: Rows, model: Model, row: Int, ahead: Int) -> Any:
+    """Return what bias and linear weights add to a row's score."""
+    keys, w = rows.keys, model.w
+    total = np.float32(0)
+    for p in range(rows.indptr[row], rows.indptr[row + 1]):
+        prefetch(w, np.int64(keys[p + ahead]))
+        total += rows.values[p] * w[keys[p]]
+    return model.w0[0] + total
+
+
+@kernel(types.float64(OWN, types.int64), **LEAN)
+def add_up(own: Own, count: Int) -> Any:
+    """Add up a batch's blocks of rows: its metrics; return the gradient of the bias."""
+    gradient = 0.0
+    for b in range(count):
+        for column in range(COLUMNS):
+            own.sums[column] += own.blocks[b, column]
+        gradient += own.blocks[b, GRADIENT]
+    own.progress[DONE] += 1
+    own.progress[DIVERGED] = not np.isfinite(own.sums[LOSS])
+    return gradient
+
+
+@kernel(types.void(TASK, MODEL, types.float64, types.float64), **LEAN)
+def update_bias(task: Task, model: Model, gradient: float, correction: float) -> None:
+    """Update the bias."""
+    grad = np.float32(gradient)
+    if task.clip > 0:
+        grad = min(max(grad, -task.clip), task.clip)
+    grad += task.wd[BIAS] * model.w0[0]
+    size = np.float32(task.lr[BIAS] * correction)
+    model.w0[0] = update_one(task.optimizer, model.w0[0], grad, model.state0, size, task.eps)
+
+
+@kernel(
+    types.int64(
+        ROWS, types.int64, types.int64, types.int64, types.int64, OWN, types.uint64
+    ),
+    fastmath=REASSOCIATE,
+    **LEAN,
+)  # fmt: skip
+def gather(rows: Rows, start: Int, stop: Int, owner: Int, owners: Int, own: Own, ahead: Int) -> Any:
+    """Sum the gradients of a batch's features, or of those of one owner; return how many occur."""
+    slot, keys, s, g = own.slot, rows.keys, own.s, own.g
+    q = s.shape[1]
+    n = 0
+    for row in range(start, stop):
+        i = row - start
+        for p in range(rows.indptr[row], rows.indptr[row + 1]):
+            prefetch(slot, np.int64(keys[p + ahead]))
+            j = keys[p]
+            if owners > 1 and (j // OWNED) % owners != owner:
+                continue
+            x = rows.values[p]
+            d = own.dz[i] * x
+            u = slot[j]
+            if u < 0:
+                slot[j] = n
+                own.touched[n] = j
+                own.gw[n] = d
+                own.c[n] = d * x
+                for f in range(0, q, LINE):
+                    store(g, n * q + f, q - f, splat(d) * load(s, i * q + f, q - f))
+                n += 1
+            else:
+                own.gw[u] += d
+                own.c[u] += d * x
+                for f in range(0, q, LINE):
+                    grads = load(g, u * q + f, q - f) + splat(d) * load(s, i * q + f, q - f)
+                    store(g, u * q + f, q - f, grads)
+    return n
+
+
+@kernel(
+    types.void(types.int64, types.boolean, TASK, MODEL, OWN, types.float64),
+    fastmath=REASSOCIATE,
+    **LEAN,
+)
+def update(n: Int, weights: bool, task: Task, model: Model, own: Own, correction: float) -> None:
+    """Update a thread's factors of n touched features, and maybe their weights."""
+    w, v, g, clip = model.w, model.v, own.g, task.clip
+    k, wide = v.shape[1], model.state_v.shape[1]
+    first, last = own.bounds[0], own.bounds[own.bounds.size - 1]
+    size = np.float32(task.lr[FACTORS] * correction)
+    size_w = np.float32(task.lr[LINEAR] * correction)
+    parts = wide // k
+    for u in range(n):
+        if u + AHEAD_FEATURES < n:
+            ahead = np.int64(own.touched[u + AHEAD_FEATURES])
+            for f in range(first, last, LINE):
+                prefetch(v, ahead * k + f)
+                for part in range(parts):
+                    prefetch(model.state_v, ahead * wide + part * k + f)
+            if weights:
+                prefetch(w, ahead)
+                prefetch(model.state_w, ahead * model.state_w.shape[1])
+        j = own.touched[u]
+        own.slot[j] = -1
+        # The gradient of v[j] is g[u] - c[u] * v[j]; with decay, g[u] + shrink * v[j].
+        shrink = task.wd[FACTORS] - own.c[u]
+        slope = own.gw[u]
+        if clip > 0:  # before decay is added
+            for f in range(first, last):
+                grad = g[u, f - first] - own.c[u] * v[j, f]
+                g[u, f - first] = min(max(grad, -clip), clip)
+            slope = min(max(slope, -clip), clip)
+            shrink = task.wd[FACTORS]
+        update_factors(
+            task.optimizer, v, model.state_v, j, first, last, g, u, shrink, size, task.eps
+        )
+        if weights:
+            grad = slope + task.wd[LINEAR] * w[j]
+            w[j] = update_one(task.optimizer, w[j], grad, model.state_w[j], size_w, task.eps)
