@@ -36,6 +36,7 @@ from fm_container.algorithm.steps import (
     DIVERGED,
     add_up,
     gather,
+    index,
     linear,
     look_ahead,
     pairs,
@@ -89,11 +90,11 @@ def train(
     by_factors = shared.parts.shape[1] > 1
     owner, owners = (0, 1) if by_factors else (thread, threads)
     weights = task.use_linear and own.piece == 0
-    for index in range(batches.shape[0]):
-        start, stop = batches[index, 0], batches[index, 1]
+    for batch in range(batches.shape[0]):
+        start, stop = batches[batch, 0], batches[batch, 1]
         scale = task.rescale if task.rescale > 0 else np.float32(1.0 / (stop - start))
         ahead = look_ahead(rows, stop)
-        parts = shared.parts[index % 2]
+        parts = shared.parts[batch % 2]
         count = (stop - start + BLOCK - 1) // BLOCK
         begin, end = count * owner // owners, count * (owner + 1) // owners
         for i in range(begin * BLOCK, min(end * BLOCK, stop - start)):
@@ -120,12 +121,13 @@ def train(
             meet(shared.barrier, threads)
         correction = 1.0
         if task.optimizer == ADAM:
-            t = steps + index + 1
+            t = steps + batch + 1
             correction = math.sqrt(1 - 0.999**t) / (1 - 0.9**t)
         gradient = add_up(own, count)
         if thread == 0 and task.use_bias:
             update_bias(task, model, gradient, correction)
-        touched = gather(rows, start, stop, owner, owners, own, ahead)
+        nonzeros, touched = index(rows, start, stop, owner, owners, own, ahead)
+        gather(rows, nonzeros, touched, own)
         update(touched, weights, task, model, own, correction)
         if not by_factors:
             meet(shared.barrier, threads)

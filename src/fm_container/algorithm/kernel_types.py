@@ -17,6 +17,7 @@ F3 = types.float32[:, :, ::1]
 D1 = types.float64[::1]
 D2 = types.float64[:, ::1]
 I1 = types.int32[::1]
+I2 = types.int32[:, ::1]
 L1 = types.int64[::1]
 UI1 = types.uint32[::1]  # unsigned: an index that cannot be from the end is one step less
 UL1 = types.uint64[::1]
@@ -47,14 +48,13 @@ class Task(NamedTuple):
 
 
 class Model(NamedTuple):
-    """The parameters, and the optimiser's state of each: see `updates`."""
+    """The parameters, and the optimiser's state of bias and weights: see `updates`."""
 
     w0: Float32
     w: Float32
     v: Float32
     state0: Float32  # (2,)
-    state_w: Float32  # (d, n)
-    state_v: Float32  # (d, n k)
+    state: Float32  # (d, n)
 
 
 class Shared(NamedTuple):
@@ -67,11 +67,12 @@ class Shared(NamedTuple):
 class Own(NamedTuple):
     """What one thread works in, on its pieces of the factors, of the width q together.
 
-    Threads that share a batch by rows and features have the arrays s to blocks in common.
+    Threads that share a batch by rows and features have the arrays state to blocks in common.
     """
 
     bounds: Int64  # where each of its pieces begins, and where the last one ends
     piece: int  # the number of its first one
+    state: Float32  # (d, n q) the optimiser's, of its factors
     s: Float32  # (B, q) factor sums of each row
     z: Float32  # (B,) scores
     dz: Float32  # (B,) loss gradients
@@ -79,7 +80,8 @@ class Own(NamedTuple):
     sums: Float64  # (COLUMNS,) of all rows, as in metrics.py
     progress: Int64  # (2,) batches done, and whether the last one's loss is not finite
     slot: Int32  # (d,) where a touched feature's gradient is; -1 between batches
-    touched: Int32  # (u,) the features
+    touched: Int32  # (u + 1,) the features
+    nonzeros: Int32  # (nnz, 3) of the batch: number, row and place of its feature's gradient
     g: Float32  # (u, q) sum of dz * x * s
     gw: Float32  # (u,) sum of dz * x
     c: Float32  # (u,) sum of dz * x^2
@@ -89,6 +91,8 @@ ROWS = types.NamedTuple((UL1, UI1, F1, F1), Rows)
 TASK = types.NamedTuple(
     (types.boolean, types.boolean, types.boolean, types.int64, F1, F1, *3 * (types.float32,)), Task
 )
-MODEL = types.NamedTuple((F1, F1, F2, F1, F2, F2), Model)
+MODEL = types.NamedTuple((F1, F1, F2, F1, F2), Model)
 SHARED = types.NamedTuple((F3, L1), Shared)
-OWN = types.NamedTuple((L1, types.int64, F2, F1, F1, D2, D1, L1, I1, I1, F2, F1, F1), Own)
+OWN = types.NamedTuple(
+    (L1, types.int64, F2, F2, F1, F1, D2, D1, L1, I1, I1, I2, F2, F1, F1), Own
+)

@@ -43,17 +43,20 @@ class NumbaEngine:
         size = min(settings.mini_batch_size, x.shape[0])
         self._shared = Shared(parts=aligned((2, pieces, size)), barrier=aligned((8,), np.int64))
         indptr = self._rows.indptr.view(np.int64)
-        features = min(d, int((indptr[size:] - indptr[:-size]).max()))
+        nnz = int((indptr[size:] - indptr[:-size]).max())  # of a batch, at the most
         ends = [pieces * thread // self._threads for thread in range(self._threads + 1)]
         if pieces == 1:
             ends = [0, 1]
+        parts = STATE_PARTS[self._task.optimizer]
         self._own = [
-            _own(self._bounds[first : last + 1], first, size, features, d)
+            _own(self._bounds[first : last + 1], first, d, parts, size, nnz)
             for first, last in pairwise(ends)
         ]
         for _ in range(1, self._threads if pieces == 1 else 1):
-            one, more = self._own[0], _own(self._bounds, 0, size, features, d)
-            self._own.append(more._replace(s=one.s, z=one.z, dz=one.dz, blocks=one.blocks))
+            one, more = self._own[0], _own(self._bounds, 0, d, 0, size, nnz)
+            self._own.append(
+                more._replace(state=one.state, s=one.s, z=one.z, dz=one.dz, blocks=one.blocks)
+            )
 
     def run(self, batches: Batches, metrics: Metrics) -> int:
         """Train on mini-batches, see `Engine`."""
@@ -122,24 +125,24 @@ def _task(settings: Settings) -> Task:
 
 
 def _model(parameters: Parameters, parts: int) -> Model:
-    d, k = parameters.v.shape
     return Model(
         parameters.w0,
         parameters.w,
         parameters.v,
         state0=np.zeros(2, np.float32),
-        state_w=np.zeros((d, parts), np.float32),
-        state_v=aligned((d, parts * k)),
+        state=aligned((parameters.feature_dim, parts)),
     )
 
 
-def _own(bounds: Int64, piece: int, size: int, features: int, feature_dim: int) -> Own:
+def _own(bounds: Int64, piece: int, d: int, parts: int, size: int, nnz: int) -> Own:
     width = int(bounds[-1] - bounds[0])
-    slot = aligned((feature_dim,), np.int32)
+    features = min(d, nnz)
+    slot = aligned((d,), np.int32)
     slot[:] = -1
     return Own(
         bounds=bounds,
         piece=piece,
+        state=aligned((d, parts * width)),
         s=aligned((size, width)),
         z=aligned((size,)),
         dz=aligned((size,)),
@@ -147,7 +150,8 @@ def _own(bounds: Int64, piece: int, size: int, features: int, feature_dim: int) 
         sums=aligned((COLUMNS,), np.float64),
         progress=aligned((2,), np.int64),
         slot=slot,
-        touched=aligned((features,), np.int32),
+        touched=aligned((features + 1,), np.int32),
+        nonzeros=aligned((nnz, 3), np.int32),
         g=aligned((features, width)),
         gw=aligned((features,)),
         c=aligned((features,)),

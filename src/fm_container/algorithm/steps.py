@@ -114,42 +114,59 @@ def update_bias(task: Task, model: Model, gradient: float, correction: float) ->
 
 
 @kernel(
-    types.int64(
+    types.UniTuple(types.int64, 2)(
         ROWS, types.int64, types.int64, types.int64, types.int64, OWN, types.uint64
     ),
-    fastmath=REASSOCIATE,
     **LEAN,
-)  # fmt: skip
-def gather(rows: Rows, start: Int, stop: Int, owner: Int, owners: Int, own: Own, ahead: Int) -> Any:
-    """Sum the gradients of a batch's features, or of those of one owner; return how many occur."""
-    slot, keys, s, g = own.slot, rows.keys, own.s, own.g
-    q = s.shape[1]
-    n = 0
+)
+def index(
+    rows: Rows, start: Int, stop: Int, owner: Int, owners: Int, own: Own, ahead: Int
+) -> tuple[Any, Any]:
+    """Number the features that occur in a batch, or those of one owner.
+
+    Returns how many non-zeros and how many features there are. Without a branch: whether a feature
+    was there before is as good as random.
+    """
+    slot, keys, touched, nonzeros = own.slot, rows.keys, own.touched, own.nonzeros
+    count, n = 0, 0
     for row in range(start, stop):
-        i = row - start
         for p in range(rows.indptr[row], rows.indptr[row + 1]):
             prefetch(slot, np.int64(keys[p + ahead]))
             j = keys[p]
             if owners > 1 and (j // OWNED) % owners != owner:
                 continue
-            x = rows.values[p]
-            d = own.dz[i] * x
             u = slot[j]
-            if u < 0:
-                slot[j] = n
-                own.touched[n] = j
-                own.gw[n] = d
-                own.c[n] = d * x
-                for f in range(0, q, LINE):
-                    store(g, n * q + f, q - f, splat(d) * load(s, i * q + f, q - f))
-                n += 1
-            else:
-                own.gw[u] += d
-                own.c[u] += d * x
-                for f in range(0, q, LINE):
-                    grads = load(g, u * q + f, q - f) + splat(d) * load(s, i * q + f, q - f)
-                    store(g, u * q + f, q - f, grads)
-    return n
+            new = u < 0
+            u = n if new else u
+            slot[j] = u
+            touched[n] = j
+            n += new
+            nonzeros[count, 0] = p
+            nonzeros[count, 1] = row - start
+            nonzeros[count, 2] = u
+            count += 1
+    return count, n
+
+
+@kernel(types.void(ROWS, types.int64, types.int64, OWN), fastmath=REASSOCIATE, **LEAN)
+def gather(rows: Rows, count: Int, n: Int, own: Own) -> None:
+    """Sum the gradients of a batch's n features over its non-zeros."""
+    s, g, nonzeros = own.s, own.g, own.nonzeros
+    q = s.shape[1]
+    for u in range(n):
+        own.gw[u] = 0
+        own.c[u] = 0
+    for place in range(0, n * q, LINE):
+        store(g, place, n * q - place, splat(np.float32(0)))
+    for nonzero in range(count):
+        p, i, u = nonzeros[nonzero, 0], nonzeros[nonzero, 1], nonzeros[nonzero, 2]
+        x = rows.values[p]
+        d = own.dz[i] * x
+        own.gw[u] += d
+        own.c[u] += d * x
+        for f in range(0, q, LINE):
+            grads = load(g, u * q + f, q - f) + splat(d) * load(s, i * q + f, q - f)
+            store(g, u * q + f, q - f, grads)
 
 
 @kernel(
@@ -160,35 +177,32 @@ def gather(rows: Rows, start: Int, stop: Int, owner: Int, owners: Int, own: Own,
 def update(n: Int, weights: bool, task: Task, model: Model, own: Own, correction: float) -> None:
     """Update a thread's factors of n touched features, and maybe their weights."""
     w, v, g, clip = model.w, model.v, own.g, task.clip
-    k, wide = v.shape[1], model.state_v.shape[1]
-    first, last = own.bounds[0], own.bounds[own.bounds.size - 1]
+    k, q, wide = v.shape[1], g.shape[1], own.state.shape[1]
+    first = own.bounds[0]
     size = np.float32(task.lr[FACTORS] * correction)
     size_w = np.float32(task.lr[LINEAR] * correction)
-    parts = wide // k
     for u in range(n):
         if u + AHEAD_FEATURES < n:
             ahead = np.int64(own.touched[u + AHEAD_FEATURES])
-            for f in range(first, last, LINE):
-                prefetch(v, ahead * k + f)
-                for part in range(parts):
-                    prefetch(model.state_v, ahead * wide + part * k + f)
+            for f in range(0, q, LINE):
+                prefetch(v, ahead * k + first + f)
+            for f in range(0, wide, LINE):
+                prefetch(own.state, ahead * wide + f)
             if weights:
                 prefetch(w, ahead)
-                prefetch(model.state_w, ahead * model.state_w.shape[1])
-        j = own.touched[u]
+                prefetch(model.state, ahead * model.state.shape[1])
+        j = np.uint32(own.touched[u])
         own.slot[j] = -1
         # The gradient of v[j] is g[u] - c[u] * v[j]; with decay, g[u] + shrink * v[j].
         shrink = task.wd[FACTORS] - own.c[u]
         slope = own.gw[u]
         if clip > 0:  # before decay is added
-            for f in range(first, last):
-                grad = g[u, f - first] - own.c[u] * v[j, f]
-                g[u, f - first] = min(max(grad, -clip), clip)
+            for f in range(q):
+                grad = g[u, f] - own.c[u] * v[j, first + f]
+                g[u, f] = min(max(grad, -clip), clip)
             slope = min(max(slope, -clip), clip)
             shrink = task.wd[FACTORS]
-        update_factors(
-            task.optimizer, v, model.state_v, j, first, last, g, u, shrink, size, task.eps
-        )
+        update_factors(task.optimizer, v, own.state, j, first, g, u, shrink, size, task.eps)
         if weights:
             grad = slope + task.wd[LINEAR] * w[j]
-            w[j] = update_one(task.optimizer, w[j], grad, model.state_w[j], size_w, task.eps)
+            w[j] = update_one(task.optimizer, w[j], grad, model.state[j], size_w, task.eps)

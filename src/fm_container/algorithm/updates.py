@@ -46,29 +46,28 @@ def update_one(optimizer: Any, p: Any, g: Any, state: Any, size: Any, eps: Any) 
 
 
 @kernel(
-    types.void(types.int64, _F2, _F2, types.int64, types.int64, types.int64, _F2, types.int64,
-               types.float32, types.float32, types.float32),
+    types.void(types.int64, _F2, _F2, types.int64, types.int64, _F2, types.int64, types.float32,
+               types.float32, types.float32),
     **LEAN,
 )  # fmt: skip
 def update_factors(
-    optimizer: Any, v: Any, state: Any, j: Any, first: Any, last: Any, g: Any, u: Any, shrink: Any,
-    size: Any, eps: Any,
+    optimizer: Any, v: Any, state: Any, j: Any, first: Any, g: Any, u: Any, shrink: Any, size: Any,
+    eps: Any,
 ) -> None:  # fmt: skip
-    """Update the factors [first, last) of v[j] by the gradient g[u] + shrink * v[j].
+    """Update the factors of v[j] from `first` on by the gradient g[u] + shrink * v[j].
 
-    `g` has these factors alone.
+    As many as `g` has; `state` has these alone as well.
     """
-    k, wide = v.shape[1], state.shape[1]
-    place = u * g.shape[1] - first
-    for f in range(first, last, LINE):
-        n = last - f
-        p = load(v, j * k + f, n)
-        grad = load(g, place + f, n) + splat(shrink) * p
+    k, q, wide = v.shape[1], g.shape[1], state.shape[1]
+    for f in range(0, q, LINE):
+        n = q - f
+        p = load(v, j * k + first + f, n)
+        grad = load(g, u * q + f, n) + splat(shrink) * p
         if optimizer == ADAM:
             m = splat(BETA1) * load(state, j * wide + f, n) + splat(REST1) * grad
-            s = splat(BETA2) * load(state, j * wide + k + f, n) + splat(REST2) * grad * grad
+            s = splat(BETA2) * load(state, j * wide + q + f, n) + splat(REST2) * grad * grad
             store(state, j * wide + f, n, m)
-            store(state, j * wide + k + f, n, s)
+            store(state, j * wide + q + f, n, s)
             step = splat(size) * m / (square_root(s) + splat(eps))
         elif optimizer == ADAGRAD:
             s = load(state, j * wide + f, n) + grad * grad
@@ -76,4 +75,4 @@ def update_factors(
             step = splat(size) * grad / (square_root(s) + splat(eps))
         else:
             step = splat(size) * grad
-        store(v, j * k + f, n, p - step)
+        store(v, j * k + first + f, n, p - step)
