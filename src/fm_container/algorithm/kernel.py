@@ -108,15 +108,18 @@ def train(
             meet(shared.barrier, threads)
         for b in range(begin, end):
             first, last = b * BLOCK, min(b * BLOCK + BLOCK, stop - start)
-            for i in range(first, last):
-                own.z[i] = parts[0, i]
-            for piece in range(1, parts.shape[0]):
-                for i in range(first, last):
-                    own.z[i] += parts[piece, i]
+            z, dz = own.z[first:last], own.dz[first:last]
+            for i in range(last - first):
+                z[i] = 0
+            for piece in range(parts.shape[0]):
+                part = parts[piece, first:last]
+                for i in range(last - first):
+                    z[i] += part[i]
+            labels = rows.y[start + first : start + last]
             if task.classifier:
-                logistic(own.z, rows.y, first, last, start, scale, own.dz, own.blocks[b])
+                logistic(z, labels, scale, dz, own.blocks[b])
             else:
-                squared(own.z, rows.y, first, last, start, scale, own.dz, own.blocks[b])
+                squared(z, labels, scale, dz, own.blocks[b])
         if not by_factors:
             meet(shared.barrier, threads)
         correction = 1.0

@@ -52,36 +52,45 @@ def exponential(x: Any) -> Any:
     return value * float_of((np.int32(whole) + np.int32(127)) << np.int32(23))
 
 
-_LOSS = types.void(F1, F1, types.int64, types.int64, types.int64, types.float32, F1, D1)
+_LOSS = types.void(F1, F1, types.float32, F1, D1)
 
 
 @kernel(_LOSS, fastmath=REASSOCIATE, **LEAN)
-def logistic(
-    z: Float32, y: Float32, begin: Int, end: Int, start: Int, scale: Any, dz: Float32, out: Float64
-) -> None:
-    """Leave the gradients of the rows [begin, end) of a batch in dz, the sums of all in out.
+def logistic(z: Float32, y: Float32, scale: Any, dz: Float32, out: Float64) -> None:
+    """Leave the loss gradients of at most BLOCK rows in dz, and the sums of a block in out.
 
-    Row i of the batch has the label y[start + i]. There are BLOCK rows at the most.
+    Args:
+        z: (n,) scores.
+        y: (n,) labels.
+        scale: of the gradients.
+        dz: (n,) is written.
+        out: (BLOCK_COLUMNS,) is written.
     """
-    for i in range(begin, end):
+    # Three loops, each of one kind of number, are what the compiler vectorises. Counts are float32:
+    # up to BLOCK they are exact.
+    one, none, half = np.float32(1), np.float32(0), np.float32(0.5)
+    for i in range(z.size):
         dz[i] = exponential(-abs(z[i]))
-    loss, gradients, product = 0.0, 0.0, 1.0
-    correct, true_positive, predicted, positive = 0, 0, 0, 0
-    for i in range(begin, end):
-        small, label = dz[i], y[start + i]
-        score = (np.float32(1) if z[i] >= 0 else small) / (np.float32(1) + small)
-        # -log of the label's probability is log(1 + small) + max(z, 0) - z * y: one logarithm
-        # of a product serves the whole block. That z * y is NaN where z is.
-        product *= 1.0 + np.float64(small)
-        loss += max(np.float64(z[i]), 0.0) - np.float64(z[i]) * np.float64(label)
-        says, is_one = score > np.float32(0.5), label > np.float32(0.5)
-        correct += says == is_one
-        true_positive += says and is_one
+    # -log of the label's probability is log(1 + small) + max(z, 0) - z * y: one logarithm of a
+    # product serves the whole block. That z * y is NaN where z is.
+    loss, product = 0.0, 1.0
+    for i in range(z.size):
+        product *= 1.0 + np.float64(dz[i])
+        loss += np.float64(z[i]) * ((1.0 if z[i] > none else 0.0) - np.float64(y[i]))
+    correct, true_positive, predicted, positive = none, none, none, none
+    for i in range(z.size):
+        small, label = dz[i], y[i]
+        score = (one if z[i] >= none else small) / (one + small)
+        says = one if score > half else none
+        is_one = one if label > half else none
+        correct += one if says == is_one else none
+        true_positive += says * is_one
         predicted += says
         positive += is_one
-        gradient = (score - label) * scale
-        gradients += np.float64(gradient)
-        dz[i] = gradient
+        dz[i] = (score - label) * scale
+    gradients = 0.0
+    for i in range(z.size):
+        gradients += np.float64(dz[i])
     out[:] = 0
     out[LOSS] = loss + math.log(product)
     out[CORRECT], out[TRUE_POSITIVE] = correct, true_positive
@@ -90,17 +99,14 @@ def logistic(
 
 
 @kernel(_LOSS, fastmath=REASSOCIATE, **LEAN)
-def squared(
-    z: Float32, y: Float32, begin: Int, end: Int, start: Int, scale: Any, dz: Float32, out: Float64
-) -> None:
-    """Leave gradients and sums as `logistic` does, of the squared error."""
+def squared(z: Float32, y: Float32, scale: Any, dz: Float32, out: Float64) -> None:
+    """Leave gradients and sums of the squared error, as `logistic` does."""
     square, absolute, gradients = 0.0, 0.0, 0.0
-    for i in range(begin, end):
-        error = np.float64(z[i]) - np.float64(y[start + i])
+    for i in range(z.size):
+        error = np.float64(z[i]) - np.float64(y[i])
         square += error * error
         absolute += abs(error)
-        gradient = (z[i] - y[start + i]) * scale
-        gradients += np.float64(gradient)
-        dz[i] = gradient
+        dz[i] = (z[i] - y[i]) * scale
+        gradients += np.float64(dz[i])
     out[:] = 0
     out[SQUARE], out[ABSOLUTE], out[GRADIENT] = square, absolute, gradients
