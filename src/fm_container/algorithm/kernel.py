@@ -100,7 +100,7 @@ def train(
         for i in range(begin * BLOCK, min(end * BLOCK, stop - start)):
             for n in range(pieces):
                 parts[own.piece + n, i] = pairs(
-                    rows, model, start + i, bounds[n], bounds[n + 1], bounds[0], own.s, i, ahead
+                    rows, own.v, start + i, bounds[n], bounds[n + 1], own.s, i, ahead
                 )
             if own.piece == 0:
                 parts[0, i] += linear(rows, model, start + i, ahead)
@@ -130,7 +130,7 @@ def train(
         if thread == 0 and task.use_bias:
             update_bias(task, model, gradient, correction)
         nonzeros, touched = index(rows, start, stop, owner, owners, own, ahead)
-        gather(rows, nonzeros, touched, own)
+        gather(rows, start, nonzeros, touched, own)
         update(touched, weights, task, model, own, correction)
         if not by_factors:
             meet(shared.barrier, threads)
@@ -138,14 +138,24 @@ def train(
             return
 
 
-@kernel(types.void(ROWS, MODEL, L1, F2, F1, types.int64, types.int64), **LEAN)
+@kernel(types.void(ROWS, MODEL, F2, L1, F2, F1, types.int64, types.int64), **LEAN)
 def score(
-    rows: Rows, model: Model, bounds: Int64, s: Float32, z: Float32, start: int, stop: int
+    rows: Rows,
+    model: Model,
+    v: Float32,
+    bounds: Int64,
+    s: Float32,
+    z: Float32,
+    start: int,
+    stop: int,
 ) -> None:
-    """Leave the scores of the rows [start, stop) in z; s (1, k) is for their factor sums."""
+    """Leave the scores of the rows [start, stop) in z.
+
+    v (d, k) has pieces that begin at `bounds`; s (1, k) is for a row's factor sums.
+    """
     ahead = look_ahead(rows, stop)
     for row in range(start, stop):
         total = linear(rows, model, row, ahead)
         for n in range(bounds.size - 1):
-            total += pairs(rows, model, row, bounds[n], bounds[n + 1], 0, s, 0, ahead)
+            total += pairs(rows, v, row, bounds[n], bounds[n + 1], s, 0, ahead)
         z[row] = total

@@ -35,25 +35,34 @@ class NumbaEngine:
         pieces = len(self._bounds) - 1
         self._threads = min(threads, pieces) if pieces > 1 else threads
         self._pool = ThreadPoolExecutor(self._threads) if self._threads > 1 else None
+        self._parameters = parameters
         self._rows = _rows(x, y, d)
         self._task = _task(settings)
-        self._model = _model(parameters, STATE_PARTS[self._task.optimizer])
+        n = STATE_PARTS[self._task.optimizer]
+        self._model = Model(parameters.w0, parameters.w, aligned((2,)), aligned((d, n)))
         self._steps = 0
 
         size = min(settings.mini_batch_size, x.shape[0])
         self._shared = Shared(parts=aligned((2, pieces, size)), barrier=aligned((8,), np.int64))
         indptr = self._rows.indptr.view(np.int64)
         nnz = int((indptr[size:] - indptr[:-size]).max())  # of a batch, at the most
-        ends = [pieces * thread // self._threads for thread in range(self._threads + 1)]
-        if pieces == 1:
-            ends = [0, 1]
-        parts = STATE_PARTS[self._task.optimizer]
-        self._own = [
-            _own(self._bounds[first : last + 1], first, d, parts, size, nnz)
-            for first, last in pairwise(ends)
-        ]
-        for _ in range(1, self._threads if pieces == 1 else 1):
-            one, more = self._own[0], _own(self._bounds, 0, d, 0, size, nnz)
+        # By factors, a thread has pieces of them in memory of its own: beside the others' they would
+        # be fetched with those, and lost when those are written.
+        self._columns = [slice(0, k)]
+        self._own = [_own(parameters.v, self._bounds, 0, n, size, nnz)]
+        if pieces > 1 and self._threads > 1:
+            ends = [pieces * thread // self._threads for thread in range(self._threads + 1)]
+            shares = [(first, self._bounds[first : last + 1]) for first, last in pairwise(ends)]
+            self._columns = [slice(bounds[0], bounds[-1]) for _, bounds in shares]
+            self._own = [
+                _own(aligned((d, bounds[-1] - bounds[0])), bounds, first, n, size, nnz)
+                for first, bounds in shares
+            ]
+            for own, columns in zip(self._own, self._columns, strict=True):
+                own.v[:] = parameters.v[:, columns]
+        for _ in range(len(self._own), self._threads):
+            one = self._own[0]
+            more = _own(one.v, self._bounds, 0, 0, size, nnz)
             self._own.append(
                 more._replace(state=one.state, s=one.s, z=one.z, dz=one.dz, blocks=one.blocks)
             )
@@ -80,19 +89,24 @@ class NumbaEngine:
         self._steps += done
         metrics.rows += int((batches[:done, 1] - batches[:done, 0]).sum())
         metrics.sums += self._own[0].sums
+        if len(self._columns) > 1:
+            for own, columns in zip(self._own, self._columns, strict=True):
+                self._parameters.v[:, columns] = own.v
         return done
 
     def score(self, x: csr_array) -> Float32:
         """Return the scores of rows, (n,) float32."""
         n = x.shape[0]
         z = np.empty(n, np.float32)
-        rows = _rows(x, z, self._model.v.shape[0])
+        v = self._parameters.v
+        rows = _rows(x, z, v.shape[0])
         self._together(
             lambda thread: kernel.score(
                 rows,
                 self._model,
+                v,
                 self._bounds,
-                np.empty((1, self._model.v.shape[1]), np.float32),
+                np.empty((1, v.shape[1]), np.float32),
                 z,
                 n * thread // self._threads,
                 n * (thread + 1) // self._threads,
@@ -124,35 +138,26 @@ def _task(settings: Settings) -> Task:
     )
 
 
-def _model(parameters: Parameters, parts: int) -> Model:
-    return Model(
-        parameters.w0,
-        parameters.w,
-        parameters.v,
-        state0=np.zeros(2, np.float32),
-        state=aligned((parameters.feature_dim, parts)),
-    )
-
-
-def _own(bounds: Int64, piece: int, d: int, parts: int, size: int, nnz: int) -> Own:
-    width = int(bounds[-1] - bounds[0])
+def _own(v: Float32, bounds: Int64, piece: int, n: int, size: int, nnz: int) -> Own:
+    d, q = v.shape
     features = min(d, nnz)
     slot = aligned((d,), np.int32)
     slot[:] = -1
     return Own(
-        bounds=bounds,
+        bounds=bounds - bounds[0],
         piece=piece,
-        state=aligned((d, parts * width)),
-        s=aligned((size, width)),
+        v=v,
+        state=aligned((d, n * q)),
+        s=aligned((size, q)),
         z=aligned((size,)),
         dz=aligned((size,)),
         blocks=aligned((-(-size // BLOCK), BLOCK_COLUMNS), np.float64),
         sums=aligned((COLUMNS,), np.float64),
         progress=aligned((2,), np.int64),
         slot=slot,
-        touched=aligned((features + 1,), np.int32),
-        nonzeros=aligned((nnz, 3), np.int32),
-        g=aligned((features, width)),
+        touched=aligned((features + 1,), np.uint32),
+        nonzeros=aligned((nnz, 3), np.uint32),
+        g=aligned((features, q)),
         gw=aligned((features,)),
         c=aligned((features,)),
     )

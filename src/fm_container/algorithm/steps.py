@@ -47,34 +47,30 @@ def look_ahead(rows: Rows, stop: Int) -> Any:
 
 @kernel(
     types.float32(
-        ROWS, MODEL, types.int64, types.int64, types.int64, types.int64, F2, types.int64,
-        types.uint64,
+        ROWS, F2, types.int64, types.int64, types.int64, F2, types.int64, types.uint64
     ),
     **LEAN,
 )  # fmt: skip
 def pairs(
-    rows: Rows, model: Model, row: Int, first: Int, last: Int, origin: Int, s: Float32, i: Int,
-    ahead: Int,
+    rows: Rows, v: Float32, row: Int, first: Int, last: Int, s: Float32, i: Int, ahead: Int
 ) -> Any:  # fmt: skip
-    """Return what the factors [first, last) add to a row's score, and leave their sums in s[i].
+    """Return what the factors [first, last) of v add to a row's score, and leave their sums in s[i].
 
-    There, the first factor is the one with the number `origin`. The sum over all pairs of features
-    is, for one feature after the other, its part times the sum of the parts before: one pass, and
-    nothing cancels.
+    The sum over all pairs of features is, for one feature after the other, its part times the sum
+    of the parts before: one pass, and nothing cancels.
     """
-    keys, values, v = rows.keys, rows.values, model.v
-    k = v.shape[1]
-    place = i * s.shape[1] - origin
+    keys, values = rows.keys, rows.values
+    q = v.shape[1]
     products = splat(np.float32(0))
     for f in range(first, last, LINE):
         n = last - f
         sums = splat(np.float32(0))
         for p in range(rows.indptr[row], rows.indptr[row + 1]):
-            prefetch(v, keys[p + ahead] * k + f)
-            part = splat(values[p]) * load(v, keys[p] * k + f, n)
+            prefetch(v, keys[p + ahead] * q + f)
+            part = splat(values[p]) * load(v, keys[p] * q + f, n)
             products += part * sums
             sums += part
-        store(s, place + f, n, sums)
+        store(s, i * q + f, n, sums)
     return total(products)
 
 
@@ -129,6 +125,7 @@ def index(
     """
     slot, keys, touched, nonzeros = own.slot, rows.keys, own.touched, own.nonzeros
     count, n = 0, 0
+    base = rows.indptr[start]
     for row in range(start, stop):
         for p in range(rows.indptr[row], rows.indptr[row + 1]):
             prefetch(slot, np.int64(keys[p + ahead]))
@@ -141,16 +138,16 @@ def index(
             slot[j] = u
             touched[n] = j
             n += new
-            nonzeros[count, 0] = p
+            nonzeros[count, 0] = p - base
             nonzeros[count, 1] = row - start
             nonzeros[count, 2] = u
             count += 1
     return count, n
 
 
-@kernel(types.void(ROWS, types.int64, types.int64, OWN), fastmath=REASSOCIATE, **LEAN)
-def gather(rows: Rows, count: Int, n: Int, own: Own) -> None:
-    """Sum the gradients of a batch's n features over its non-zeros."""
+@kernel(types.void(ROWS, types.int64, types.int64, types.int64, OWN), fastmath=REASSOCIATE, **LEAN)
+def gather(rows: Rows, start: Int, count: Int, n: Int, own: Own) -> None:
+    """Sum the gradients of a batch's n features over `count` non-zeros."""
     s, g, nonzeros = own.s, own.g, own.nonzeros
     q = s.shape[1]
     for u in range(n):
@@ -160,7 +157,7 @@ def gather(rows: Rows, count: Int, n: Int, own: Own) -> None:
         store(g, place, n * q - place, splat(np.float32(0)))
     for nonzero in range(count):
         p, i, u = nonzeros[nonzero, 0], nonzeros[nonzero, 1], nonzeros[nonzero, 2]
-        x = rows.values[p]
+        x = rows.values[rows.indptr[start] + p]
         d = own.dz[i] * x
         own.gw[u] += d
         own.c[u] += d * x
@@ -176,33 +173,32 @@ def gather(rows: Rows, count: Int, n: Int, own: Own) -> None:
 )
 def update(n: Int, weights: bool, task: Task, model: Model, own: Own, correction: float) -> None:
     """Update a thread's factors of n touched features, and maybe their weights."""
-    w, v, g, clip = model.w, model.v, own.g, task.clip
-    k, q, wide = v.shape[1], g.shape[1], own.state.shape[1]
-    first = own.bounds[0]
+    w, v, g, clip = model.w, own.v, own.g, task.clip
+    q, wide = v.shape[1], own.state.shape[1]
     size = np.float32(task.lr[FACTORS] * correction)
     size_w = np.float32(task.lr[LINEAR] * correction)
     for u in range(n):
         if u + AHEAD_FEATURES < n:
             ahead = np.int64(own.touched[u + AHEAD_FEATURES])
             for f in range(0, q, LINE):
-                prefetch(v, ahead * k + first + f)
+                prefetch(v, ahead * q + f)
             for f in range(0, wide, LINE):
                 prefetch(own.state, ahead * wide + f)
             if weights:
                 prefetch(w, ahead)
                 prefetch(model.state, ahead * model.state.shape[1])
-        j = np.uint32(own.touched[u])
+        j = own.touched[u]
         own.slot[j] = -1
         # The gradient of v[j] is g[u] - c[u] * v[j]; with decay, g[u] + shrink * v[j].
         shrink = task.wd[FACTORS] - own.c[u]
         slope = own.gw[u]
         if clip > 0:  # before decay is added
             for f in range(q):
-                grad = g[u, f] - own.c[u] * v[j, first + f]
+                grad = g[u, f] - own.c[u] * v[j, f]
                 g[u, f] = min(max(grad, -clip), clip)
             slope = min(max(slope, -clip), clip)
             shrink = task.wd[FACTORS]
-        update_factors(task.optimizer, v, own.state, j, first, g, u, shrink, size, task.eps)
+        update_factors(task.optimizer, v, own.state, j, g, u, shrink, size, task.eps)
         if weights:
             grad = slope + task.wd[LINEAR] * w[j]
             w[j] = update_one(task.optimizer, w[j], grad, model.state[j], size_w, task.eps)

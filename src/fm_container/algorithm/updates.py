@@ -46,22 +46,18 @@ def update_one(optimizer: Any, p: Any, g: Any, state: Any, size: Any, eps: Any) 
 
 
 @kernel(
-    types.void(types.int64, _F2, _F2, types.int64, types.int64, _F2, types.int64, types.float32,
+    types.void(types.int64, _F2, _F2, types.int64, _F2, types.int64, types.float32,
                types.float32, types.float32),
     **LEAN,
 )  # fmt: skip
 def update_factors(
-    optimizer: Any, v: Any, state: Any, j: Any, first: Any, g: Any, u: Any, shrink: Any, size: Any,
-    eps: Any,
-) -> None:  # fmt: skip
-    """Update the factors of v[j] from `first` on by the gradient g[u] + shrink * v[j].
-
-    As many as `g` has; `state` has these alone as well.
-    """
-    k, q, wide = v.shape[1], g.shape[1], state.shape[1]
+    optimizer: Any, v: Any, state: Any, j: Any, g: Any, u: Any, shrink: Any, size: Any, eps: Any
+) -> None:
+    """Update the factors v[j] by the gradient g[u] + shrink * v[j]."""
+    q, wide = v.shape[1], state.shape[1]
     for f in range(0, q, LINE):
         n = q - f
-        p = load(v, j * k + first + f, n)
+        p = load(v, j * q + f, n)
         grad = load(g, u * q + f, n) + splat(shrink) * p
         if optimizer == ADAM:
             m = splat(BETA1) * load(state, j * wide + f, n) + splat(REST1) * grad
@@ -75,4 +71,4 @@ def update_factors(
             step = splat(size) * grad / (square_root(s) + splat(eps))
         else:
             step = splat(size) * grad
-        store(v, j * k + first + f, n, p - step)
+        store(v, j * q + f, n, p - step)
