@@ -29,19 +29,18 @@ static float adam(float p, float g, float *m, float *s, float size, float eps) {
 
 static float score(const Job *job, int64_t row, float *restrict s) {
     const int64_t k = job->k;
-    float linear = 0, squares = 0, pairs = 0;
+    float linear = 0, pairs = 0;
     memset(s, 0, k * sizeof *s);
     for (int64_t p = job->indptr[row]; p < job->indptr[row + 1]; p++) {
         const float x = job->values[p], *restrict v = job->v + job->keys[p] * k;
         linear += x * job->w[job->keys[p]];
         for (int64_t f = 0; f < k; f++) {
             const float part = x * v[f];
+            pairs += part * s[f];
             s[f] += part;
-            squares += part * part;
         }
     }
-    for (int64_t f = 0; f < k; f++) pairs += s[f] * s[f];
-    return job->w0[0] + linear + 0.5f * (pairs - squares);
+    return job->w0[0] + linear + pairs;
 }
 
 /* Leaves the loss gradients of a batch in dz and returns their sum. */

@@ -12,6 +12,8 @@ from scipy.sparse import csr_array
 from fm_container import artifact
 from fm_container.algorithm import reference
 from fm_container.algorithm.fit import Epoch, Outcome, batches, fit
+from fm_container.algorithm.kernel import pieces
+from fm_container.algorithm.losses import exponential
 from fm_container.algorithm.metrics import (
     CROSS_ENTROPY,
     Metrics,
@@ -365,7 +367,7 @@ def test_a_loss_that_is_not_finite_says_where(kind: str) -> None:
     x, y = fm.rows(1, N, D)
     y[17] = np.float32(1e38)
     x = csr_array(x.toarray())
-    x.data[x.indptr[25]] = np.float32(3e38)
+    x.data[x.indptr[25] : x.indptr[26]] = np.float32(3e38)  # their products overflow
     trained = ENGINES[kind](initial(settings), settings, x, y)
     with pytest.raises(DivergedError) as caught:
         fit(trained.engine, trained.parameters, N, settings, Watch())
@@ -388,13 +390,121 @@ def test_a_parameter_that_is_not_finite_at_the_end_of_an_epoch(kind: str) -> Non
         fit(trained.engine, parameters, 1, settings, Watch())
 
 
+def _repeated(seed: int, n: int, d: int) -> tuple[csr_array, Any]:
+    """Return rows of five non-zeros, some of them the same feature, some zero, in any order."""
+    random = np.random.default_rng(seed)
+    keys = random.integers(0, d, (n, 5))
+    values = random.normal(1.5, 1.0, keys.shape) * (random.random(keys.shape) < 0.8)
+    indptr = np.arange(0, keys.size + 1, 5, dtype=np.int64)
+    x = csr_array(
+        (values.astype(np.float32).ravel(), keys.astype(np.int32).ravel(), indptr), shape=(n, d)
+    )
+    x.sum_duplicates()
+    return x, random.integers(0, 2, n).astype(np.float32)
+
+
+SHAPES = {
+    "empty rows": (fm.rows(31, 60, 20, density=0.05), 6),
+    "one feature": (fm.rows(32, 60, 1, density=0.8), 3),
+    "one factor": (fm.rows(33, 60, 20), 1),
+    "a line of factors": (fm.rows(34, 60, 20), 16),
+    "part of a line": (fm.rows(35, 60, 20), 23),
+    "two pieces": (fm.rows(36, 60, 20), 33),
+    "four pieces": (fm.rows(37, 60, 20), 129),
+    "repeated keys": (_repeated(38, 60, 9), 4),
+    "dense": (fm.rows(39, 60, 20, density=1.0), 10),
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("classifier", [True, False])
+@pytest.mark.parametrize("optimizer", ["adam", "adagrad", "sgd"])
+def test_an_epoch_is_the_oracle_s(shape: str, classifier: bool, optimizer: str) -> None:
+    """Numba beside torch's autograd after a whole epoch: parameters, scores and losses to 1e-5."""
+    (x, y), k = SHAPES[shape]
+    settings = fm.settings(
+        x.shape[1], k, classifier=classifier, optimizer=optimizer, epochs=1, eps=1e-4
+    )
+    results = []
+    for kind in ("torch", "numba", "numba, two threads"):
+        trained, watch = ours(kind, settings, x, y)
+        p = trained.parameters
+        arrays = (p.w0, p.w, p.v.ravel(), trained.engine.score(x))
+        results.append((np.concatenate(arrays), list(watch.epochs[0].scores.values())))
+    for values, losses in results[1:]:
+        np.testing.assert_allclose(values, results[0][0], rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(losses, results[0][1], rtol=1e-5)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("classifier", [True, False])
+def test_the_gradient_of_a_step_is_autograd_s_in_float64(shape: str, classifier: bool) -> None:
+    """One step of sgd without decay is the gradient, to float32; the rules' is, to 1e-10."""
+    (x, y), k = SHAPES[shape]
+    term = Term(lr=1.0, wd=0.0, init_sigma=0.3)
+    settings = fm.settings(
+        x.shape[1], k, classifier=classifier, optimizer="sgd", mini_batch_size=len(y),
+        bias=term, linear=term, factors=term,
+    )  # fmt: skip
+    start = initial(settings)
+    rules = Rules(start, settings)
+    rules.step(x.toarray().astype(np.float64), y.astype(np.float64))
+
+    tensors = {
+        name: torch.from_numpy(array.astype(np.float64)).requires_grad_()
+        for name, array in (("bias", start.w0), ("linear", start.w), ("factors", start.v))
+    }
+    dense = torch.from_numpy(x.toarray().astype(np.float64))
+    sums = dense @ tensors["factors"]
+    squares = dense**2 @ tensors["factors"] ** 2
+    z = tensors["bias"] + dense @ tensors["linear"] + 0.5 * (sums**2 - squares).sum(dim=1)
+    target = torch.from_numpy(y).double()
+    entropy = torch.nn.functional.binary_cross_entropy_with_logits
+    loss = entropy(z, target) if classifier else 0.5 * ((z - target) ** 2).mean()
+    loss.backward()
+
+    engine = NumbaEngine(start.copy(), settings, x, y)
+    stepped = engine._parameters
+    engine.run(batches(len(y), len(y)), metrics_for(classifier))
+    for name, before, after in (
+        ("bias", start.w0, stepped.w0),
+        ("linear", start.w, stepped.w),
+        ("factors", start.v, stepped.v),
+    ):
+        gradient = tensors[name].grad
+        assert gradient is not None
+        scale = float(gradient.abs().max())
+        exact = before.astype(np.float64) - rules.p[name]
+        np.testing.assert_allclose(exact, gradient, rtol=1e-10, atol=1e-10 * max(scale, 1.0))
+        got = before.astype(np.float64) - after
+        np.testing.assert_allclose(got, gradient, rtol=1e-5, atol=2e-6 * max(scale, 1.0))
+
+
+@pytest.mark.parametrize("low", [-1e-6, -0.1, -1.0, -20.0, -86.0])
+def test_the_exponential(low: float) -> None:
+    x = np.linspace(low, 0, 1001).astype(np.float32)
+    got = np.array([exponential(number) for number in x])
+    np.testing.assert_allclose(got, np.exp(x.astype(np.float64)), rtol=2e-7)
+    assert exponential(np.float32(0)) == 1
+    assert exponential(np.float32(-np.inf)) == exponential(np.float32(-87))
+
+
+def test_pieces_have_equal_shares_in_whole_cache_lines() -> None:
+    assert [pieces(k).tolist() for k in (1, 31, 32, 33, 64, 130)] == [
+        [0, 1], [0, 31], [0, 16, 32], [0, 16, 33], [0, 32, 64], [0, 32, 64, 96, 130],
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("optimizer", ["adam", "adagrad", "sgd"])
 @pytest.mark.parametrize("classifier", [True, False])
-def test_any_number_of_threads_is_the_same_bytes(optimizer: str, classifier: bool) -> None:
-    """With more features and rows than a thread's share of either, and clipping."""
+@pytest.mark.parametrize("num_factors", [5, 16, 32, 130])
+def test_any_number_of_threads_is_the_same_bytes(
+    optimizer: str, classifier: bool, num_factors: int
+) -> None:
+    """With more features, rows and factors than a thread's share of each, and clipping."""
     settings = fm.settings(
         500,
-        5,
+        num_factors,
         classifier=classifier,
         optimizer=optimizer,
         mini_batch_size=300,

@@ -46,15 +46,16 @@ def _torch(parameters: Parameters, settings: Settings, x: csr_array, y: Any) -> 
 def _numba(threads: int) -> Callable[[Parameters, Settings, csr_array, Any], Trained]:
     def make(parameters: Parameters, settings: Settings, x: csr_array, y: Any) -> Trained:
         engine = NumbaEngine(parameters, settings, x, y, threads)
-        k = parameters.num_factors
 
         def state(name: str, moment: str) -> Any:
             parts = {"adam": "ms", "adagrad": "s"}[settings.optimizer]
             part = parts.index(moment)
             if name == "bias":
                 return engine._model.state0[part : part + 1]
-            row = engine._model.state[:, part * (k + 1) : (part + 1) * (k + 1)]
-            return row[:, k] if name == "linear" else row[:, :k]
+            if name == "linear":
+                return engine._model.state[:, part]
+            each = [own.state.reshape(own.v.shape[0], -1, own.v.shape[1]) for own in engine._own]
+            return np.hstack([one[:, part] for one in each[: len(engine._columns)]])
 
         return Trained(engine, parameters, state)
 

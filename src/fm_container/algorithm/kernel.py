@@ -47,13 +47,16 @@ from fm_container.algorithm.threads import meet
 from fm_container.algorithm.updates import ADAM
 from fm_container.jit import LEAN, kernel
 
-_PIECES = 2
-
 
 def pieces(num_factors: int) -> Int64:
-    """Return where each piece of the factors begins, (P + 1,) with num_factors at the end."""
-    count = max(1, min(num_factors // LINE, _PIECES))
-    bounds = np.arange(count + 1) * num_factors // count // LINE * LINE
+    """Return where each piece of the factors begins, (P + 1,) with num_factors at the end.
+
+    P is a power of two, so that two or four threads have equal shares: one for less than two cache
+    lines of factors, then two, and as many as there are pairs of cache lines.
+    """
+    lines = num_factors // LINE
+    count = 1 if lines < 2 else max(2, 1 << (lines // 2).bit_length() - 1)
+    bounds = np.arange(count + 1) * lines // count * LINE
     bounds[-1] = num_factors
     return bounds.astype(np.int64)
 

@@ -41,7 +41,7 @@ class LanesType(types.Type):  # type: ignore[misc]
 LANES = LanesType()
 
 
-@register_default(LanesType)  # type: ignore[untyped-decorator]
+@register_default(LanesType)
 class _Model(PrimitiveModel):  # type: ignore[misc]
     def __init__(self, manager: Any, kind: Any) -> None:
         super().__init__(manager, kind, _VECTOR)

@@ -46,8 +46,8 @@ class NumbaEngine:
         self._shared = Shared(parts=aligned((2, pieces, size)), barrier=aligned((8,), np.int64))
         indptr = self._rows.indptr.view(np.int64)
         nnz = int((indptr[size:] - indptr[:-size]).max())  # of a batch, at the most
-        # By factors, a thread has pieces of them in memory of its own: beside the others' they would
-        # be fetched with those, and lost when those are written.
+        # By factors, a thread has its pieces in memory of its own: beside the others' they would be
+        # fetched with those, and lost when those are written.
         self._columns = [slice(0, k)]
         self._own = [_own(parameters.v, self._bounds, 0, n, size, nnz)]
         if pieces > 1 and self._threads > 1:

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,6 @@ from fm_container.algorithm.settings import Settings, Term
 from fm_container.errors import PlatformError
 
 Float32 = NDArray[np.float32]
-Number = TypeVar("Number", bound=np.generic)
 
 LINE = 64  # bytes
 
@@ -73,7 +72,7 @@ def initial(settings: Settings) -> Parameters:
     return Parameters(w0, w, v)
 
 
-def aligned(shape: tuple[int, ...], dtype: type[Number] = np.float32) -> NDArray[Number]:
+def aligned(shape: tuple[int, ...], dtype: type[np.generic] = np.float32) -> NDArray[Any]:
     """Return zeros that share no cache line with anything else, as those of numpy may."""
     size = math.prod(shape) * np.dtype(dtype).itemsize
     memory = np.zeros(-(-size // LINE) * LINE + LINE, np.uint8)
@@ -84,7 +83,7 @@ def aligned(shape: tuple[int, ...], dtype: type[Number] = np.float32) -> NDArray
 def _draw(
     random: np.random.Generator, term: Term, shape: tuple[int, ...], used: bool
 ) -> NDArray[np.float32]:
-    values = aligned(shape)
+    values: Float32 = aligned(shape)
     if not used:
         return values
     if term.init_method == "constant":

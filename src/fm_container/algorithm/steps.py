@@ -40,7 +40,7 @@ Int = Any
 
 @kernel(types.uint64(ROWS, types.int64), **LEAN)
 def look_ahead(rows: Rows, stop: Int) -> Any:
-    """Return how many non-zeros ahead memory is asked for in the rows up to `stop`: 0 at the end."""
+    """Return how many non-zeros ahead memory is asked for in rows up to `stop`: 0 at the end."""
     ahead = np.uint64(AHEAD)
     return ahead if rows.indptr[stop] + ahead <= np.uint64(rows.keys.size) else np.uint64(0)
 
@@ -54,7 +54,7 @@ def look_ahead(rows: Rows, stop: Int) -> Any:
 def pairs(
     rows: Rows, v: Float32, row: Int, first: Int, last: Int, s: Float32, i: Int, ahead: Int
 ) -> Any:  # fmt: skip
-    """Return what the factors [first, last) of v add to a row's score, and leave their sums in s[i].
+    """Return what the factors [first, last) of v add to a row's score; leave their sums in s[i].
 
     The sum over all pairs of features is, for one feature after the other, its part times the sum
     of the parts before: one pass, and nothing cancels.
