@@ -24,7 +24,7 @@ from fm_container.data.wire import (
     field,
     uint32_at,
 )
-from fm_container.jit import kernel
+from fm_container.jit import LEAN, kernel
 
 MAGIC = 0xCED7230A
 
@@ -129,7 +129,7 @@ def record(
     return OK
 
 
-@kernel(types.UniTuple(types.int64, 2)(U8, types.int64))
+@kernel(types.UniTuple(types.int64, 2)(U8, types.int64), **LEAN)
 def frame(data: Bytes, at: Int) -> tuple[Int, Int]:
     """Return the length of the frame's content and a code (its part flag is in the high bits)."""
     if at + 8 > data.size:

@@ -19,7 +19,7 @@ from fm_container.data.wire import (
     float32_at,
     uint32_at,
 )
-from fm_container.jit import kernel
+from fm_container.jit import LEAN, kernel
 
 # Little-endian words. All lengths in the entry of a label are the same in every record.
 KEY = (0x6176060A, 0x7365756C)  # 0a 06 v a, l u e s
@@ -27,7 +27,7 @@ LABEL = (0x060A1212, 0x756C6176, 0x08127365, 0x040A0612)  # 12 12 0a 06, values,
 LABEL_SIZE = 20
 
 
-@kernel(types.UniTuple(types.int64, 2)(U8, types.int64, types.int64))
+@kernel(types.UniTuple(types.int64, 2)(U8, types.int64, types.int64), **LEAN)
 def short(data: Bytes, at: Int, end: Int) -> tuple[Int, Int]:
     """Return an integer of at most four base-128 bytes, and where it ends; -1 for another."""
     number = np.int64(0)
@@ -42,7 +42,7 @@ def short(data: Bytes, at: Int, end: Int) -> tuple[Int, Int]:
     return number, np.int64(-1)
 
 
-@kernel(types.UniTuple(types.int64, 2)(U8, types.int64, types.int64, types.int64))
+@kernel(types.UniTuple(types.int64, 2)(U8, types.int64, types.int64, types.int64), **LEAN)
 def content(data: Bytes, at: Int, end: Int, tag: int) -> tuple[Int, Int]:
     """Return start and end of a field's content: none where another field is, -1 where it is cut.
 
@@ -56,7 +56,7 @@ def content(data: Bytes, at: Int, end: Int, tag: int) -> tuple[Int, Int]:
     return at, at + length
 
 
-@kernel(types.int64(U8, types.int64, types.int64, types.int64, F32, I32, types.int64))
+@kernel(types.int64(U8, types.int64, types.int64, types.int64, F32, I32, types.int64), **LEAN)
 def sdk_tensor(
     data: Bytes, at: Int, end: Int, feature_dim: Int, values: Float32, keys: Int32, nnz: Int
 ) -> Int:
@@ -99,7 +99,7 @@ def sdk_tensor(
 
 @kernel(types.int64(
     U8, types.int64, types.int64, types.int64, F32, I32, types.int64, F32, types.int64
-))  # fmt: skip
+), **LEAN)  # fmt: skip
 def sdk_record(
     data: Bytes,
     at: Int,

@@ -10,7 +10,7 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
-from fm_container.jit import kernel
+from fm_container.jit import LEAN, kernel
 
 OK = 0
 CUT_MESSAGE = 1  # a field reaches beyond the message that holds it, or is of a type it cannot be
@@ -30,7 +30,7 @@ I64 = types.int64[::1]
 FIELD = types.UniTuple(types.int64, 4)
 
 
-@kernel(types.Tuple((types.uint64, types.int64))(U8, types.int64, types.int64))
+@kernel(types.Tuple((types.uint64, types.int64))(U8, types.int64, types.int64), **LEAN)
 def varint(data: Bytes, at: Int, end: Int) -> tuple[Int, Int]:
     """Return a base-128 integer and where it ends; -1 where it is cut or longer than ten bytes."""
     value = np.uint64(0)
@@ -70,7 +70,7 @@ def field(data: Bytes, at: Int, end: Int) -> tuple[Int, Int, Int, Int]:
     return number, wire, at, stop
 
 
-@kernel(types.uint32(U8, types.int64))
+@kernel(types.uint32(U8, types.int64), **LEAN)
 def uint32_at(data: Bytes, at: Int) -> Int:
     """Return the little-endian uint32 at an offset, aligned or not."""
     # Compiled, this is one load; a view of a slice is an array, and eight times slower.
@@ -82,13 +82,13 @@ def uint32_at(data: Bytes, at: Int) -> Int:
     )
 
 
-@kernel(types.float32(U8, types.int64))
+@kernel(types.float32(U8, types.int64), **LEAN)
 def float32_at(data: Bytes, at: Int) -> Int:
     """Return the little-endian float32 at an offset, aligned or not."""
     return np.uint32(uint32_at(data, at)).view(np.float32)
 
 
-@kernel(types.float64(U8, types.int64))
+@kernel(types.float64(U8, types.int64), **LEAN)
 def float64_at(data: Bytes, at: Int) -> Int:
     """Return the little-endian float64 at an offset, aligned or not."""
     low, high = np.uint64(uint32_at(data, at)), np.uint64(uint32_at(data, at + 4))
