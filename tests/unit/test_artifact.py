@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fm_container import artifact, ndarrays
+from fm_container import artifact
 from fm_container.algorithm.parameters import Parameters
-from fm_container.artifact import Model
+from fm_container.artifact import Model, ndarrays
 from fm_container.errors import ArtifactError, PlatformError
 
 D, K = 3, 2

@@ -1,0 +1,24 @@
+"""What an artifact holds."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from fm_container.algorithm.parameters import Parameters
+
+FILE_NAME = "model_algo-1"
+PREDICTOR_TYPES = ("binary_classifier", "regressor")
+
+
+@dataclass(frozen=True)
+class Model:
+    """What an artifact holds: the parameters, and the training parameters as strings."""
+
+    parameters: Parameters
+    training_parameters: Mapping[str, str]
+    notes: Mapping[str, str] = field(default_factory=dict)
+    """Ours beside the built-in's: what trained it."""
+
+    @property
+    def classifier(self) -> bool:
+        """Return whether scores are probabilities, by the training parameters."""
+        return self.training_parameters["predictor_type"] == "binary_classifier"
