@@ -16,9 +16,14 @@ class Model:
     parameters: Parameters
     training_parameters: Mapping[str, str]
     notes: Mapping[str, str] = field(default_factory=dict)
-    """Ours beside the built-in's: what trained it."""
+    """What stands beside the training parameters in meta.json; ours says what trained it."""
+
+    @property
+    def predictor_type(self) -> str:
+        """Return one of PREDICTOR_TYPES, by the training parameters."""
+        return self.training_parameters["predictor_type"]
 
     @property
     def classifier(self) -> bool:
-        """Return whether scores are probabilities, by the training parameters."""
-        return self.training_parameters["predictor_type"] == "binary_classifier"
+        """Return whether scores are probabilities."""
+        return self.predictor_type == "binary_classifier"

@@ -1,100 +1,128 @@
-"""model_algo-1, read and checked."""
+"""An artifact, read and checked, from wherever and in whichever form it lies."""
 
+import gzip
 import json
+import tarfile
 import zipfile
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any
 
-from fm_container.algorithm.parameters import Parameters
-from fm_container.artifact import ndarrays
-from fm_container.artifact.model import FILE_NAME, PREDICTOR_TYPES, Model
+import numpy as np
+
+from fm_container.algorithm.parameters import Float32, Parameters
+from fm_container.artifact import foreign, layout, ndarrays, sources
+from fm_container.artifact.model import PREDICTOR_TYPES, Model
+from fm_container.artifact.sources import META, PARAMS, SYMBOL, Parts
 from fm_container.errors import ArtifactError
 
 _LARGEST_JSON = 1 << 20
-_NAMES = ("arg:w0_weight", "arg:w1_weight", "arg:v")
+_BLOCK = 1 << 20  # values that are checked at once
+_OUTPUTS = {
+    "LogisticRegressionOutput": "binary_classifier",
+    "LinearRegressionOutput": "regressor",
+    "MAERegressionOutput": "regressor",
+}
+# The words of gzip, tarfile, zipfile and zlib for damage: their own errors, a file that ends, a
+# lying checksum, size or flag.
+_DAMAGE = (
+    *(gzip.BadGzipFile, zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError),
+    *(NotImplementedError, RuntimeError, ValueError, OverflowError),
+)
 
 
-def read(folder: Path) -> Model:
-    """Return the model that a folder such as /opt/ml/model holds.
+def read(path: Path) -> Model:
+    """Return the model at a path.
 
-    Cost: memory for the parameters, once.
+    Args:
+        path: a model_algo-1, a model.tar.gz, or a folder, such as /opt/ml/model, that holds either
+            or what is in them.
+
+    Cost: what this package wrote is mapped into memory and read once; of anything else a copy is in
+    memory, of what is deflated and turned two for a while. A model.tar.gz goes to a temporary file.
 
     Raises: ArtifactError if there is none, or it is cut short, damaged, or no factorization
         machine.
     """
-    path = folder / FILE_NAME
-    if not path.is_file():
-        found = sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
-        holds = ", ".join(found[:5]) or "nothing"
-        raise ArtifactError(f"there is no {FILE_NAME} in {folder}; it holds {holds}")
+    where = sources.find(path)
     try:
-        with zipfile.ZipFile(path) as archive:
-            return _read_zip(archive)
+        return _model(sources.parts(where))
     except ArtifactError as error:
-        raise ArtifactError(f"{path}: {error}") from None
-    # zipfile's own words for damage: its error, a file that ends, a lying checksum, size or flag.
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        EOFError,
-        NotImplementedError,
-        RuntimeError,
-        ValueError,
-    ) as error:
-        raise ArtifactError(f"{path} is no zip, or a damaged one: {error}") from None
+        raise ArtifactError(f"{where}: {error}") from None
+    except _DAMAGE as error:
+        kind = "tar archive" if isinstance(error, tarfile.TarError) else "zip"
+        raise ArtifactError(f"{where} is no {kind}, or a damaged one: {error}") from None
     except OSError as error:
-        raise ArtifactError(f"{path} cannot be read: {error.strerror or error}") from error
+        raise ArtifactError(f"{where} cannot be read: {error.strerror or error}") from error
     except MemoryError:
-        raise ArtifactError(f"{path}: not enough memory for its parameters") from None
+        raise ArtifactError(f"{where}: not enough memory for its parameters") from None
 
 
-def _read_zip(archive: zipfile.ZipFile) -> Model:
-    names = archive.namelist()
-    missing = [name for name in ("meta.json", "params") if name not in names]
-    if missing:
-        raise ArtifactError(f"no {missing[0]} inside; it holds {', '.join(names[:5]) or 'nothing'}")
-    training = _training_parameters(archive)
-    info = _member(archive, "params")
-    with archive.open(info) as stream:
-        arrays = ndarrays.read(cast(BinaryIO, stream), info.file_size)
-        while stream.read(1 << 20):
-            pass  # to the end: only there zipfile compares the checksum
-    absent = [name for name in _NAMES if name not in arrays]
-    if absent:
-        held = ", ".join(arrays) or "none"
-        raise ArtifactError(f"no factorization machine: no array {absent[0]!r} in params ({held})")
-    w0, w, v = (arrays[name] for name in _NAMES)
-    if v.ndim != 2 or w.shape != (v.shape[0], 1) or w0.shape != (1,) or v.size == 0:
-        raise ArtifactError(
-            f"shapes that do not fit: v {v.shape}, w1_weight {w.shape}, w0_weight {w0.shape}"
-        )
-    parameters = Parameters(w0, w[:, 0], v)
-    if not parameters.finite():
+def _model(source: Parts) -> Model:
+    content = sources.take(source, PARAMS)
+    if content is None:
+        held = ", ".join(source.names[:5]) or "nothing"
+        what = foreign.of_names(source.names)
+        raise ArtifactError(f"no {PARAMS} inside; it holds {held}{what}")
+    meta = _json(source, META)
+    training = meta.pop("training_parameters", {})
+    if not isinstance(training, dict):
+        raise ArtifactError(f"{META}: training_parameters must be an object; got {training!r:.60}")
+    training = {name: _text(value) for name, value in training.items()}
+    parameters = layout.parameters(ndarrays.read(content), training)
+    if not _finite(parameters):
         raise ArtifactError("a parameter is NaN or infinite")
-    return Model(parameters, training)
+    training.setdefault("feature_dim", str(parameters.feature_dim))
+    training.setdefault("num_factors", str(parameters.num_factors))
+    training["predictor_type"] = _predictor_type(training, _json(source, SYMBOL))
+    return Model(parameters, training, {name: _text(value) for name, value in meta.items()})
 
 
-def _member(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
-    info = archive.getinfo(name)
-    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise ArtifactError(f"{name} must be stored or deflated; got method {info.compress_type}")
-    return info
-
-
-def _training_parameters(archive: zipfile.ZipFile) -> dict[str, str]:
-    info = _member(archive, "meta.json")
-    if info.file_size > _LARGEST_JSON:
-        raise ArtifactError(f"meta.json has {info.file_size} bytes; at most {_LARGEST_JSON}")
+def _json(source: Parts, name: str) -> dict[str, Any]:
+    """Return the object in a part, an empty one where there is no such part."""
+    raw = sources.take(source, name)
+    if raw is None:
+        return {}
+    if len(raw) > _LARGEST_JSON:
+        raise ArtifactError(f"{name} has {len(raw)} bytes; at most {_LARGEST_JSON}")
     try:
-        meta: Any = json.loads(archive.read(info))
-        training = dict(meta["training_parameters"])
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ArtifactError(f"meta.json has no training_parameters: {error!r}") from None
-    predictor = training.get("predictor_type")
-    if predictor not in PREDICTOR_TYPES:
+        content = json.loads(bytes(raw))
+    except (ValueError, RecursionError) as error:
+        raise ArtifactError(f"{name} is no JSON: {error}") from None
+    if not isinstance(content, dict):
+        raise ArtifactError(f"{name} must be an object; got {content!r:.60}")
+    return content
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _predictor_type(training: Mapping[str, str], graph: Mapping[str, Any]) -> str:
+    given = training.get("predictor_type")
+    if given in PREDICTOR_TYPES:
+        return str(given)
+    choice = " or ".join(repr(name) for name in PREDICTOR_TYPES)
+    if given is not None:
+        raise ArtifactError(f"{META}: predictor_type must be {choice}; got {given!r}")
+    nodes = graph.get("nodes")
+    operators = {node.get("op") for node in nodes or () if isinstance(node, dict)}
+    told = {_OUTPUTS[op] for op in _OUTPUTS if op in operators}
+    if len(told) != 1:
         raise ArtifactError(
-            f"meta.json: predictor_type must be one of {', '.join(PREDICTOR_TYPES)}; "
-            f"got {predictor!r}"
+            f"{META} has no predictor_type, and {SYMBOL} no output that tells: add "
+            f'{{"training_parameters": {{"predictor_type": …}}}} to {META}, {choice}'
         )
-    return {str(name): str(value) for name, value in training.items()}
+    return told.pop()
+
+
+def _finite(parameters: Parameters) -> bool:
+    """Return whether no parameter is NaN or infinite, a block of rows at a time."""
+
+    def whole(array: Float32) -> bool:
+        rows = max(1, _BLOCK // (array.size // len(array)))
+        blocks = (array[at : at + rows] for at in range(0, len(array), rows))
+        return all(bool(np.isfinite(block).all()) for block in blocks)
+
+    return all(whole(array) for array in (parameters.w0, parameters.w, parameters.v))

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import struct
 import zipfile
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -12,7 +13,11 @@ from fm_container.artifact.model import FILE_NAME, Model
 from fm_container.artifact.symbol import symbol
 from fm_container.errors import PlatformError
 
-_NAMES = ("arg:w0_weight", "arg:w1_weight", "arg:v")
+# The first array's values begin 64 bytes into params: with params on a multiple of 64 of the file,
+# and v first, the rows of a file that is mapped into memory lie as a processor likes them.
+_ALIGNMENT = 64
+_PADDING = 0xD935  # the id that Android's zipalign gave to such a field; readers skip it
+_HEADER, _ZIP64_FIELD = 30, 20  # bytes; the field comes behind ours
 
 
 def check_writable(folder: Path) -> None:
@@ -31,6 +36,8 @@ def check_writable(folder: Path) -> None:
 
 def write(folder: Path, model: Model) -> Path:
     """Write the artifact as one step: whoever looks sees the old one, none, or all of this one.
+
+    The parameters go from their memory to the file, without a copy.
 
     Raises: PlatformError if it cannot be written, a full disk included; nothing torn is left.
     """
@@ -54,13 +61,28 @@ def _cannot_write(folder: Path, error: OSError) -> PlatformError:
 
 def _write_zip(stream: BinaryIO, model: Model) -> None:
     parameters = model.parameters
-    meta = {"training_parameters": dict(model.training_parameters), **model.notes}
-    graph = symbol(parameters.feature_dim, parameters.num_factors, model.classifier)
-    # The values of the built-in's names; w1 is a column there.
-    arrays = dict(zip(_NAMES, (parameters.w0, parameters.w[:, None], parameters.v), strict=True))
+    d, k = parameters.feature_dim, parameters.num_factors
+    # Whoever reads the built-in's meta.json expects these two.
+    training = {"feature_dim": str(d), "num_factors": str(k), **model.training_parameters}
+    meta = {**model.notes, "training_parameters": training}
+    # Names and shapes of the built-in; w1 is a column there.
+    arrays = {
+        "arg:v": parameters.v,
+        "arg:w1_weight": parameters.w[:, None],
+        "arg:w0_weight": parameters.w0,
+    }
+    # Stored, not deflated: float32 values hardly shrink, and can then be mapped.
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
-        for name, content in (("meta.json", meta), ("symbol.json", graph)):
+        for name, content in (("meta.json", meta), ("symbol.json", symbol(d, k, model.classifier))):
             # ZipInfo's own date, 1980, and not the clock's: same seed, same bytes.
             archive.writestr(zipfile.ZipInfo(name), json.dumps(content, indent=2))
-        with archive.open(zipfile.ZipInfo("params"), "w", force_zip64=True) as params:
+        info = zipfile.ZipInfo("params")
+        info.extra = _padding(stream.tell() + _HEADER + len(info.filename) + _ZIP64_FIELD)
+        with archive.open(info, "w", force_zip64=True) as params:
             ndarrays.write(cast(BinaryIO, params), arrays)
+
+
+def _padding(start: int) -> bytes:
+    """Return the extra field that moves a member's first byte from `start` to the alignment."""
+    size = -(start + 4) % _ALIGNMENT
+    return struct.pack("<HH", _PADDING, size) + bytes(size)
