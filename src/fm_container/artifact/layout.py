@@ -72,7 +72,8 @@ def _oriented(v: Float32, d: int, dense: bool) -> Float32 | None:
     """Return v as (d, num_factors), or None. A square one is by the network that it comes from."""
     upright, across = v.shape[0] == d, v.shape[1] == d
     if across and (dense or not upright):
-        return v.transpose()
+        turned: Float32 = v.transpose()
+        return turned
     return v if upright else None
 
 
