@@ -20,9 +20,10 @@ ALLOWED: dict[str, set[str]] = {
     "serving": {"algorithm", "artifact", "contract", "data", "errors"},
     "progress": {"algorithm", "contract"},
     "engines": {"algorithm", "data", "errors"},
+    "warmstart": {"algorithm", "artifact", "contract", "errors"},
     "train": {
         *("__init__", "algorithm", "artifact", "contract", "data", "engines", "errors"),
-        "progress",
+        *("progress", "warmstart"),
     },
     "cli": {"contract", "errors", "serving", "train"},
 }

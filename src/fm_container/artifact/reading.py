@@ -24,10 +24,10 @@ _OUTPUTS = {
     "LinearRegressionOutput": "regressor",
     "MAERegressionOutput": "regressor",
 }
-# The words of gzip, tarfile, zipfile and zlib for damage: their own errors, a file that ends, a
-# lying checksum, size or flag.
+# The words of gzip, tarfile, zipfile and zlib for damage: their own errors, a lying checksum, size
+# or flag.
 _DAMAGE = (
-    *(gzip.BadGzipFile, zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError),
+    *(gzip.BadGzipFile, zipfile.BadZipFile, tarfile.TarError, zlib.error),
     *(NotImplementedError, RuntimeError, ValueError, OverflowError),
 )
 
@@ -50,6 +50,10 @@ def read(path: Path) -> Model:
         return _model(sources.parts(where))
     except ArtifactError as error:
         raise ArtifactError(f"{where}: {error}") from None
+    except EOFError as error:
+        what = str(error) or "there is more to come"
+        end = f"{where} is cut short at byte {where.stat().st_size}"
+        raise ArtifactError(f"{end}: {what}") from None
     except _DAMAGE as error:
         kind = "tar archive" if isinstance(error, tarfile.TarError) else "zip"
         raise ArtifactError(f"{where} is no {kind}, or a damaged one: {error}") from None
