@@ -187,15 +187,15 @@ def test_a_compression_that_is_not_read_or_not_that_of_the_data(
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({}, "no factorization machine: no array 'v' in params (none)"),
+        ({}, "no factorization machine: no array 'v' among none"),
         (
             {"arg:w0_weight": dense([1.0]), "arg:w": dense([[1.0]])},
-            "no factorization machine: no array 'v' in params (arg:w0_weight, arg:w)",
+            "no factorization machine: no array 'v' among arg:w0_weight, arg:w",
         ),
         (
             {"v": GOOD["arg:v"], "w": GOOD["arg:w1_weight"]},
-            "no factorization machine: no array 'w1_weight' or 'Linear_Plus_Bias_weight' in params "
-            "(v, w)",
+            "no factorization machine: no array 'w1_weight' or 'Linear_Plus_Bias_weight' among "
+            "v, w",
         ),
         ({**GOOD, "v": GOOD["arg:v"]}, "two arrays for one: arg:v and v"),
         (
@@ -318,22 +318,20 @@ def test_params_cut_anywhere(size: int) -> None:
         ),
         (
             {"training_parameters": {}},
-            ": meta.json has no predictor_type, and symbol.json no output that tells: add "
-            '{"training_parameters": {"predictor_type": …}} to meta.json, \'binary_classifier\' or '
-            "'regressor'",
+            ": meta.json has no predictor_type, and symbol.json no output that tells: give "
+            "`fm-model import` a --predictor-type, 'binary_classifier' or 'regressor'",
         ),
         (
             {"training_parameters": {"predictor_type": ["regressor"]}},
-            ": meta.json: predictor_type must be 'binary_classifier' or 'regressor'; got "
-            "'[\"regressor\"]'",
+            ": predictor_type must be 'binary_classifier' or 'regressor'; got '[\"regressor\"]'",
         ),
         (
             {"training_parameters": {**TRAINING, "feature_dim": "4"}},
-            ": meta.json: feature_dim is '4'; the arrays have 3",
+            ": feature_dim must be 3, as the arrays have it; got '4'",
         ),
         (
             {"training_parameters": {**TRAINING, "num_factors": 1}},
-            ": meta.json: num_factors is '1'; the arrays have 2",
+            ": num_factors must be 2, as the arrays have it; got '1'",
         ),
     ],
 )

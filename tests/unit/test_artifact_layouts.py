@@ -91,7 +91,7 @@ def test_a_float64_beyond_float32_is_told(tmp_path: Path) -> None:
 def test_a_term_that_was_switched_off_may_be_absent(tmp_path: Path) -> None:
     arrays = {"arg:v": dense(V.T)}
     message = refusal(put(tmp_path, archive(arrays)))
-    assert "no array 'w1_weight' or 'Linear_Plus_Bias_weight' in params (arg:v)" in message
+    assert "no array 'w1_weight' or 'Linear_Plus_Bias_weight' among arg:v" in message
     meta = {"training_parameters": {**TRAINING, "use_linear": "false", "use_bias": "False"}}
     got = artifact.read(put(tmp_path, archive(arrays, meta))).parameters
     assert (got.v.tolist(), got.w.tolist(), got.w0.tolist()) == (V.tolist(), [0, 0, 0], [0])
@@ -123,7 +123,7 @@ def test_what_meta_leaves_out_is_told_by_the_arrays_and_the_symbol(tmp_path: Pat
 )
 def test_a_predictor_type_that_nothing_tells(tmp_path: Path, graph: bytes | None) -> None:
     message = refusal(put(tmp_path, archive(meta={}, symbol_json=graph)))
-    assert "meta.json has no predictor_type, and symbol.json no output that tells: add" in message
+    assert "meta.json has no predictor_type, and symbol.json no output that tells: give" in message
 
 
 def test_what_else_meta_says_is_kept(tmp_path: Path) -> None:

@@ -25,12 +25,15 @@ ALLOWED: dict[str, set[str]] = {
         *("__init__", "algorithm", "artifact", "contract", "data", "engines", "errors"),
         *("progress", "warmstart"),
     },
-    "cli": {"contract", "errors", "serving", "train"},
+    "exchange": {"algorithm", "artifact", "errors"},
+    "model_cli": {"artifact", "errors", "exchange"},
+    "cli": {"contract", "errors", "model_cli", "serving", "train"},
 }
 WITH_TORCH = {
     "fm_container.algorithm.model",
     "fm_container.algorithm.optimizer",
     "fm_container.algorithm.torch_engine",
+    "fm_container.exchange.torch_state",  # within functions
     "fm_container.engines",  # within a function: only a job that asks for torch loads it
 }
 

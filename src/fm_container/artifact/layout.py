@@ -43,7 +43,9 @@ def parameters(arrays: Mapping[str, Float32], training: Mapping[str, str]) -> Pa
         raise _misfit(found)
     for name, size in zip(("feature_dim", "num_factors"), upright.shape, strict=True):
         if _given(training, name, size) != size:
-            raise ArtifactError(f"meta.json: {name} is {training[name]!r}; the arrays have {size}")
+            raise ArtifactError(
+                f"{name} must be {size}, as the arrays have it; got {training[name]!r}"
+            )
     return Parameters(_sound(w0.reshape(1)), _sound(w.reshape(w.size)), _sound(upright))
 
 
@@ -63,8 +65,8 @@ def _held(arrays: Mapping[str, Float32], term: str, training: Mapping[str, str])
     if term in _SWITCHES and training.get(_SWITCHES[term], "").lower() == "false":
         return ""
     raise ArtifactError(
-        f"no factorization machine: no array {' or '.join(map(repr, names))} in params "
-        f"({', '.join(arrays) or 'none'}){foreign.of_arrays(arrays)}"
+        f"no factorization machine: no array {' or '.join(map(repr, names))} among "
+        f"{', '.join(arrays) or 'none'}{foreign.of_arrays(arrays)}"
     )
 
 

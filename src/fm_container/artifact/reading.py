@@ -32,12 +32,13 @@ _DAMAGE = (
 )
 
 
-def read(path: Path) -> Model:
+def read(path: Path, predictor_type: str | None = None) -> Model:
     """Return the model at a path.
 
     Args:
         path: a model_algo-1, a model.tar.gz, or a folder, such as /opt/ml/model, that holds either
             or what is in them.
+        predictor_type: of an artifact that does not say it, and instead of what it says.
 
     Cost: what this package wrote is mapped into memory and read once; of anything else a copy is in
     memory, of what is deflated and turned two for a while. A model.tar.gz goes to a temporary file.
@@ -47,7 +48,7 @@ def read(path: Path) -> Model:
     """
     where = sources.find(path)
     try:
-        return _model(sources.parts(where))
+        return _model(sources.parts(where), predictor_type)
     except ArtifactError as error:
         raise ArtifactError(f"{where}: {error}") from None
     except EOFError as error:
@@ -63,7 +64,7 @@ def read(path: Path) -> Model:
         raise ArtifactError(f"{where}: not enough memory for its parameters") from None
 
 
-def _model(source: Parts) -> Model:
+def _model(source: Parts, predictor_type: str | None) -> Model:
     content = sources.take(source, PARAMS)
     if content is None:
         held = ", ".join(source.names[:5]) or "nothing"
@@ -73,14 +74,35 @@ def _model(source: Parts) -> Model:
     training = meta.pop("training_parameters", {})
     if not isinstance(training, dict):
         raise ArtifactError(f"{META}: training_parameters must be an object; got {training!r:.60}")
-    training = {name: _text(value) for name, value in training.items()}
-    parameters = layout.parameters(ndarrays.read(content), training)
+    if predictor_type:
+        training["predictor_type"] = predictor_type
+    return assemble(ndarrays.read(content), training, meta, _json(source, SYMBOL))
+
+
+def assemble(
+    arrays: Mapping[str, Float32],
+    training: Mapping[str, Any],
+    notes: Mapping[str, Any],
+    graph: Mapping[str, Any] | None = None,
+) -> Model:
+    """Return a model of its parts; the training parameters get what the others tell.
+
+    Args:
+        arrays: by MXNet's names, of any float type, in any orientation.
+        training: the training parameters.
+        notes: what stands beside them.
+        graph: symbol.json, whose output tells the predictor type where `training` does not.
+
+    Raises: ArtifactError if they are no factorization machine, or do not fit together.
+    """
+    texts = {name: _text(value) for name, value in training.items()}
+    parameters = layout.parameters(arrays, texts)
     if not _finite(parameters):
         raise ArtifactError("a parameter is NaN or infinite")
-    training.setdefault("feature_dim", str(parameters.feature_dim))
-    training.setdefault("num_factors", str(parameters.num_factors))
-    training["predictor_type"] = _predictor_type(training, _json(source, SYMBOL))
-    return Model(parameters, training, {name: _text(value) for name, value in meta.items()})
+    texts.setdefault("feature_dim", str(parameters.feature_dim))
+    texts.setdefault("num_factors", str(parameters.num_factors))
+    texts["predictor_type"] = _predictor_type(texts, graph or {})
+    return Model(parameters, texts, {name: _text(value) for name, value in notes.items()})
 
 
 def _json(source: Parts, name: str) -> dict[str, Any]:
@@ -109,14 +131,14 @@ def _predictor_type(training: Mapping[str, str], graph: Mapping[str, Any]) -> st
         return str(given)
     choice = " or ".join(repr(name) for name in PREDICTOR_TYPES)
     if given is not None:
-        raise ArtifactError(f"{META}: predictor_type must be {choice}; got {given!r}")
+        raise ArtifactError(f"predictor_type must be {choice}; got {given!r}")
     nodes = graph.get("nodes")
     operators = {node.get("op") for node in nodes or () if isinstance(node, dict)}
     told = {_OUTPUTS[op] for op in _OUTPUTS if op in operators}
     if len(told) != 1:
         raise ArtifactError(
-            f"{META} has no predictor_type, and {SYMBOL} no output that tells: add "
-            f'{{"training_parameters": {{"predictor_type": …}}}} to {META}, {choice}'
+            f"{META} has no predictor_type, and {SYMBOL} no output that tells: give "
+            f"`fm-model import` a --predictor-type, {choice}"
         )
     return told.pop()
 
