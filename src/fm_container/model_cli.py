@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from fm_container import artifact
-from fm_container.artifact import PREDICTOR_TYPES
+from fm_container.artifact import PREDICTOR_TYPES, Model
 from fm_container.errors import PlatformError
 from fm_container.exchange import FORMATS, embeddings, load, save, summary
 from fm_container.exchange.embeddings import write as write_vectors
@@ -25,18 +25,22 @@ def run(arguments: Sequence[str] | None = None) -> None:
     given.do(given)
 
 
+def _load(given: argparse.Namespace) -> Model:
+    return load(given.model, given.form, given.predictor_type)
+
+
 def _info(given: argparse.Namespace) -> None:
-    content = summary(load(given.model))
+    content = summary(_load(given))
     print(json.dumps(content, indent=2) if given.json else "\n".join(lines(content)))  # noqa: T201
 
 
 def _export(given: argparse.Namespace) -> None:
-    save(given.output, load(given.model), given.to)
+    save(given.output, _load(given), given.to)
     print(given.output)  # noqa: T201
 
 
 def _import(given: argparse.Namespace) -> None:
-    model = load(given.file, given.form, given.predictor_type)
+    model = _load(given)
     output: Path = given.output
     if not output.name.endswith((".tar.gz", ".tgz")):
         artifact.check_writable(output)
@@ -54,7 +58,7 @@ def _import(given: argparse.Namespace) -> None:
 
 
 def _embeddings(given: argparse.Namespace) -> None:
-    parameters = load(given.model).parameters
+    parameters = _load(given).parameters
     users = given.users
     items = given.items or range(users.stop, parameters.feature_dim)
     for path in write_vectors(given.output, embeddings(parameters, users, items)):
@@ -76,38 +80,34 @@ def _parser() -> argparse.ArgumentParser:
     def command(name: str, text: str, do: Command) -> argparse.ArgumentParser:
         made = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
         made.set_defaults(do=do)
+        made.add_argument("model", type=Path, help=_MODEL)
+        made.add_argument("--from", dest="form", choices=list(FORMATS), help="else by its ending")
+        made.add_argument(
+            "--predictor-type",
+            choices=PREDICTOR_TYPES,
+            help="of a file that does not say it, as a torch state_dict does not",
+        )
         return made
 
+    def output(made: argparse.ArgumentParser, what: str, note: str | None = None) -> None:
+        made.add_argument("-o", "--output", type=Path, required=True, metavar=what, help=note)
+
     info = command("info", "what a model is: type, dimensions, norms, training parameters", _info)
-    info.add_argument("model", type=Path, help=_MODEL)
     info.add_argument("--json", action="store_true", help="as JSON")
 
     export = command("export", "write a model in another library's format", _export)
-    export.add_argument("model", type=Path, help=_MODEL)
     export.add_argument("--to", required=True, choices=list(FORMATS))
-    export.add_argument("-o", "--output", type=Path, required=True, metavar="FILE")
+    output(export, "FILE")
 
-    back = command("import", "write model_algo-1 or model.tar.gz of another file", _import)
-    back.add_argument("file", type=Path, help=_MODEL)
-    back.add_argument("--from", dest="form", choices=list(FORMATS), help="else by its ending")
-    back.add_argument(
-        "--predictor-type",
-        choices=PREDICTOR_TYPES,
-        help="of a file that does not say it, as a torch state_dict does not",
-    )
-    back.add_argument(
-        "-o", "--output", type=Path, required=True, metavar="FOLDER", help="or a .tar.gz"
-    )
+    back = command("import", "write model_algo-1 or model.tar.gz of any of these", _import)
+    output(back, "FOLDER", "or a file that ends in .tar.gz")
 
     vectors = command("embeddings", "write users' and items' vectors for a search", _embeddings)
-    vectors.add_argument("model", type=Path, help=_MODEL)
     vectors.add_argument(
         "--users", type=_block, required=True, metavar="N", help="the first N features, or A:B"
     )
     vectors.add_argument(
         "--items", type=_block, metavar="A:B", help="features from A up to B, else those after"
     )
-    vectors.add_argument(
-        "-o", "--output", type=Path, required=True, metavar="FILE", help=".npz, .npy or .csv"
-    )
+    output(vectors, "FILE", ".npz, .npy or .csv")
     return parser

@@ -318,8 +318,9 @@ def test_params_cut_anywhere(size: int) -> None:
         ),
         (
             {"training_parameters": {}},
-            ": meta.json has no predictor_type, and symbol.json no output that tells: give "
-            "`fm-model import` a --predictor-type, 'binary_classifier' or 'regressor'",
+            ": nothing says the predictor type (training_parameters in meta.json, the output of "
+            "symbol.json): give `fm-model import` a --predictor-type, 'binary_classifier' or "
+            "'regressor'",
         ),
         (
             {"training_parameters": {"predictor_type": ["regressor"]}},

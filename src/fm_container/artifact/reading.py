@@ -137,8 +137,8 @@ def _predictor_type(training: Mapping[str, str], graph: Mapping[str, Any]) -> st
     told = {_OUTPUTS[op] for op in _OUTPUTS if op in operators}
     if len(told) != 1:
         raise ArtifactError(
-            f"{META} has no predictor_type, and {SYMBOL} no output that tells: give "
-            f"`fm-model import` a --predictor-type, {choice}"
+            f"nothing says the predictor type (training_parameters in {META}, the output of "
+            f"{SYMBOL}): give `fm-model import` a --predictor-type, {choice}"
         )
     return told.pop()
 

@@ -1,5 +1,6 @@
 """The formats by name, and a model read from or written to a file of any."""
 
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,14 +60,15 @@ def save(path: Path, model: Model, name: str) -> None:
 
     Raises: PlatformError if it cannot be written, or a library is not installed.
     """
-    part = path.with_name(f".part-{path.name}")
     try:
-        FORMATS[name].write(part, model)
-        part.replace(path)
-    except OSError as error:
-        raise PlatformError(f"{path} cannot be written: {error.strerror or error}") from error
-    finally:
-        part.unlink(missing_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".fm-model-") as folder:
+            FORMATS[name].write(Path(folder, path.name), model)
+            # What lies beside a file is there before it.
+            for made in sorted(Path(folder).iterdir(), key=lambda made: made.name == path.name):
+                made.replace(path.parent / made.name)
+    except (OSError, RuntimeError) as error:  # the second is torch's word for a full disk
+        words = getattr(error, "strerror", None) or error
+        raise PlatformError(f"{path} cannot be written: {words}") from error
 
 
 def _by_ending(path: Path) -> str | None:

@@ -18,7 +18,8 @@ def write(path: Path, model: Model) -> None:
 
 def read(path: Path) -> Content:
     """Return what a file holds."""
-    with np.load(path, allow_pickle=False) as file:
+    # Opened here: of a file that is none numpy would leave it open.
+    with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
         content = {name: file[name] for name in file.files}
     texts = {name: str(array) for name, array in content.items() if array.dtype.kind == "U"}
     arrays = {name: array for name, array in content.items() if array.dtype.kind == "f"}

@@ -57,10 +57,8 @@ def write(path: Path, model: Model) -> None:
     )
     helper.set_model_props(made, fields.texts(model))
     beside = parameters.v.nbytes + parameters.w.nbytes > LARGEST_INSIDE
-    name = f"{path.name}.data"
-    if beside:
-        (path.parent / name).unlink(missing_ok=True)  # which onnx would add to
-    onnx.save_model(made, path, save_as_external_data=beside, location=name if beside else None)
+    name = f"{path.name}.data" if beside else None
+    onnx.save_model(made, path, save_as_external_data=beside, location=name)
 
 
 def _nodes(helper: Any, classifier: bool, floats: int) -> list[Any]:

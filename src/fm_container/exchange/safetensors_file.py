@@ -10,10 +10,14 @@ from fm_container.exchange.fields import Content
 def write(path: Path, model: Model) -> None:
     """Write the file; `safetensors.torch.load_model` loads it into our module."""
     try:
+        from safetensors import SafetensorError
         from safetensors.numpy import save_file
     except ImportError as error:
         raise fields.missing("safetensors", error) from None
-    save_file(fields.arrays(model), path, {"format": "np", **fields.texts(model)})
+    try:
+        save_file(fields.arrays(model), path, {"format": "np", **fields.texts(model)})
+    except SafetensorError as error:  # that it is of the file system is in its text alone
+        raise OSError(str(error)) from None
 
 
 def read(path: Path) -> Content:
