@@ -1,7 +1,9 @@
 """The real mxnet runs our models as public code does, and `serve` runs those that it saves."""
 
 import json
+import struct
 import tarfile
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +84,10 @@ def test_a_model_that_mxnet_saved_is_served(
     x, _ = fm.rows(1, 40, 30)
     rows = save_rows(x, job.base)
     mxnet_env.run("produce.py", job.model, rows, network, storage, predictor_type)
+    with zipfile.ZipFile(job.model / "model_algo-1") as archive:
+        content = archive.read("params")
+    row_sparse = content.count(struct.pack("<Ii", ndarrays.ARRAY_MAGIC, ndarrays.ROW_SPARSE))
+    assert row_sparse == (2 if storage == "row_sparse" else 0)
     theirs = np.load(job.model / "scores.npy")
     with job.served() as endpoint:
         ours = scores_of(endpoint, x)

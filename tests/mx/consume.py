@@ -32,7 +32,7 @@ keys = sorted(mx.nd.load("model-0000.params"))
 
 # The graph itself, on batches of CSR rows.
 x = load_npz(sys.argv[1])
-size = 50
+size = 10
 batches = mx.io.NDArrayIter(
     mx.nd.sparse.csr_matrix((x.data, x.indices, x.indptr), shape=x.shape),
     mx.nd.zeros((x.shape[0], 1)),

@@ -77,6 +77,7 @@ kept = {
     f"arg:{name}": array if name.endswith(("bias", "w0_weight")) else array.tostype(storage)
     for name, array in values.items()
 }
+mx.nd.waitall()  # without it, mxnet at times writes a row-sparse array's shape as it was before
 mx.nd.save("params", kept)
 meta = {"training_parameters": {"feature_dim": str(d), "num_factors": str(k)}}
 with zipfile.ZipFile("model_algo-1", "w", zipfile.ZIP_DEFLATED) as archive:

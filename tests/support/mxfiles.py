@@ -43,10 +43,13 @@ def dense_v0(values: Any) -> bytes:
     return head + struct.pack("<iii", 2, 3, 0) + array.tobytes()
 
 
-def row_sparse(index: list[int], values: Any, logical: tuple[int, ...]) -> bytes:
+def row_sparse(
+    index: list[int], values: Any, logical: tuple[int, ...], rows: int | None = None
+) -> bytes:
     """Return a row-sparse array as MXNet 1.9.1 writes it."""
     array = np.asarray(values, "<f4")
-    head = struct.pack("<Ii", 0xF993FAC9, 1) + shape(*array.shape) + shape(*logical)
+    stored = (len(array) if rows is None else rows, *array.shape[1:])
+    head = struct.pack("<Ii", 0xF993FAC9, 1) + shape(*stored) + shape(*logical)
     types = struct.pack("<iiii", 1, 0, 0, 6) + shape(len(index))
     return head + types + array.tobytes() + np.array(index, "<i8").tobytes()
 

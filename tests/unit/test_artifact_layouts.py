@@ -198,6 +198,15 @@ def sparse_of(logical: tuple[int, ...], rows: int = 1) -> bytes:
     return row_sparse(list(range(rows)), np.ones((rows, *width)), logical)
 
 
+def test_a_row_sparse_array_that_was_saved_before_it_was_ready(tmp_path: Path) -> None:
+    """As mxnet 1.9.1 does now and then: no rows in the shape, and all of them after it."""
+    arrays = {**GOOD, "arg:v": row_sparse([0, 2], [[1, 2], [5, 6]], (3, 2), rows=0)}
+    parameters = artifact.read(put(tmp_path, archive(arrays))).parameters
+    assert parameters.v.tolist() == [[1, 2], [0, 0], [5, 6]]
+    arrays["arg:v"] = row_sparse([0, 2], [[1, 2], [5, 6]], (3, 2), rows=1)
+    assert "with stored rows (1, 2), 2 indices" in refusal(put(tmp_path, archive(arrays)))
+
+
 @pytest.mark.parametrize("d", [2**24 + 1, 2**40, 2**62])
 def test_absent_rows_are_bounded_by_the_file(tmp_path: Path, d: int) -> None:
     arrays = {**GOOD, "arg:w1_weight": sparse_of((d, 1))}

@@ -54,6 +54,8 @@ def test_what_is_saved_is_loaded(tmp_path: Path, name: str, kind: str) -> None:
     path = tmp_path / f"fm.{ENDINGS[name]}"
     save(path, model(kind), name)
     assert list(tmp_path.iterdir()) == [path]
+    (tmp_path / "any").touch()
+    assert path.stat().st_mode == (tmp_path / "any").stat().st_mode
     got = load(path, predictor_type=kind if name == "torch" else None)
     assert_same(got, model(kind))
     assert got.predictor_type == kind

@@ -125,13 +125,14 @@ class _Reader:
         element = self._element()
         (index_type,) = self._unpack("<i")
         (rows,) = self._dimensions()
-        fits = stored[:1] == (rows,) and stored[1:] == shape[1:]
+        # MXNet writes the first shape before it waits for the array, which may have no rows then.
+        fits = stored[:1] in ((rows,), (0,)) and stored[1:] == shape[1:]
         if index_type not in _INDEX or not fits:
             raise self._bad(
                 f"a row-sparse array of shape {shape} with stored rows {stored}, {rows} indices of "
                 f"type {index_type}"
             )
-        values = self._values(stored, element)
+        values = self._values((rows, *stored[1:]), element)
         place = np.dtype(_INDEX[index_type])
         index = np.frombuffer(self._take(rows * place.itemsize), place)
         if rows and not (0 <= index.min() and index.max() < shape[0]):

@@ -1,5 +1,6 @@
 """The formats by name, and a model read from or written to a file of any."""
 
+import os
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -60,11 +61,13 @@ def save(path: Path, model: Model, name: str) -> None:
 
     Raises: PlatformError if it cannot be written, or a library is not installed.
     """
+    os.umask(mask := os.umask(0))  # there is no other way to ask
     try:
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".fm-model-") as folder:
             FORMATS[name].write(Path(folder, path.name), model)
             # What lies beside a file is there before it.
             for made in sorted(Path(folder).iterdir(), key=lambda made: made.name == path.name):
+                made.chmod(0o666 & ~mask)  # some libraries leave it to its owner alone
                 made.replace(path.parent / made.name)
     except (OSError, RuntimeError) as error:  # the second is torch's word for a full disk
         words = getattr(error, "strerror", None) or error
