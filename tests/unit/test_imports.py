@@ -151,7 +151,9 @@ def test_no_module_is_too_long(module: str) -> None:
     assert len(MODULES[module].read_text().splitlines()) <= 300
 
 
-@pytest.mark.parametrize("package", ["contract", "data", "algorithm", "artifact", "serving"])
+@pytest.mark.parametrize(
+    "package", ["contract", "data", "algorithm", "artifact", "exchange", "serving"]
+)
 def test_a_package_states_its_rule(package: str) -> None:
     tree = ast.parse(MODULES[f"fm_container.{package}"].read_bytes())
     assert ast.get_docstring(tree)
