@@ -8,6 +8,7 @@ DOCKER=${DOCKER:-docker}
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_PROGRESS_BAR=off # its output goes to a log
 repository=factorization-machines
 image_python=3.11 # the Python of the Dockerfile's base image; wheels and the lock are made for it
+mxnet_newest=11 # its numpy, 1.23.5, has no wheels for a younger Python than 3.11
 torch_version=$(sed -n 's/^torch==//p' docker/requirements.in)
 torch_index=${TORCH_INDEX-https://download.pytorch.org/whl/cpu}
 
@@ -24,7 +25,9 @@ usage: ./build.sh COMMAND
   setup      make .venv: the package, its tools, CPU torch
   image [--region R] [--all-regions]
              build the container image, with the name that the SDK looks up in R (us-east-1)
-  sdk 1|2|3  make .sdk/vN: a real SageMaker Python SDK in an environment of its own
+  sdk 1|2|3|mxnet
+             make .sdk/vN: a real SageMaker Python SDK in an environment of its own; .sdk/mxnet: the
+             mxnet that public code reads models with
   wheels     fill build/wheelhouse with what the image installs
   lock [--upgrade]
              write docker/requirements.lock anew
@@ -151,15 +154,19 @@ setup() {
 }
 
 sdk() {
-    local dir key newest=99 packages
-    case ${1:-} in 1 | 2 | 3) ;; *) misuse "sdk '${1:-}': 1, 2 or 3" ;; esac
-    [ "$1" != 1 ] || newest=12 # v1 needs numpy 1, which has no wheels for a younger Python
-    dir=.sdk/v$1
-    key=$(cksum <"requirements/sdk-v$1.txt")
+    local name newest=99 dir key packages
+    case ${1:-} in
+    1) name=sdk-v1 newest=12 ;; # it needs numpy 1, which has no wheels for a younger Python
+    2 | 3) name=sdk-v$1 ;;
+    mxnet) name=mxnet newest=$mxnet_newest ;;
+    *) misuse "sdk '${1:-}': 1, 2, 3 or mxnet" ;;
+    esac
+    dir=.sdk/${name#sdk-}
+    key=$(cksum <"requirements/$name.txt")
     if current "$dir" "$key"; then return; fi
-    new_env "$dir" $newest "$(grep '^sagemaker' "requirements/sdk-v$1.txt")"
-    logged "sdk-v$1" "$dir/bin/python" -m pip install -r "requirements/sdk-v$1.txt" ||
-        die "SDK v$1 could not be installed: $(reason "sdk-v$1")"
+    new_env "$dir" $newest "$(grep -E '^(sagemaker|mxnet)==' "requirements/$name.txt")"
+    logged "$name" "$dir/bin/python" -m pip install -r "requirements/$name.txt" ||
+        die "requirements/$name.txt could not be installed: $(reason "$name")"
     # local_sagemaker is used there without its dependencies, which the SDK brings or leaves out.
     packages=$("$dir/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
     say "$root/src" >"$packages/local_sagemaker.pth"
@@ -309,6 +316,8 @@ run_tests() {
     setup
     lint
     sdk 2
+    if [ -n "${CI:-}" ] || (find_python $mxnet_newest >/dev/null 2>&1); then sdk mxnet
+    else say "No Python 3.10 or 3.11: tests that need mxnet are skipped"; fi
     if engine; then
         for n in 1 3; do sdk $n; done
         image --region us-east-1
@@ -361,7 +370,7 @@ command=${1:-}
 case $command in
 '' | help | -h | --help) usage; exit ;;
 setup | wheels | check | clean) [ $# -eq 0 ] || misuse "$command takes no '$1'" ;;
-sdk) [ $# -gt 0 ] || misuse "sdk: 1, 2 or 3" ;;
+sdk) [ $# -gt 0 ] || misuse "sdk: 1, 2, 3 or mxnet" ;;
 esac
 case $command in
 setup) setup; say ".venv is ready: Python $(version_of .venv/bin/python)" ;;

@@ -1,7 +1,7 @@
 """What runs in the image: train and serve on SageMaker's /opt/ml contract.
 
 Knows /opt/ml; knows nothing of AWS, boto3 or Docker. Imports point one way:
-cli -> train, serving -> artifact -> algorithm -> errors, and
+cli -> train, serving, exchange -> artifact -> algorithm -> errors, and
 train, serving -> data, contract -> errors.
 """
 

@@ -1,4 +1,4 @@
-"""The commands `train` and `serve`: the only place that catches everything, and exits."""
+"""The commands `train`, `serve`, `fm-model`: the only place that catches everything, and exits."""
 
 import os
 import signal
@@ -126,3 +126,22 @@ def serve() -> NoReturn:
         _say(error.failure_text())
         sys.exit(error.exit_code)
     sys.exit(0)
+
+
+def model() -> NoReturn:
+    """Do what the command line asks of a model, and exit with the codes of `train`."""
+    from fm_container.model_cli import run
+
+    code = 1
+    try:
+        run()
+        code = 0
+    except BrokenPipeError:
+        pass  # who reads has seen enough; what was to be printed was not all of it
+    except Exception as error:
+        known = _known(error)
+        if known.exit_code == AlgorithmError.exit_code:
+            _say("".join(traceback.format_exception(error)))
+        _say(known.failure_text())
+        code = known.exit_code
+    _leave(code)

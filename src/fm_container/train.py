@@ -10,7 +10,6 @@ import numpy as np
 from fm_container import __version__, artifact, engines
 from fm_container.algorithm.fit import Engine, fit
 from fm_container.algorithm.metrics import Metrics, metrics_for
-from fm_container.algorithm.parameters import initial
 from fm_container.algorithm.settings import ADAM_EPSILON, Settings, Term
 from fm_container.contract import config, hyperparameters
 from fm_container.contract.config import Channel
@@ -21,6 +20,7 @@ from fm_container.data import recordio
 from fm_container.data.recordio import Rows
 from fm_container.errors import AlgorithmError, ChannelError, DataError
 from fm_container.progress import JobProgress
+from fm_container.warmstart import starting_point
 
 
 def train(paths: OptMl, stopped: Callable[[], bool]) -> bool:
@@ -43,8 +43,8 @@ def train(paths: OptMl, stopped: Callable[[], bool]) -> bool:
         raise ChannelError("_early_stopping_patience needs the channel 'test'; the job has none")
     artifact.check_writable(paths.model)
     settings = settings_of(params)
+    parameters = starting_point(paths, settings, log)
     rows = {name: _read(channel, settings) for name, channel in channels.items()}
-    parameters = initial(settings)
     chosen = engines.choose(
         params.text("_engine"),
         params.text("_device"),

@@ -44,8 +44,14 @@ def test_size(about):
 
 
 def test_commands_are_on_the_path():
-    found = run(*OFFLINE, command=("sh", "-c", "command -v train; command -v serve"), check=True)
-    assert found.stdout.split() == ["/opt/fm/bin/train", "/opt/fm/bin/serve"]
+    found = run(
+        *OFFLINE,
+        command=("sh", "-c", "command -v train; command -v serve; command -v fm-model"),
+        check=True,
+    )
+    assert found.stdout.split() == [
+        "/opt/fm/bin/train", "/opt/fm/bin/serve", "/opt/fm/bin/fm-model",
+    ]  # fmt: skip
 
 
 def test_no_compiler():

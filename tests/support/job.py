@@ -28,11 +28,12 @@ class Result:
 
 
 def command(name: str) -> list[str]:
-    """Return how to run `train` or `serve`: the installed script, else the function behind it."""
+    """Return how to run one of our commands: the installed script, else the function behind it."""
     script = Path(sys.executable).parent / name
     if script.exists():
         return [str(script)]
-    return [sys.executable, "-c", f"from fm_container.cli import {name}; {name}()"]
+    function = name.removeprefix("fm-")
+    return [sys.executable, "-c", f"from fm_container.cli import {function}; {function}()"]
 
 
 def limited(statement: str) -> list[str]:

@@ -86,7 +86,34 @@ def test_a_missing_train_channel(job: Job) -> None:
 
 def test_an_unknown_channel(job: Job) -> None:
     job.configure("inputdataconfig", {"train": FILE, "validation": FILE})
-    assert problem(job) == "unknown channel 'validation'; the channels are 'train' and 'test'"
+    assert (
+        problem(job) == "unknown channel 'validation'; the channels are 'train', 'test' and 'model'"
+    )
+
+
+def test_the_channel_of_a_model(job: Job) -> None:
+    job.channel("train", b"x")
+    paths = OptMl(job.base)
+    assert config.model_folder(paths) is None
+    job.channel("model", b"x")
+    assert config.model_folder(paths) == job.data / "model"
+    job.configure("inputdataconfig", {"train": {}})
+    assert config.model_folder(paths) is None
+    sagemakers = {"TrainingInputMode": "File", "ContentType": "application/x-sagemaker-model"}
+    job.configure("inputdataconfig", {"train": {}, "model": sagemakers})
+    assert config.model_folder(paths) == job.data / "model"
+    assert list(config.channels(paths)) == ["train"]
+    job.configure("inputdataconfig", {"train": {}, "model": {"ContentType": "text/csv"}})
+    assert problem(job) == (
+        "channel 'model': ContentType must be 'application/x-sagemaker-model' or "
+        "'application/x-tar' or 'application/gzip'; got 'text/csv'"
+    )
+    job.configure("inputdataconfig", {"train": {}, "model": {}})
+    (job.data / "model" / "part-0").unlink()
+    (job.data / "model").rmdir()
+    with pytest.raises(ChannelError) as caught:
+        config.model_folder(paths)
+    assert str(caught.value) == f"channel 'model': the folder {job.data / 'model'} does not exist"
 
 
 def test_a_declared_channel_without_folder_or_data(job: Job) -> None:

@@ -9,7 +9,7 @@ from scipy.sparse import random_array
 
 from fm_container.algorithm import reference
 from fm_container.algorithm.parameters import Parameters
-from fm_container.symbol import symbol
+from fm_container.artifact.symbol import symbol
 
 
 def run(graph: dict[str, Any], given: dict[str, Any]) -> Any:

@@ -11,8 +11,26 @@ from fm_container.contract.paths import OptMl
 from fm_container.errors import ChannelError, ConfigurationError, PlatformError
 
 RECORDIO = "application/x-recordio-protobuf"
+SAGEMAKER_MODEL = "application/x-sagemaker-model"
 REQUIRED_CHANNEL = "train"
 CHANNELS = ("train", "test")
+MODEL_CHANNEL = "model"  # what training goes on from
+_MODES = ("TrainingInputMode", ("File", "FastFile"))
+_REPLICATED = ("S3DistributionType", ("FullyReplicated", "ShardedByS3Key"))  # the same on one host
+_DATA_DELIVERY = (
+    _MODES,
+    ("ContentType", (RECORDIO,)),
+    ("CompressionType", ("None",)),
+    ("RecordWrapperType", ("None", "RecordIO")),
+    _REPLICATED,
+)
+_MODEL_DELIVERY = (
+    _MODES,
+    ("ContentType", (SAGEMAKER_MODEL, "application/x-tar", "application/gzip")),
+    ("CompressionType", ("None", "Gzip")),  # model.tar.gz as it is
+    ("RecordWrapperType", ("None",)),
+    _REPLICATED,
+)
 _DEFAULT_HOST = "algo-1"
 
 
@@ -58,9 +76,11 @@ def channels(paths: OptMl) -> dict[str, Channel]:
         a way that this container does not read; ConfigurationError if the file is malformed.
     """
     declared = _declared(paths)
-    unknown = sorted(set(declared) - set(CHANNELS))
+    unknown = sorted(set(declared) - {*CHANNELS, MODEL_CHANNEL})
     if unknown:
-        raise ChannelError(f"unknown channel {unknown[0]!r}; the channels are 'train' and 'test'")
+        raise ChannelError(
+            f"unknown channel {unknown[0]!r}; the channels are 'train', 'test' and 'model'"
+        )
     if REQUIRED_CHANNEL not in declared:
         found = ", ".join(repr(name) for name in declared) or "none"
         raise ChannelError(f"the channel 'train' is required; the job's channels: {found}")
@@ -69,10 +89,23 @@ def channels(paths: OptMl) -> dict[str, Channel]:
     return {name: _channel(name, paths.channel(name)) for name in CHANNELS if name in declared}
 
 
+def model_folder(paths: OptMl) -> Path | None:
+    """Return the folder of the channel `model`, None where the job has no such channel.
+
+    Raises: ChannelError if it has one, and no such folder; ConfigurationError as `channels`.
+    """
+    if MODEL_CHANNEL not in _declared(paths):
+        return None
+    folder = paths.channel(MODEL_CHANNEL)
+    if not folder.is_dir():
+        raise ChannelError(f"channel 'model': the folder {folder} does not exist")
+    return folder
+
+
 def _declared(paths: OptMl) -> dict[str, dict[str, object]]:
     """Return the channels that the job declares, each with its options."""
     if not paths.input_data_config.exists():
-        return {name: {} for name in CHANNELS if paths.channel(name).is_dir()}
+        return {name: {} for name in (*CHANNELS, MODEL_CHANNEL) if paths.channel(name).is_dir()}
     content = read_object(paths.input_data_config)
     declared: dict[str, dict[str, object]] = {}
     for name, options in content.items():
@@ -87,14 +120,7 @@ def _declared(paths: OptMl) -> dict[str, dict[str, object]]:
 
 def _check_delivery(name: str, options: dict[str, object]) -> None:
     """Raise ChannelError if a channel comes in a way that is not read here."""
-    readable: tuple[tuple[str, tuple[str, ...]], ...] = (
-        ("TrainingInputMode", ("File", "FastFile")),
-        ("ContentType", (RECORDIO,)),
-        ("CompressionType", ("None",)),
-        ("RecordWrapperType", ("None", "RecordIO")),
-        ("S3DistributionType", ("FullyReplicated", "ShardedByS3Key")),  # the same on one host
-    )
-    for key, allowed in readable:
+    for key, allowed in _MODEL_DELIVERY if name == MODEL_CHANNEL else _DATA_DELIVERY:
         value = options.get(key)
         if value in (None, ""):
             continue
