@@ -33,12 +33,11 @@ class Course:
         """Return where the loss is lowest: what early stopping keeps."""
         return int(np.argmin(self.losses))
 
-    def result(self) -> str:
-        best = self.best
-        return f"{self.losses[best]:.4f}, {self.accuracies[best]:.4f}"
 
-
-def by_numba(train: Rows, test: Rows, settings: Settings, threads: int) -> Course:
+def by_numba(
+    train: Rows, test: Rows, settings: Settings, threads: int, patience: int = 0
+) -> Course:
+    """Return our course; with a patience, it ends so many epochs after its best."""
     parameters = initial(settings)
     engine = NumbaEngine(parameters, settings, train.x, train.y, threads)
     plan = batches(len(train), settings.mini_batch_size)
@@ -53,6 +52,8 @@ def by_numba(train: Rows, test: Rows, settings: Settings, threads: int) -> Cours
         course.seconds.append(spent)
         course.losses.append(scores[CROSS_ENTROPY])
         course.accuracies.append(scores[ACCURACY])
+        if patience and len(course.losses) - 1 - course.best >= patience:
+            break
     return course
 
 
