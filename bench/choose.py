@@ -90,21 +90,22 @@ def main() -> None:
     arguments = parser.parse_args()
     splits = [split(lab(arguments.data)[0], seed) for seed in range(SPLITS)]
     rng = np.random.default_rng(arguments.seed)
-    found: list[tuple[float, int, Given]] = []  # mean loss, number of the trial, settings
+    found: list[tuple[float, int, Given, float]] = []  # loss, number of the trial, settings, epochs
     end, trials = time.monotonic() + arguments.seconds, 0
     while time.monotonic() < end:
-        given = drawn(rng, [one for _, _, one in heapq.nsmallest(BEST, found)])
-        losses = [min(course(given, *parts).losses) for parts in splits]
-        found.append((float(np.mean(losses)), trials, given))
+        given = drawn(rng, [one for _, _, one, _ in heapq.nsmallest(BEST, found)])
+        done = [course(given, *parts) for parts in splits]
+        loss = float(np.mean([min(one.losses) for one in done]))
+        found.append((loss, trials, given, float(np.mean([one.best + 1 for one in done]))))
         trials += 1
-    print(f"{trials} settings; the best, by the mean cross-entropy of {SPLITS} held-out sets:")
-    for loss, _, given in heapq.nsmallest(BEST, found):
+    print(f"{trials} settings; the best, by the mean cross-entropy on {SPLITS} held-out sets:")
+    for loss, _, given, epochs in heapq.nsmallest(BEST, found):
         shown = {"num_factors": given["num_factors"], **told(given)}
         rounded = {
             name: float(f"{value:.2g}") if isinstance(value, float) else value
             for name, value in shown.items()
         }
-        print(f"  {loss:.4f}  {rounded}")
+        print(f"  {loss:.4f} after {epochs:.0f} epochs  {rounded}")
 
 
 if __name__ == "__main__":
