@@ -396,32 +396,42 @@ def test_the_log_has_a_line_for_each_request_but_health_checks(job: Job) -> None
     )
 
 
+def open_sockets(process: str) -> int:
+    """Return how many sockets a process has open."""
+    found = []
+    for file in Path(f"/proc/{process}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed since it was listed
+            found.append(os.readlink(file))
+    return sum(name.startswith("socket:") for name in found)
+
+
 def test_the_workers_share_connections(job: Job) -> None:
     lay_out(job)
     with job.served({"SAGEMAKER_MODEL_SERVER_WORKERS": "2"}) as running:
         children = Path(f"/proc/{running.process.pid}/task/{running.process.pid}/children")
 
         def sockets() -> list[int]:
-            """Return how many sockets each worker has open."""
-            return [
-                sum(os.readlink(file).startswith("socket:") for file in folder.iterdir())
-                for folder in (
-                    Path(f"/proc/{worker}/fd") for worker in children.read_text().split()
-                )
-            ]
+            return [open_sockets(worker) for worker in children.read_text().split()]
+
+        def settled() -> list[int]:
+            found = sockets()
+            while (again := time.sleep(0.1) or sockets()) != found:
+                found = again
+            return found
 
         def taken(connections: int) -> list[int]:
-            before = sockets()
+            before = settled()
             with contextlib.ExitStack() as stack:
                 for _ in range(connections):
                     session = stack.enter_context(requests.Session())
                     session.get(f"{running.url}/ping", timeout=PATIENCE)
-                return [new - old for new, old in zip(sockets(), before, strict=True)]
+                return [new - old for new, old in zip(settled(), before, strict=True)]
 
         until = time.monotonic() + PATIENCE
         while len(sockets()) < 2 or min(taken(4)) < 1:  # until the second one is there
             assert time.monotonic() < until
-        assert min(taken(20)) >= 5
+        found = taken(20)
+        assert min(found) >= 5, found
 
 
 def test_what_serving_does_not_load() -> None:
