@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from time import perf_counter
 
-from bench import curve, decoding, job, kernel, machine, scaling, wide
+from bench import curve, decoding, job, kernel, machine, scaling, serving, soak, wide
 from bench.data import WORK, Options
 from local_sagemaker.errors import LocalError
 
@@ -16,21 +16,28 @@ PARTS = {
     "decoding": decoding.run,
     "job": job.run,
     "curve": curve.run,
+    "serving": serving.run,
+    "soak": soak.run,
 }
+ON_DEMAND = {"soak"}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="./build.sh bench", description=__doc__)
     parser.add_argument("--data", type=Path, metavar="DIR", help="a MovieLens-100k folder")
-    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), metavar="NAME",
-                        help=f"parts: {', '.join(PARTS)}")  # fmt: skip
+    parser.add_argument("--only", nargs="+", choices=PARTS, metavar="NAME",
+                        default=[name for name in PARTS if name not in ON_DEMAND],
+                        help=f"parts: {', '.join(PARTS)}; without this all but "
+                        + ", ".join(ON_DEMAND))  # fmt: skip
     parser.add_argument("--repeats", type=int, default=5, metavar="N", help="rounds (5)")
     parser.add_argument("--picture", type=Path, default=WORK / "accuracy-seconds.png",
                         metavar="FILE", help="where the part 'curve' draws")  # fmt: skip
+    parser.add_argument("--soak-seconds", type=int, default=600, metavar="N",
+                        help="how long the part 'soak' lasts (600)")  # fmt: skip
     arguments = parser.parse_args()
     if arguments.repeats < 1:
         parser.error(f"--repeats must be at least 1; got {arguments.repeats}")
-    options = Options(arguments.data, arguments.repeats, arguments.picture)
+    options = Options(arguments.data, arguments.repeats, arguments.picture, arguments.soak_seconds)
     WORK.mkdir(parents=True, exist_ok=True)
 
     print(machine.describe())

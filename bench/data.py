@@ -30,6 +30,7 @@ class Options:
     data: Path | None
     repeats: int
     picture: Path
+    soak_seconds: int
 
 
 @functools.cache

@@ -41,6 +41,18 @@ class UnsupportedMediaType(UserError):
     http_status = 415
 
 
+class NotAcceptable(UserError):
+    """A request wants its answer in formats of which none is made."""
+
+    http_status = 406
+
+
+class PayloadTooLarge(UserError):
+    """The body of a request is larger than the server takes."""
+
+    http_status = 413
+
+
 class PlatformError(ContainerError):
     """The environment can fix it: a missing mount, a full disk, a folder without permission."""
 

@@ -1,8 +1,15 @@
 """`serve` as a real process: health, answers, errors, signals."""
 
 import concurrent.futures
+import contextlib
+import json
+import os
+import re
 import signal
 import socket
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,9 +23,11 @@ from fm_container import artifact
 from fm_container.algorithm import reference
 from fm_container.algorithm.parameters import Parameters
 from support import fm
-from support.job import PATIENCE, Endpoint, Job
+from support.job import PATIENCE, Endpoint, Job, command
+from support.recordio import dense_file, message, sparse_file
 
 DIM = 6
+RECORDS = "application/x-recordio-protobuf"
 PARAMETERS = fm.parameters(3, DIM, 4, scale=0.3)
 
 
@@ -107,7 +116,9 @@ BAD: dict[str, tuple[bytes, str | None, int, str, str]] = {
     ),
     "NaN": (b'{"instances": [{"features": [NaN]}]}', "application/json", 400, "DataError", "JSON"),
     "empty body": (b"", "application/json", 400, "DataError", "the body is empty"),
-    "wrong type": (b"1,2", "text/csv", 415, "UnsupportedMediaType", "got 'text/csv'"),
+    "wrong type": (b"1,2", "text/html", 415, "UnsupportedMediaType", "got 'text/html'"),
+    "a line of text": (b"1,2", "text/csv", 400, "DataError", "instance 0 (the first is 0): 2 f"),
+    "no records": (b"1,2", RECORDS, 400, "DataError", "no RecordIO and no bare record"),
     "no type": (b"{}", None, 415, "UnsupportedMediaType", "the request has none"),
 }
 
@@ -178,9 +189,9 @@ def test_without_a_model_it_says_why(job: Job, spoil: Any, reason: str) -> None:
         code, message = error(answer)
         assert code == "ArtifactError"
         assert message.startswith(reason.format(model=job.model))
-    log = running.log.read_text()
-    assert log.startswith("no model to serve; /ping will answer 503: ArtifactError: ")
-    assert log.count("\n") == 1
+    first, *more = running.log.read_text().splitlines()
+    assert first.startswith("no model to serve; /ping will answer 503: ArtifactError: ")
+    assert [line.split(",")[0] for line in more] == ["POST /invocations 503"]
 
 
 def test_a_stop_answers_what_is_in_flight(job: Job) -> None:
@@ -220,3 +231,215 @@ def test_as_many_workers_as_asked(job: Job) -> None:
     with job.served({"SAGEMAKER_MODEL_SERVER_WORKERS": "1"}) as running:
         assert running.ping().status_code == 200
     assert "with 1 workers" in running.log.read_text()
+
+
+X = np.array([[0, 1.5, 0, 0, -2, 0.25], [0] * 6, [1, 0, 0, 1, 0, 0]], np.float32)
+CSV = "\n".join(",".join(map(str, row)) for row in X.tolist()).encode()
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        (RECORDS, sparse_file(csr_array(X), [0, 1, 0])),
+        (RECORDS, dense_file(X, [0, 1, 0], "float64")),
+        ("text/csv; charset=utf-8", CSV),
+        ("text/libsvm", b"1 1:1.5 4:-2 5:0.25\n0\n1 0:1 3:1\n"),
+        (
+            "application/jsonlines",
+            b"\n".join(b'{"features": [%b]}' % line for line in CSV.splitlines()),
+        ),
+    ],
+)
+def test_every_format_in_and_out(content_type: str, body: bytes, endpoint: Endpoint) -> None:
+    want = expected(X)
+    answer = endpoint.invoke(body, content_type, "application/json")
+    assert answer.headers["Content-Type"] == "application/json"
+    assert [one["score"] for one in answer.json()["predictions"]] == pytest.approx(want, rel=1e-6)
+    answer = endpoint.invoke(body, content_type, "application/jsonlines")
+    assert answer.headers["Content-Type"] == "application/jsonlines"
+    lines = [json.loads(line) for line in answer.content.split(b"\n")]
+    assert [one["score"] for one in lines] == pytest.approx(want, rel=1e-6)
+    answer = endpoint.invoke(body, content_type, "text/csv")
+    rows = [line.split(b",") for line in answer.content.split(b"\n")]
+    assert [float(score) for score, _ in rows] == pytest.approx(want, rel=1e-6)
+    answer = endpoint.invoke(body, content_type, f"text/html, {RECORDS}")
+    assert answer.headers["Content-Type"] == RECORDS
+    assert answer.content.count(b"predicted_label") == len(X)
+
+
+def test_the_bare_bytes_of_one_record(endpoint: Endpoint) -> None:
+    answer = endpoint.invoke(message([1.5, -2], keys=[1, 4], shape=[DIM]), RECORDS)
+    (prediction,) = answer.json()["predictions"]
+    row = np.array([[0, 1.5, 0, 0, -2, 0]], np.float32)
+    assert prediction["score"] == pytest.approx(expected(row)[0], rel=1e-6)
+
+
+def test_an_accept_that_cannot_be_met(endpoint: Endpoint) -> None:
+    answer = endpoint.invoke({"instances": []}, accept="text/html")
+    assert answer.status_code == 406
+    assert error(answer)[0] == "NotAcceptable"
+
+
+def test_the_best_of_a_block(endpoint: Endpoint) -> None:
+    user = {"features": {"keys": [0], "values": [1]}}
+    top = {"from": [2, 5], "k": 2, "exclude": [3]}
+    answer = endpoint.invoke({"instances": [user], "top_k": top})
+    (prediction,) = answer.json()["predictions"]
+    pairs = np.zeros((3, DIM), np.float32)
+    pairs[:, 0] = pairs[0, 2] = pairs[1, 4] = pairs[2, 5] = 1
+    scores = sorted(zip(expected(pairs).tolist(), (2, 4, 5), strict=True), reverse=True)
+    assert [item["key"] for item in prediction["top_k"]] == [key for _, key in scores[:2]]
+    assert prediction["top_k"][0]["score"] == pytest.approx(scores[0][0], rel=1e-6)
+
+
+def test_batch_transform(job: Job) -> None:
+    lay_out(job)
+    batch = {
+        "SAGEMAKER_BATCH": "True",
+        "SAGEMAKER_BATCH_STRATEGY": "MULTI_RECORD",
+        "SAGEMAKER_MAX_PAYLOAD_IN_MB": "1",
+        "SAGEMAKER_MAX_CONCURRENT_TRANSFORMS": "1",
+    }
+    with job.served(batch) as running:
+        parameters = requests.get(f"{running.url}/execution-parameters", timeout=PATIENCE)
+        assert parameters.json() == {
+            "MaxConcurrentTransforms": 1,
+            "BatchStrategy": "MultiRecord",
+            "MaxPayloadInMB": 1,
+        }
+        answer = running.invoke(CSV + b"\n", "text/csv")
+        scores = [json.loads(line)["score"] for line in answer.content.split(b"\n")]
+        assert scores == pytest.approx(expected(X), rel=1e-6)
+        bad = running.invoke(CSV.replace(b"1.5", b"x"), "text/csv")
+        assert bad.status_code == 400
+        message = 'instance 0 (the first is 0): value 1 must be a number; got "x"'
+        assert error(bad) == ("DataError", message)
+        for stream in (bytes((1 << 20) + 1), iter([bytes(1 << 20), b"x"])):
+            large = requests.post(f"{running.url}/invocations", data=stream, timeout=PATIENCE)
+            assert large.status_code == 413
+            assert error(large)[0] == "PayloadTooLarge"
+        assert running.ping().status_code == 200
+
+
+def test_503_while_the_model_is_loaded(job: Job) -> None:
+    lay_out(job)
+    slow = (
+        "import time; from fm_container import artifact; read = artifact.read; "
+        "artifact.read = lambda folder: (time.sleep(2), read(folder))[1]; "
+        "from fm_container.cli import serve; serve()"
+    )
+    with job.served(program=[sys.executable, "-c", slow]) as running:
+        answers = [running.ping(), running.invoke({"instances": []})]
+        for answer in answers:
+            assert answer.status_code == 503
+            assert error(answer) == ("Loading", "the model is being loaded")
+        # A client that says nothing does not keep the server from starting.
+        with socket.create_connection(("127.0.0.1", running.port), PATIENCE):
+            until = time.monotonic() + PATIENCE
+            while running.ping().status_code != 200:
+                assert time.monotonic() < until
+                time.sleep(0.1)
+
+
+def test_a_port_that_is_taken(job: Job) -> None:
+    lay_out(job)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        environment = job.environment({"SAGEMAKER_BIND_TO_PORT": port})
+        done = subprocess.run(
+            command("serve"), env=environment, capture_output=True, text=True, timeout=PATIENCE
+        )
+    assert done.returncode == 3
+    assert done.stderr.startswith(f"PlatformError: cannot listen on 127.0.0.1:{port}: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_clients_that_stall_hold_nothing_up(job: Job) -> None:
+    lay_out(job)
+    head = b"POST /invocations HTTP/1.1\r\nHost: here\r\nContent-Length: 99\r\n"
+    environment = {"SAGEMAKER_MODEL_SERVER_WORKERS": "1", "SAGEMAKER_MODEL_SERVER_TIMEOUT": "2"}
+    with job.served(environment) as running, contextlib.ExitStack() as stack:
+        clients = []
+        for sent in (b"", b"POST /inv", head, head + b"\r\n", head + b"\r\n{") * 20:
+            client = socket.create_connection(("127.0.0.1", running.port), PATIENCE)
+            clients.append(stack.enter_context(client))
+            client.sendall(sent)
+        assert running.ping().status_code == 200
+        answer = running.invoke({"instances": [{"features": [1, 0, 0, 0, 0, 0]}]})
+        assert answer.status_code == 200
+        # A body that does not come is given up, and its client told.
+        assert b" 408 " in clients[-1].makefile("rb").readline()
+        clients[0].close()
+        assert running.ping().status_code == 200
+
+
+def test_what_is_no_http(endpoint: Endpoint) -> None:
+    with socket.create_connection(("127.0.0.1", endpoint.port), PATIENCE) as client:
+        client.sendall(b"\x16\x03\x01 what?\r\n\r\n")
+        assert b" 400 " in client.makefile("rb").readline()
+    assert endpoint.ping().status_code == 200
+
+
+def test_the_log_has_a_line_for_each_request_but_health_checks(job: Job) -> None:
+    lay_out(job)
+    with job.served() as running:
+        running.ping()
+        running.invoke({"instances": []})
+        requests.get(f"{running.url}/a%0Ab", timeout=PATIENCE)
+    first, *lines = running.log.read_text().splitlines()
+    assert first.startswith("serving a binary_classifier of feature_dim 6 and num_factors 4 on ")
+    number = r"\d+\.\d\d"
+    assert re.fullmatch(
+        f"POST /invocations 200, 17 bytes in, 18 out, {number} ms\n"
+        rf"GET /a%0Ab 404, 0 bytes in, \d+ out, {number} ms",
+        "\n".join(lines),
+    )
+
+
+def open_sockets(process: str) -> int:
+    """Return how many sockets a process has open."""
+    found = []
+    for file in Path(f"/proc/{process}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed since it was listed
+            found.append(os.readlink(file))
+    return sum(name.startswith("socket:") for name in found)
+
+
+def test_the_workers_share_connections(job: Job) -> None:
+    lay_out(job)
+    with job.served({"SAGEMAKER_MODEL_SERVER_WORKERS": "2"}) as running:
+        children = Path(f"/proc/{running.process.pid}/task/{running.process.pid}/children")
+
+        def sockets() -> list[int]:
+            return [open_sockets(worker) for worker in children.read_text().split()]
+
+        def settled() -> list[int]:
+            found = sockets()
+            while (again := time.sleep(0.1) or sockets()) != found:
+                found = again
+            return found
+
+        def taken(connections: int) -> list[int]:
+            before = settled()
+            with contextlib.ExitStack() as stack:
+                for _ in range(connections):
+                    session = stack.enter_context(requests.Session())
+                    session.get(f"{running.url}/ping", timeout=PATIENCE)
+                return [new - old for new, old in zip(settled(), before, strict=True)]
+
+        until = time.monotonic() + PATIENCE
+        while len(sockets()) < 2 or min(taken(4)) < 1:  # until the second one is there
+            assert time.monotonic() < until
+        found = taken(20)
+        assert min(found) >= 5, found
+
+
+def test_what_serving_does_not_load() -> None:
+    code = (
+        "import sys; import fm_container.serving.server, fm_container.serving.worker; "
+        "print(*{name.partition('.')[0] for name in sys.modules})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=PATIENCE
+    )
+    assert not {"torch", "numba", "scipy", "flask"} & set(done.stdout.split())

@@ -12,7 +12,7 @@ from scipy.sparse import csr_array
 from fm_container import artifact
 from fm_container.algorithm import reference
 from fm_container.algorithm.parameters import Parameters
-from support.docker import OTHER_USER, READ_ONLY, docker, ping, post, started
+from support.docker import OTHER_USER, READ_ONLY, curl, docker, ping, post, started
 from support.job import PATIENCE
 
 pytestmark = pytest.mark.docker
@@ -78,7 +78,8 @@ def test_dense_and_sparse(endpoint, model):
         ('{"instances": [', "application/json", 400, "JSON"),
         ('{"instances": [{"features": [1, 2]}]}', "application/json", 400, "5"),
         ("", "application/json", 400, "empty"),
-        ("1,2,3", "text/csv", 415, "text/csv"),
+        ("1,2,3", "text/html", 415, "text/html"),
+        ("1,2,3", "text/csv", 400, "feature_dim is 5"),
     ],
 )
 def test_errors(endpoint, body, content_type, status, word):
@@ -87,6 +88,47 @@ def test_errors(endpoint, body, content_type, status, word):
     error = json.loads(text)["error"]
     assert word in error["message"]
     assert "Traceback" not in text
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        ("text/csv", "1,0,0,1,0\n0,0.5,0,0,-2\n"),
+        ("text/libsvm", "1 0:1 3:1\n0 1:0.5 4:-2\n"),
+        ("application/jsonlines", '{"features": [1,0,0,1,0]}\n{"features": [0,0.5,0,0,-2]}\n'),
+    ],
+)
+def test_formats(content_type, body, endpoint, model):
+    status, text = post(endpoint, body, content_type)
+    assert status == 200
+    lines = text.splitlines() if content_type == "application/jsonlines" else None
+    found = map(json.loads, lines) if lines else json.loads(text)["predictions"]
+    want = expected(model[1], [[1, 0, 0, 1, 0], [0, 0.5, 0, 0, -2]])
+    assert [one["score"] for one in found] == pytest.approx(want, rel=1e-6)
+
+
+def test_the_best_of_a_block(endpoint, model):
+    body = {"instances": [{"features": [1, 0, 0, 0, 0]}], "top_k": {"from": [1, 4], "k": 2}}
+    status, text = post(endpoint, json.dumps(body))
+    assert status == 200
+    (prediction,) = json.loads(text)["predictions"]
+    pairs = [[1, *(float(i == j) for j in range(4))] for i in range(4)]
+    scores = sorted(zip(expected(model[1], pairs), range(1, 5), strict=True), reverse=True)
+    assert [one["key"] for one in prediction["top_k"]] == [key for _, key in scores[:2]]
+
+
+def test_batch_transform(model, tmp_path):
+    large = tmp_path / "large.csv"
+    large.write_text("1," * (1 << 20))
+    batch = ("-e", "SAGEMAKER_BATCH=True", "-e", "SAGEMAKER_MAX_PAYLOAD_IN_MB=1")
+    with served(model[0], *batch) as (_, port):
+        status, text = curl(f"http://127.0.0.1:{port}/execution-parameters")
+        assert status == 200
+        assert json.loads(text)["MaxPayloadInMB"] == 1
+        status, text = post(port, "1,0,0,1,0\n0,0.5,0,0,-2\n", "text/csv")
+        assert status == 200
+        assert ["score" in json.loads(line) for line in text.splitlines()] == [True, True]
+        assert post(port, f"@{large}", "text/csv")[0] == 413
 
 
 def test_another_port(model):

@@ -8,10 +8,11 @@ from scipy.sparse import csr_array, vstack
 from fm_container.algorithm import reference
 from fm_container.algorithm.model import Batch, FactorizationMachine
 from fm_container.algorithm.parameters import Parameters
-from fm_container.artifact import Model
-from fm_container.serving.scorer import Scorer
+from fm_container.serving import scorer as scoring
 from support import fm
 from support.engines import ENGINES
+from support.rows import instances
+from support.scoring import scorer
 
 CASES = {
     "common": (fm.rows(1, 20, 9), fm.parameters(2, 9, 4)),
@@ -70,7 +71,7 @@ def test_a_part_of_the_rows(case: tuple[csr_array, Parameters, np.ndarray]) -> N
 def test_served(case: tuple[csr_array, Parameters, np.ndarray], classifier: bool) -> None:
     x, parameters, expected = case
     kind = "binary_classifier" if classifier else "regressor"
-    scores, labels = Scorer(Model(parameters, {"predictor_type": kind})).predict(x)
+    scores, labels = scorer(parameters, kind).predict(instances(x))
     if not classifier:
         assert labels is None
         assert_close(scores, expected)
@@ -82,6 +83,48 @@ def test_served(case: tuple[csr_array, Parameters, np.ndarray], classifier: bool
     clear = np.abs(z) < 10 if np.abs(z).max() < 1e3 else np.abs(z) > 1e5
     np.testing.assert_allclose(scores[clear], probability[clear], rtol=1e-4, atol=1e-30)
     assert labels.tolist() == [float(score > 0.5) for score in scores]
+
+
+def ragged(seed: int, d: int, sizes: list[int]) -> csr_array:
+    """Return rows of the given numbers of non-zeros, half of them one-hot."""
+    random = np.random.default_rng(seed)
+    keys = [np.sort(random.choice(d, size, replace=False)) for size in sizes]
+    values = random.standard_normal(sum(sizes), np.float32)
+    values[: values.size // 2] = 1
+    x = csr_array((values, np.concatenate(keys), np.cumsum([0, *sizes])), (len(sizes), d))
+    x.indptr = x.indptr.astype(np.int64)
+    return x
+
+
+def terms(x: csr_array, p: Parameters) -> tuple[np.ndarray, np.ndarray]:
+    """Return the scores in float64, and the size of what is added up in them."""
+    w0, w, v = (array.astype(np.float64) for array in (p.w0, p.w, p.v))
+    wide = x.astype(np.float64)
+    s, squares = wide @ v, (wide * wide) @ (v * v)
+    z = w0 + wide @ w + 0.5 * (s * s - squares).sum(axis=1)
+    return z, np.abs(w0) + np.abs(wide) @ np.abs(w) + 0.5 * (s * s + squares).sum(axis=1)
+
+
+@pytest.mark.parametrize("block", [1, 64, 2048])
+@pytest.mark.parametrize("k", [1, 8, 64])
+def test_served_as_trained(k: int, block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To 1e-6 of what is added up, in batches of any size and with rows of any length."""
+    monkeypatch.setattr(scoring, "_BLOCK", block)
+    d = 3000
+    sizes = [*np.random.default_rng(k).integers(0, 40, 200).tolist(), 0, 1, 2, 3, 5, 13, 0]
+    long = [3000, 2049, 500]
+    x, parameters = ragged(k, d, [*sizes, *long]), fm.parameters(k, d, k, scale=0.05)
+    served = scorer(parameters, "regressor")
+    z, _ = served.predict(instances(x))
+    exact, size = terms(x, parameters)
+    assert (np.abs(z - exact) < 1e-6 * size).all()
+    # The engines add up long rows one by one in float32, and are further off there than this.
+    y, short = np.zeros(x.shape[0], np.float32), len(sizes)
+    for kind in ENGINES.values():
+        trained = kind(parameters, fm.settings(d, k), x, y).engine.score(x)
+        assert (np.abs(z - trained)[:short] < 1e-6 * np.maximum(size, 1)[:short]).all()
+    for some in (slice(0, 1), slice(3, 10), slice(200, 210)):
+        np.testing.assert_array_equal(served.predict(instances(x[some]))[0], z[some])
 
 
 def test_more_rows_than_one_batch_of_scoring() -> None:

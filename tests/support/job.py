@@ -137,14 +137,18 @@ class Job:
                 process.kill()
 
     @contextlib.contextmanager
-    def served(self, environment: Mapping[str, str] | None = None) -> Iterator["Endpoint"]:
-        """Start `serve`, wait for its first answer, and end it in any case."""
+    def served(
+        self,
+        environment: Mapping[str, str] | None = None,
+        program: Sequence[str] = (),
+    ) -> Iterator["Endpoint"]:
+        """Start `serve`, or another program, wait for its first answer, and end it in any case."""
         port = free_port()
         log = self.base / "serve.log"
         extra = {"SAGEMAKER_BIND_TO_PORT": str(port), **(environment or {})}
         with open(log, "wb") as stream:
             process = subprocess.Popen(
-                command("serve"),
+                list(program) or command("serve"),
                 env=self.environment(extra),
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
@@ -196,11 +200,16 @@ class Endpoint:
         return requests.get(f"{self.url}/ping", timeout=PATIENCE)
 
     def invoke(
-        self, body: object, content_type: str | None = "application/json"
+        self,
+        body: object,
+        content_type: str | None = "application/json",
+        accept: str | None = None,
     ) -> requests.Response:
         """POST /invocations; a body that is no bytes goes as JSON."""
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         headers = {"Content-Type": content_type} if content_type else {}
+        if accept:
+            headers["Accept"] = accept
         return requests.post(
             f"{self.url}/invocations", data=data, headers=headers, timeout=PATIENCE
         )

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fm_container.data import frames, recordio
+from fm_container.data.reasons import OK
 from fm_container.data.sdk_layout import sdk_record
-from fm_container.data.wire import OK
 from fm_container.errors import DataError
 from support import encodings
 from support.recordio import frame, message

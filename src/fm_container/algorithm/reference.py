@@ -1,11 +1,15 @@
 """The score in a few lines of numpy: for reading, and the oracle of every faster one."""
 
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from fm_container.algorithm.parameters import Float32, Parameters
+
+if TYPE_CHECKING:  # serving takes `sigmoid` from here, and does not load scipy
+    from scipy.sparse import csr_array
 
 
 def score(x: csr_array, parameters: Parameters) -> Float32:

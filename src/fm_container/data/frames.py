@@ -6,14 +6,30 @@ A failure is a code and a byte offset; `recordio` makes it a message.
 import numpy as np
 from numba import types
 
+from fm_container.data.reasons import (
+    BAD_MAGIC,
+    BAD_PART,
+    CUT_FRAME,
+    CUT_MESSAGE,
+    DENSE_SIZE,
+    KEY_COUNT,
+    KEY_RANGE,
+    LABEL_NOT_FINITE,
+    LABEL_SIZE,
+    MAGIC,
+    NEED_SPACE,
+    NO_FEATURES,
+    NO_LABEL,
+    NOT_FINITE,
+    OK,
+    OTHER_KEY,
+    SHAPE,
+)
 from fm_container.data.sdk_layout import sdk_record
 from fm_container.data.wire import (
-    CUT_MESSAGE,
     F32,
     I32,
     I64,
-    OK,
-    OTHER_KEY,
     U8,
     Bytes,
     Float32,
@@ -25,23 +41,6 @@ from fm_container.data.wire import (
     uint32_at,
 )
 from fm_container.jit import LEAN, kernel
-
-MAGIC = 0xCED7230A
-
-# Codes beside OK, CUT_MESSAGE and BYTES_VALUE.
-NEED_SPACE = 3  # not an error: the arrays are full at a record's start
-BAD_MAGIC = 4
-CUT_FRAME = 5  # the data ends inside a frame
-BAD_PART = 6  # parts of a split record out of order, or one is no part
-NO_FEATURES = 7
-NO_LABEL = 8
-LABEL_SIZE = 9  # detail: number of label values
-KEY_COUNT = 10  # detail: number of keys
-KEY_RANGE = 11  # detail: the key
-DENSE_SIZE = 12  # detail: number of values
-NOT_FINITE = 13  # detail: the key
-LABEL_NOT_FINITE = 14
-SHAPE = 15  # detail: what the shape holds
 
 # Slots of the state that a call continues from and leaves.
 POSITION, ROWS, NNZ, SORTED, DETAIL = range(5)

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from fm_container.data import frames
-from fm_container.data.wire import BYTES_VALUE, CUT_MESSAGE, OK, Float32
+from fm_container.data import frames, reasons
+from fm_container.data.wire import Float32
 from fm_container.errors import DataError, PlatformError
 
 _STRIDE = 1 << 24  # bytes between two calls of `release`
@@ -88,9 +88,9 @@ class Decoder:
                 self._labels,
                 self._state,
             )
-            if code == frames.NEED_SPACE:
+            if code == reasons.NEED_SPACE:
                 self._grow(int(data.size) - int(self._state[frames.POSITION]))
-            elif code != OK:
+            elif code != reasons.OK:
                 raise DataError(self._explain(int(code), data, source, before))
             release(int(self._state[frames.POSITION]))
 
@@ -139,34 +139,11 @@ class Decoder:
         detail, dim = int(self._state[frames.DETAIL]), self.feature_dim
         head = bytes(data[at : at + 16])
         left = int(data.size) - at
-        reasons = {
-            frames.BAD_MAGIC: f"expected a RecordIO header, 0a 23 d7 ce; got {head[:4].hex(' ')}"
-            + (_what_else(head) if at == 0 else ""),
-            frames.CUT_FRAME: f"the data ends inside the record: only {left} bytes are left"
-            + (_what_else(head) if at == 0 else ""),
-            CUT_MESSAGE: "the content is not an aialgs.data.Record protobuf message",
-            frames.BAD_PART: "the parts of a split record are missing or out of order",
-            frames.NO_FEATURES: "no features: the map 'features' has no key 'values'",
-            frames.NO_LABEL: "no label: the map 'label' has no key 'values'",
-            frames.LABEL_SIZE: f"the label must be one number; got {detail} numbers",
-            frames.KEY_COUNT: f"a sparse row needs as many keys as values; got {detail} keys",
-            frames.KEY_RANGE: f"key {detail} is not below feature_dim {dim}",
-            frames.DENSE_SIZE: f"a dense row must have feature_dim {dim} values; got {detail}",
-            frames.NOT_FINITE: f"the value of feature {detail} is not a finite float32",
-            frames.LABEL_NOT_FINITE: "the label is not a finite float32",
-            BYTES_VALUE: "a Value of type bytes cannot be read; send float32_tensor",
-            frames.SHAPE: f"keys and values do not fit the record's own shape, {detail}",
-        }
-        return reasons[code]
-
-
-def _what_else(head: bytes) -> str:
-    """Return what data that is no RecordIO seems to be, as the end of a sentence."""
-    if head.startswith(b"\x1f\x8b"):
-        return ": this is gzip; upload the records uncompressed"
-    if head and all(32 <= byte < 127 or byte in b"\t\r\n" for byte in head):
-        return ": this is text (CSV?); write it with write_spmatrix_to_sparse_tensor"
-    return ""
+        if code == reasons.BAD_MAGIC:
+            return reasons.bad_magic(head, at)
+        if code == reasons.CUT_FRAME:
+            return reasons.cut_frame(head, at, left)
+        return reasons.explain(code, detail, dim)
 
 
 def _no_memory(nnz: int, rows: int) -> PlatformError:

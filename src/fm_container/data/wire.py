@@ -10,12 +10,8 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
+from fm_container.data.reasons import BYTES_VALUE, CUT_MESSAGE, OK, OTHER_KEY
 from fm_container.jit import LEAN, kernel
-
-OK = 0
-CUT_MESSAGE = 1  # a field reaches beyond the message that holds it, or is of a type it cannot be
-BYTES_VALUE = 2
-OTHER_KEY = 16  # not an error: a map entry whose key is not "values"
 
 Bytes = NDArray[np.uint8]
 Float32 = NDArray[np.float32]

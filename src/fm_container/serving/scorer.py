@@ -1,40 +1,60 @@
-"""Scores of sparse rows by a model, without torch."""
+"""Scores of sparse rows by a model, in numpy alone: without torch, numba or scipy."""
+
+from collections.abc import Iterator
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from fm_container.algorithm.reference import sigmoid
 from fm_container.artifact import Model
-from fm_container.data.formats import Float32
+from fm_container.data.formats.instances import Float32, Instances, Int64
 from fm_container.errors import DataError
+
+# Non-zeros that are scored at a time: their factors, and the products of these, stay in the cache.
+_BLOCK = 2048
+# Rows up to this long are summed position by position, which is faster than numpy's own sum.
+_SHORT = 8
+# What the lengths of rows are filled up to: 0, 1, 2, 3, 4, 6, 8, 12, 16, 24, …
+_LENGTHS = np.array([0, 1, *(part << power for power in range(30) for part in (2, 3))])
 
 
 class Scorer:
-    """Holds a model in the form that scoring needs; safe to share between threads."""
+    """Holds a model in the form that scoring needs; safe to share between threads.
+
+    The parameters are used where they are, be it memory that a file is mapped to.
+    """
 
     def __init__(self, model: Model):
         parameters = model.parameters
         self.classifier = model.classifier
         self.feature_dim = parameters.feature_dim
         self.num_factors = parameters.num_factors
-        self._w0 = parameters.w0
-        self._w = parameters.w
-        self._v = parameters.v
-        # (d,): of each feature the sum of its squared factors, which every row with it needs.
-        self._norms = np.einsum("df,df->d", parameters.v, parameters.v)
+        self.w0 = np.float32(parameters.w0[0])
+        self.w = parameters.w
+        self.v = parameters.v
 
-    def predict(self, x: csr_array) -> tuple[Float32, Float32 | None]:
+    def predict(self, rows: Instances) -> tuple[Float32, Float32 | None]:
         """Return score and predicted label of each row; a regressor has no label.
-
-        Args:
-            x: (n, feature_dim) float32 in canonical form.
 
         Raises: DataError if the score of a row is beyond float32.
         """
+        return self.finish(self.score(rows))
+
+    def score(self, rows: Instances) -> Float32:
+        """Return the score of each row before the sigmoid, (n,) float32.
+
+        It is the same bytes whatever other rows are there; infinite or NaN beyond float32.
+        """
+        z = np.full(len(rows), self.w0, np.float32)
         with np.errstate(over="ignore", invalid="ignore"):
-            s = x @ self._v
-            pairs = np.einsum("nf,nf->n", s, s) - (x * x) @ self._norms
-            z = np.asarray(self._w0 + x @ self._w + np.float32(0.5) * pairs, np.float32)
+            for which, keys, values in _rectangles(rows):
+                z[which] += self._sums(keys, values)
+        return z
+
+    def finish(self, z: Float32) -> tuple[Float32, Float32 | None]:
+        """Return score and label for log-odds, or for a regressor's scores as they are.
+
+        Raises: DataError if one is not finite.
+        """
         if not np.isfinite(z).all():
             row = int(np.flatnonzero(~np.isfinite(z))[0])
             raise DataError(f"instance {row} (the first is 0): its score is beyond float32")
@@ -42,3 +62,57 @@ class Scorer:
             return z, None
         scores = sigmoid(z)
         return scores, (scores > 0.5).astype(np.float32)
+
+    def factor_sums(self, rows: Instances) -> Float32:
+        """Return the sum of x * v over each row, (n, k) float32."""
+        sums = np.zeros((len(rows), self.num_factors), np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):
+            for which, keys, values in _rectangles(rows):
+                sums[which] = self._factors(keys, values)[1]
+        return sums
+
+    def _factors(self, keys: Int64, values: Float32) -> tuple[Float32, Float32]:
+        """Return x * v of each non-zero of n rows, (n, m, k), and their sums by row, (n, k)."""
+        part = np.take(self.v, keys, axis=0)
+        if (values != 1).any():  # mostly one-hot: there is nothing to multiply
+            part *= values[:, :, None]
+        if part.shape[1] > _SHORT:
+            return part, part.sum(axis=1)
+        s = part[:, 0].copy()
+        for place in range(1, part.shape[1]):
+            s += part[:, place]
+        return part, s
+
+    def _sums(self, keys: Int64, values: Float32) -> Float32:
+        """Return the scores without the bias of n rows of m non-zeros each."""
+        part, s = self._factors(keys, values)
+        flat = part.reshape(s.shape[0], -1)
+        pairs = np.einsum("nf,nf->n", s, s) - np.einsum("nf,nf->n", flat, flat)
+        linear = (np.take(self.w, keys) * values).sum(axis=1)
+        scores: Float32 = linear + np.float32(0.5) * pairs
+        return scores
+
+
+def _rectangles(rows: Instances) -> Iterator[tuple[Int64, Int64, Float32]]:
+    """Yield rows of one length, _BLOCK non-zeros of them: which (n,), keys and values (n, m).
+
+    Rows are filled up to a few lengths with values of zero. What a row is filled up to depends on
+    nothing but itself, so that its sums have one order.
+    """
+    kinds = np.searchsorted(_LENGTHS, np.diff(rows.indptr))
+    for kind in np.flatnonzero(np.bincount(kinds)).tolist():
+        length = int(_LENGTHS[kind])
+        if length == 0:
+            continue
+        which = np.flatnonzero(kinds == kind)
+        if which.size * length == rows.keys.size:  # all rows, and none is shorter
+            keys, values = rows.keys.reshape(-1, length), rows.values.reshape(-1, length)
+        else:
+            place = rows.indptr[which, None] + np.arange(length)
+            there = place < rows.indptr[which + 1, None]
+            place[~there] = 0
+            keys, values = rows.keys[place], np.where(there, rows.values[place], np.float32(0))
+        step = max(1, _BLOCK // length)
+        for start in range(0, which.size, step):
+            part = slice(start, start + step)
+            yield which[part], keys[part], values[part]

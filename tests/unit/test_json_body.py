@@ -1,4 +1,4 @@
-"""JSON requests and answers: what is read, what is refused and why, what is answered."""
+"""Instances in JSON and JSON Lines: what is read, and what is refused and why."""
 
 import json
 import re
@@ -8,18 +8,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fm_container.data.formats import JSON, decode_json, decoder, encode_json
-from fm_container.errors import DataError, UnsupportedMediaType
+from fm_container.data.formats import json_body
+from fm_container.data.formats.json_body import read_json, read_json_lines
+from fm_container.errors import DataError
+from support.rows import dense
 
 DIM = 4
 
 
 def decode(*instances: object) -> list[list[float]]:
-    x = decode_json(json.dumps({"instances": list(instances)}).encode(), DIM)
-    assert x.dtype == np.float32
-    assert x.shape == (len(instances), DIM)
-    rows: list[list[float]] = x.toarray().tolist()
-    return rows
+    """Return dense rows, read together and one by one, as JSON and as JSON Lines."""
+    body = json.dumps({"instances": list(instances)}).encode()
+    rows = dense(read_json(body, DIM), DIM)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(json_body, "_together", lambda *_: None)
+        np.testing.assert_array_equal(dense(read_json(body, DIM), DIM), rows)
+    lines = b"\n".join(json.dumps(instance).encode() for instance in instances)
+    np.testing.assert_array_equal(dense(read_json_lines(lines, DIM), DIM), rows)
+    assert rows.shape == (len(instances), DIM)
+    found: list[list[float]] = rows.tolist()
+    return found
 
 
 def sparse(keys: object, values: object, **more: object) -> dict[str, object]:
@@ -28,7 +36,7 @@ def sparse(keys: object, values: object, **more: object) -> dict[str, object]:
 
 def problem(body: bytes) -> str:
     with pytest.raises(DataError) as caught:
-        decode_json(body, DIM)
+        read_json(body, DIM)
     return str(caught.value)
 
 
@@ -79,8 +87,8 @@ def test_no_instances_is_no_rows() -> None:
     )
 )
 def test_dense_and_sparse_say_the_same(rows: list[list[float]]) -> None:
-    dense = decode(*({"features": row} for row in rows))
-    assert dense == rows
+    whole = decode(*({"features": row} for row in rows))
+    assert whole == rows
     assert decode(*({"data": sparse(list(range(DIM)), row)} for row in rows)) == rows
 
 
@@ -168,37 +176,39 @@ def test_instances_that_are_none(instance: object, message: str) -> None:
         assert problem(body).replace("e+", "e") == f"instance {place} (the first is 0): {message}"
 
 
-def test_answers_to_the_letter() -> None:
-    scores = np.array([0.5895045399665833, 0.25], np.float32)
-    labels = np.array([1, 0], np.float32)
-    assert encode_json(scores, labels) == (
-        b'{"predictions":[{"score":0.5895045399665833,"predicted_label":1.0},'
-        b'{"score":0.25,"predicted_label":0.0}]}'
-    )
-    assert encode_json(scores, None) == (
-        b'{"predictions":[{"score":0.5895045399665833},{"score":0.25}]}'
-    )
-    assert encode_json(scores[:0], labels[:0]) == b'{"predictions":[]}'
-
-
 @pytest.mark.parametrize(
-    "name", [JSON, "application/json; charset=utf-8", "Application/JSON", " application/json "]
-)
-def test_content_types_that_are_read(name: str) -> None:
-    assert decoder(name) is decode_json
-
-
-@pytest.mark.parametrize(
-    ("name", "got"),
+    "instances",
     [
-        ("text/csv", "got 'text/csv'"),
-        ("application/jsonx", "got 'application/jsonx'"),
-        ("", "the request has none"),
-        (None, "the request has none"),
+        [sparse([0, 2], [1, 0.5]), {"data": sparse([3], [2], shape=[DIM])}],
+        [{"features": [1, 0, 2.5, 0]}, sparse([], [])],
+        [],
     ],
 )
-def test_content_types_that_are_not(name: str | None, got: str) -> None:
-    with pytest.raises(UnsupportedMediaType) as caught:
-        decoder(name)
-    assert JSON in str(caught.value)
-    assert str(caught.value).endswith(got)
+def test_common_instances_are_read_together(
+    instances: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(json_body, "_row", None)
+    read_json(json.dumps({"instances": instances}).encode(), DIM)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (b'{"features": [1', "not JSON: "),
+        (b'{"features": [1, 2, 3, 4]}, {"features": [1, 2, 3, 4]}', "not JSON: "),
+        (b"[]", 'no "features"'),
+        (b'{"features": [1, 2]}', "2 features; the model's feature_dim is 4"),
+    ],
+)
+def test_lines_that_are_no_instance(line: bytes, message: str) -> None:
+    good = b'{"features": [0, 0, 0, 0]}'
+    for place, lines in enumerate(([line, good], [good, line])):
+        with pytest.raises(DataError) as caught:
+            read_json_lines(b"\r\n".join(lines), DIM)
+        assert str(caught.value).startswith(f"instance {place} (the first is 0): {message}")
+
+
+def test_empty_lines_are_no_instances() -> None:
+    line = b'{"features": [0, 1, 0, 0]}'
+    assert len(read_json_lines(b"\n" + line + b"\n \r\n" + line + b"\n\n", DIM)) == 2
+    assert len(read_json_lines(b"", DIM)) == 0

@@ -1,0 +1,203 @@
+"""Serving: start, memory, requests a second beside flask's, and what the handler does alone."""
+
+import functools
+import http.client
+import json
+import statistics
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from bench import load, servers
+from bench.data import WORK, Options, lab
+from bench.records import write_records
+from bench.servers import FEATURES, Running
+from bench.timing import Contender, Missing, Table, milliseconds, progress, repeated
+from fm_container.contract.paths import OptMl
+from fm_container.data.formats.media import JSON, RECORDS
+from fm_container.serving import server
+from fm_container.serving.inference import answer
+from fm_container.serving.scorer import Scorer
+from local_sagemaker.ratings import MOVIES, USERS
+
+SECONDS = 2.0
+CONNECTIONS = (2, 4, 8, 16)
+Start = Callable[[], AbstractContextManager[Running]]
+
+# Of flask the settings that did best here are among these.
+FLASK = (("sync",), ("gthread", "--threads", "4"))
+
+
+def run(options: Options) -> None:
+    _start_and_memory(options.repeats)
+    _inside(options)
+    try:
+        load.wrk()
+    except Missing as missing:
+        print(f"\nLeft out: requests a second: {missing}")
+        return
+    ours = functools.partial(servers.ours, 2)
+    dense, sparse = _body("dense", [_dense()]), _body("sparse", [_sparse(0, 3)])
+    _requests(
+        "One dense row of 2,625 numbers as JSON, 2 workers",
+        options,
+        dense,
+        {"serve": ours, **_flask("naive")},
+    )
+    _requests(
+        "One sparse row as JSON, 2 workers", options, sparse, {"serve": ours, **_flask("constant")}
+    )
+    many = _body("thousand", [_sparse(i % USERS, i % MOVIES) for i in range(1000)])
+    rate, _ = _best(functools.partial(servers.ours, 1), many, JSON, workers=1)
+    print(f"\n1,000 sparse rows in a request, 1 worker: {1000 * rate:,.0f} rows/s")
+    _half_load(ours, dense)
+
+
+def _start_and_memory(repeats: int) -> None:
+    seconds, rss, shares = [], [], {1: [], 2: []}
+    for _ in range(repeats):
+        for workers, found in shares.items():
+            with servers.ours(workers) as running:
+                if workers == 2:
+                    seconds.append(running.seconds)
+                pids = running.all_workers(workers)
+                _body_sent(running)
+                rss.append(max(servers.memory(pid)["Rss"] for pid in pids))
+                everyone = [running.process.pid, *pids]
+                found.append(sum(servers.memory(pid)["Pss"] for pid in everyone))
+    table = Table("`serve`, model of the lab's shape, 2 workers", milliseconds)
+    table.add("from the start to the first 200 of /ping", seconds)
+    second = statistics.median(shares[2]) - statistics.median(shares[1])
+    table.notes.append(
+        f"Memory of a worker: {statistics.median(rss):.0f} MB (resident); a second worker adds "
+        f"{second:.1f} MB (all shares, Pss), to {statistics.median(shares[1]):.0f} MB in all."
+    )
+    table.print()
+
+
+def _body_sent(running: Running) -> None:
+    """Ask each worker something, so that it has what an answer takes."""
+    for _ in range(8):
+        connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=10)
+        body = json.dumps({"instances": [_dense(), _sparse(1, 2)]})
+        connection.request("POST", "/invocations", body, {"Content-Type": JSON})
+        assert connection.getresponse().status == 200
+        connection.close()
+
+
+def _inside(options: Options) -> None:
+    """Print what `answer` takes, from bytes to bytes, in this process."""
+    scorer = server.load(OptMl(servers.model()))
+    assert isinstance(scorer, Scorer)
+    _, test = lab(options.data)
+    records = write_records(test, WORK / "test.rec").read_bytes()
+    table = Table(f"Inside the handler: {len(test):,} records as recordIO", milliseconds)
+    for accept in (JSON, RECORDS):
+        call = functools.partial(answer, scorer, records, RECORDS, accept, batch=False)
+        table.measure(
+            [Contender(f"answered as {accept}", repeated(lambda call=call: call, 5))],
+            options.repeats,
+        )
+    best = min(table.medians.values())
+    worst = max(table.medians.values())
+    table.notes.append(
+        f"{len(test) / worst / 1e6:.2f} to {len(test) / best / 1e6:.2f} M rows/s a worker."
+    )
+    table.print()
+
+    block = {"from": [USERS, FEATURES - 1], "k": 10}
+    user = {"features": {"keys": [7], "values": [1]}}
+    top = json.dumps({"instances": [user], "top_k": block}).encode()
+    pairs = json.dumps({"instances": [_sparse(7, movie) for movie in range(MOVIES)]}).encode()
+    table = Table(f"Inside the handler: the best 10 of {MOVIES:,} items for a user", milliseconds)
+    ask = functools.partial(answer, scorer, content_type=JSON, accept=None, batch=False)
+    name = "top_k"
+    table.measure(
+        [
+            Contender(name, repeated(lambda: functools.partial(ask, body=top), 20)),
+            Contender("the pairs as JSON", repeated(lambda: functools.partial(ask, body=pairs), 5),
+                      name),
+        ],
+        options.repeats,
+    )  # fmt: skip
+    table.print()
+
+
+def _flask(application: str) -> dict[str, Start]:
+    return {
+        f"flask, {application}, {' '.join(options)}": functools.partial(
+            servers.flask, application, 2, "-k", *options
+        )
+        for options in FLASK
+    }
+
+
+def _requests(title: str, options: Options, body: Path, starts: dict[str, Start]) -> None:
+    """Print the requests a second of each server, at the number of connections that suits it."""
+    rates: dict[str, list[float]] = {name: [] for name in starts}
+    suited: dict[str, int] = {}
+    for number in range(min(options.repeats, 3)):
+        for name, start in starts.items():
+            progress(f"{title}: round {number + 1}, {name}")
+            rate, suited[name] = _best(start, body, JSON)
+            rates[name].append(rate)
+    progress("")
+    table = Table(title, lambda seconds: f"{1 / seconds:,.0f} requests/s", rate=True)
+    first = next(iter(starts))
+    for name, found in rates.items():
+        table.add(name, [1 / rate for rate in found], "" if name == first else first)
+    table.relabel({name: f"{name}, {count} connections" for name, count in suited.items()})
+    best = max(statistics.median(found) for name, found in rates.items() if name != first)
+    table.notes.append(f"{statistics.median(rates[first]) / best:.2f} times flask at its best.")
+    table.print()
+
+
+def _best(start: Start, body: Path, content_type: str, workers: int = 2) -> tuple[float, int]:
+    """Return the most requests a second, and with how many connections."""
+    with start() as running:
+        running.all_workers(workers)
+        found = {}
+        for connections in CONNECTIONS:
+            result = load.run(running.port, body, content_type, connections, SECONDS)
+            if result.failed:
+                raise Missing(f"{result.failed} requests failed")
+            found[result.rate] = connections
+    return max(found), found[max(found)]
+
+
+def _half_load(start: Start, body: Path) -> None:
+    """Print how late answers are where half of what can be asked is asked."""
+    most, _ = _best(start, body, JSON)
+    connections = 16
+    for pause in _pauses(1000 * connections / (most / 2)):
+        with start() as running:
+            running.all_workers(2)
+            found = load.run(running.port, body, JSON, connections, 3 * SECONDS, pause)
+        if found.rate <= 0.55 * most:
+            break
+    print(
+        f"\nOne dense row at {found.rate / most:.0%} of {most:,.0f} requests/s, {connections} "
+        f"connections: median {found.median:.2f} ms, p99 {found.p99:.2f} ms; {found.failed} failed"
+    )
+
+
+def _pauses(first: float) -> Iterator[float]:
+    for factor in (0.9, 1.0, 1.1, 1.2, 1.5, 2.0):
+        yield factor * first
+
+
+def _dense() -> object:
+    row = [0.0] * FEATURES
+    row[3] = row[USERS + 5] = 1.0
+    return {"features": row}
+
+
+def _sparse(user: int, movie: int) -> object:
+    keys = [user, USERS + movie]
+    return {"data": {"features": {"keys": keys, "shape": [FEATURES], "values": [1, 1]}}}
+
+
+def _body(name: str, instances: list[object]) -> Path:
+    file = WORK / f"{name}.json"
+    file.write_text(json.dumps({"instances": instances}))
+    return file

@@ -1,0 +1,90 @@
+"""A model served to each real SDK, in each format that it has a serializer for; batch jobs."""
+
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_array
+
+from fm_container import artifact
+from fm_container.algorithm import reference
+from support import fm, sdk
+from support.job import free_port
+from support.recordio import sparse_file
+
+pytestmark = [pytest.mark.sdk, pytest.mark.docker]
+
+DIM, K, ROWS = 30, 4, 12
+PARAMETERS = fm.parameters(5, DIM, K, scale=0.4)
+JOBS = ("RecordIO", "RecordIO, lines", "Line, many at once")
+EXPECTED = {
+    1: ("json", "records", "csv"),
+    2: ("json", "records", "float64 records", "csv", "lines", "libsvm", *JOBS),
+    3: ("json", "records", "Line"),
+}
+
+
+@pytest.fixture(scope="module")
+def rows() -> np.ndarray:
+    """Return dense rows of few non-zeros, one of them empty."""
+    x: np.ndarray = fm.rows(9, ROWS, DIM, density=0.2)[0].toarray()
+    return x
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, rows: np.ndarray) -> Path:
+    """Return what the scripts need: a model as the service keeps it, and rows."""
+    made = tmp_path_factory.mktemp("served")
+    model = artifact.Model(PARAMETERS, {"predictor_type": "binary_classifier"})
+    with tarfile.open(made / "model.tar.gz", "w:gz") as archive:
+        archive.add(artifact.write(made, model), artifact.FILE_NAME)
+    np.save(made / "rows.npy", rows)
+    np.savetxt(made / "rows.csv", rows, fmt="%.9g", delimiter=",")
+    (made / "rows.rec").write_bytes(sparse_file(csr_array(rows), np.zeros(ROWS)))
+    return made
+
+
+@pytest.fixture(scope="module")
+def served(
+    folder: Path, s3: str, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[int], sdk.Run]:
+    """Return what runs a script, once, and skips where something is missing."""
+    done: dict[int, sdk.Run] = {}
+
+    def run(version: int) -> sdk.Run:
+        if reason := sdk.missing(version):
+            pytest.skip(reason)
+        if version not in done:
+            base = tmp_path_factory.mktemp(f"serve-v{version}")
+            # v2's session comes from local_sagemaker.sdk, which finds both by itself.
+            local = () if version == 2 else (base / "root", free_port())
+            done[version] = sdk.run(base, s3, version, f"serve_v{version}.py", folder, *local)
+        return done[version]
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("version", "name"), [(v, n) for v, some in EXPECTED.items() for n in some]
+)
+def test_the_scores(
+    version: int, name: str, served: Callable[[int], sdk.Run], rows: np.ndarray
+) -> None:
+    run = served(version)
+    assert run.code == 0, run.story
+    found: dict[str, Any] = run.result
+    assert sorted(found) == sorted(EXPECTED[version])
+    want = reference.sigmoid(reference.score(csr_array(rows), PARAMETERS))
+    assert found[name] == pytest.approx(want.tolist(), rel=1e-5)
+
+
+@pytest.mark.parametrize("version", EXPECTED)
+def test_no_other_host_and_nothing_left(version: int, served: Callable[[int], sdk.Run]) -> None:
+    run = served(version)
+    assert run.other_hosts == ""
+    assert run.litter == []
+    assert run.running == []
+    assert run.left == []

@@ -1,0 +1,18 @@
+"""Small models in the form that serving has them."""
+
+import numpy as np
+
+from fm_container.algorithm.parameters import Parameters
+from fm_container.artifact import Model
+from fm_container.serving.scorer import Scorer
+
+
+def scorer(parameters: Parameters, predictor_type: str = "binary_classifier") -> Scorer:
+    """Return the scorer of a model with these parameters."""
+    return Scorer(Model(parameters, {"predictor_type": predictor_type}))
+
+
+def known(predictor_type: str = "binary_classifier", v: float = 0.5) -> Scorer:
+    """Return a scorer of three features, whose scores can be worked out by hand."""
+    w0, w = np.array([0.25], np.float32), np.array([1, 2, 3], np.float32)
+    return scorer(Parameters(w0, w, np.full((3, 2), v, np.float32)), predictor_type)

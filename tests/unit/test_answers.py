@@ -1,0 +1,63 @@
+"""Answers to the letter, in each format."""
+
+import io
+import struct
+
+import numpy as np
+import pytest
+
+from fm_container.data.formats.answers import (
+    write_csv,
+    write_json,
+    write_json_lines,
+    write_records,
+)
+from support.recordio import MAGIC, Record
+
+SCORES = np.array([0.5895045399665833, 0.25], np.float32)
+LABELS = np.array([1, 0], np.float32)
+
+
+def test_json() -> None:
+    assert write_json(SCORES, LABELS) == (
+        b'{"predictions":[{"score":0.5895045399665833,"predicted_label":1.0},'
+        b'{"score":0.25,"predicted_label":0.0}]}'
+    )
+    assert write_json(SCORES, None) == (
+        b'{"predictions":[{"score":0.5895045399665833},{"score":0.25}]}'
+    )
+    assert write_json(SCORES[:0], LABELS[:0]) == b'{"predictions":[]}'
+
+
+def test_json_lines() -> None:
+    assert write_json_lines(SCORES, LABELS) == (
+        b'{"score":0.5895045399665833,"predicted_label":1.0}\n{"score":0.25,"predicted_label":0.0}'
+    )
+    assert write_json_lines(SCORES, None) == b'{"score":0.5895045399665833}\n{"score":0.25}'
+    assert write_json_lines(SCORES[:0], None) == b""
+
+
+def test_csv() -> None:
+    assert write_csv(SCORES, LABELS) == b"0.5895045399665833,1.0\n0.25,0.0"
+    assert write_csv(SCORES, None) == b"0.5895045399665833\n0.25"
+    assert write_csv(SCORES[:0], None) == b""
+
+
+@pytest.mark.parametrize("labels", [LABELS, None])
+def test_records(labels: np.ndarray | None) -> None:
+    stream = io.BytesIO(write_records(SCORES, labels))
+    found = []
+    while head := stream.read(8):
+        magic, length = struct.unpack("<II", head)
+        assert magic == MAGIC
+        record = Record.FromString(stream.read(length))
+        stream.read(-length % 4)
+        assert not record.features
+        found.append({name: list(value.float32_tensor.values)
+                      for name, value in record.label.items()})  # fmt: skip
+    want = [{"score": [score]} for score in SCORES.tolist()]
+    if labels is not None:
+        for one, label in zip(want, labels.tolist(), strict=True):
+            one["predicted_label"] = [label]
+    assert found == want
+    assert write_records(SCORES[:0], labels if labels is None else labels[:0]) == b""

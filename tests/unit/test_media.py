@@ -1,0 +1,114 @@
+"""Content-Type and Accept: what is read, what is answered, and what is refused."""
+
+import pytest
+
+from fm_container.data.formats.json_body import read_json, read_json_lines
+from fm_container.data.formats.media import (
+    CSV,
+    JSON,
+    JSON_LINES,
+    LIBSVM,
+    READERS,
+    RECORDS,
+    WRITERS,
+    accepted,
+    reader,
+)
+from fm_container.data.formats.records import read_records
+from fm_container.data.formats.text import read_csv, read_libsvm
+from fm_container.errors import NotAcceptable, UnsupportedMediaType
+
+
+@pytest.mark.parametrize(
+    ("header", "name", "read"),
+    [
+        ("application/json", JSON, read_json),
+        ("application/json; charset=utf-8", JSON, read_json),
+        ('Application/JSON;Charset="UTF-8"', JSON, read_json),
+        (" application/json ;odd;verbose=true", JSON, read_json),
+        ("application/jsonlines", JSON_LINES, read_json_lines),
+        ("application/x-recordio-protobuf; charset=latin-1", RECORDS, read_records),
+        ("text/csv", CSV, read_csv),
+        ("text/libsvm", LIBSVM, read_libsvm),
+    ],
+)
+def test_content_types_that_are_read(header: str, name: str, read: object) -> None:
+    assert reader(header) == (name, read)
+
+
+def test_label_size() -> None:
+    name, read = reader("text/csv; label_size=1")
+    assert name == CSV
+    assert read(b"7,0,2", 2).values.tolist() == [2]
+
+
+@pytest.mark.parametrize(
+    ("header", "got"),
+    [
+        ("text/html", "got 'text/html'"),
+        ("application/jsonx", "got 'application/jsonx'"),
+        ("", "the request has none"),
+        (None, "the request has none"),
+        ("application/json; charset=utf-16", "charset must be utf-8; got 'utf-16'"),
+        ("text/csv; label_size=one", "label_size must be a whole number; got 'one'"),
+        ("text/csv; label_size=-1", "label_size must be a whole number; got '-1'"),
+    ],
+)
+def test_content_types_that_are_not(header: str | None, got: str) -> None:
+    with pytest.raises(UnsupportedMediaType) as caught:
+        reader(header)
+    assert str(caught.value).endswith(got)
+    if "must be utf-8" not in got and "label_size" not in got:
+        assert all(name in str(caught.value) for name in READERS)
+
+
+@pytest.mark.parametrize(
+    ("header", "name"),
+    [
+        (None, JSON),
+        ("", JSON),
+        ("*/*", JSON),
+        ("application/json", JSON),
+        ("application/jsonlines", JSON_LINES),
+        ("application/x-recordio-protobuf", RECORDS),
+        ("text/csv", CSV),
+        ("text/*", CSV),
+        ("application/*", JSON),
+        ("Text/CSV; header=absent", CSV),
+        ("text/html, text/csv", CSV),
+        ("text/csv, application/json", JSON),  # equal: what is preferred
+        ("application/json;q=0.5, text/csv", CSV),
+        ("application/json;q=0.5, text/csv;q=0.4, */*;q=0.1", JSON),
+        ("*/*, application/json;q=0", JSON_LINES),
+        ("text/csv;q=0.001, text/html", CSV),
+        ("application/json;q=hot", JSON),
+        ("application/json; q=0.3; charset=utf-8, text/csv;q=0.2", JSON),
+        (", ,text/csv,", CSV),
+    ],
+)
+def test_what_is_answered(header: str | None, name: str) -> None:
+    assert accepted(header, JSON) == name
+
+
+def test_another_preference() -> None:
+    assert accepted(None, JSON_LINES) == JSON_LINES
+    assert accepted("*/*", JSON_LINES) == JSON_LINES
+    assert accepted("application/json", JSON_LINES) == JSON
+
+
+@pytest.mark.parametrize(
+    "header", ["text/html", "image/*", "application/json;q=0", "text/libsvm", "*/*;q=0", "nonsense"]
+)
+def test_what_is_not_answered(header: str) -> None:
+    with pytest.raises(NotAcceptable) as caught:
+        accepted(header, JSON)
+    assert str(caught.value).endswith(f"; got {header!r}")
+    assert all(name in str(caught.value) for name in WRITERS)
+
+
+def test_only_some_are_made() -> None:
+    assert accepted("text/csv;q=1, application/jsonlines;q=0.1", JSON, (JSON, JSON_LINES)) == (
+        JSON_LINES
+    )
+    with pytest.raises(NotAcceptable, match="must allow application/json or application/jsonlines"):
+        accepted("text/csv", JSON, (JSON, JSON_LINES))

@@ -1,0 +1,178 @@
+"""The best features of a block: equal to scoring each pair, and what is refused."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fm_container.errors import DataError
+from fm_container.serving import ranking
+from fm_container.serving.app import App
+from fm_container.serving.settings import Settings
+from support import fm
+from support.asgi import invoke
+from support.rows import instances
+from support.scoring import scorer
+
+DIM, K = 12, 3
+PARAMETERS = fm.parameters(7, DIM, K, scale=0.4)
+
+
+def pairs(row: np.ndarray, first: int, last: int, exclude: list[int], kind: str) -> list[Any]:
+    """Return what scoring the instance with each candidate gives, the best first."""
+    model = scorer(PARAMETERS, kind)
+    found = []
+    for key in range(first, last + 1):
+        if key in exclude:
+            continue
+        more = row.copy()
+        more[key] += 1
+        z = float(model.score(instances(more[None]))[0])
+        scores, labels = model.predict(instances(more[None]))
+        found.append((z, key, float(scores[0]), None if labels is None else float(labels[0])))
+    return sorted(found, key=lambda one: (-one[0], one[1]))
+
+
+@given(
+    st.lists(
+        st.lists(st.sampled_from([0, 0, 0, 1, -1.5, 2]), min_size=DIM, max_size=DIM),
+        min_size=1,
+        max_size=4,
+    ),
+    st.integers(0, DIM - 1),
+    st.integers(0, DIM - 1),
+    st.integers(1, DIM + 3),
+    st.lists(st.integers(0, DIM - 1), max_size=5),
+    st.sampled_from(["binary_classifier", "regressor"]),
+)
+def test_equal_to_scoring_each_pair(
+    rows: list[list[float]], one: int, other: int, k: int, exclude: list[int], kind: str
+) -> None:
+    first, last = min(one, other), max(one, other)
+    top = ranking.parse({"from": [first, last], "k": k, "exclude": exclude}, DIM)
+    answers = ranking.rank(scorer(PARAMETERS, kind), instances(np.array(rows, np.float32)), top)
+    assert len(answers) == len(rows)
+    for row, answer in zip(rows, answers, strict=True):
+        want = pairs(np.array(row, np.float32), first, last, exclude, kind)
+        found = answer["top_k"]
+        assert len(found) == min(k, len(want))
+        by_key = {key: (score, label) for _, key, score, label in want}
+        scores = [item["score"] for item in found]
+        # Where two scores are closer than their rounding, either may be first.
+        assert scores == pytest.approx([score for _, _, score, _ in want[: len(found)]], abs=1e-5)
+        assert scores == sorted(scores, reverse=True)
+        assert len({item["key"] for item in found}) == len(found)
+        for item in found:
+            score, label = by_key[item["key"]]
+            assert item["score"] == pytest.approx(score, abs=1e-5)
+            assert ("predicted_label" in item) == (kind == "binary_classifier")
+            if label is not None and abs(score - 0.5) > 1e-5:
+                assert item["predicted_label"] == label
+
+
+def test_of_equal_ones_the_smaller_keys() -> None:
+    flat = fm.parameters(0, 9, 2, scale=0)
+    top = ranking.parse({"from": [1, 8], "k": 3, "exclude": [2]}, 9)
+    (answer,) = ranking.rank(scorer(flat), instances(np.zeros((1, 9), np.float32)), top)
+    assert [item["key"] for item in answer["top_k"]] == [1, 3, 4]
+
+
+def test_many_rows_and_a_large_block_are_done_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = instances(fm.rows(1, 30, DIM)[0])
+    top = ranking.parse({"from": [0, 11], "k": 4}, DIM)
+    whole = ranking.rank(scorer(PARAMETERS), rows, top)
+    monkeypatch.setattr(ranking, "_CHUNK", 50)
+    parts = ranking.rank(scorer(PARAMETERS), rows, top)
+    for one, other in zip(whole, parts, strict=True):
+        assert [item["key"] for item in one["top_k"]] == [item["key"] for item in other["top_k"]]
+
+
+def ask(top_k: object, instance: object = None, accept: str | None = None) -> Any:
+    body = {"instances": [instance or {"features": {"keys": [1], "values": [1]}}], "top_k": top_k}
+    app = App(scorer(PARAMETERS), Settings.from_environment({}))
+    return invoke(app, body, accept=accept)
+
+
+def test_through_the_endpoint() -> None:
+    top = {"from": [4, 11], "k": 2, "exclude": [5]}
+    answer = ask(top)
+    assert answer.status == 200
+    row = np.zeros(DIM, np.float32)
+    row[1] = 1
+    want = pairs(row, 4, 11, [5], "binary_classifier")[:2]
+    (prediction,) = answer.json["predictions"]
+    assert [item["key"] for item in prediction["top_k"]] == [key for _, key, _, _ in want]
+    assert list(prediction["top_k"][0]) == ["key", "score", "predicted_label"]
+    assert type(prediction["top_k"][0]["key"]) is int
+    lines = ask(top, accept="application/jsonlines")
+    assert json.loads(lines.content) == prediction
+    assert ask(top, accept="text/csv").status == 406
+    # Of a feature with this name nothing is meant.
+    plain = invoke(
+        App(scorer(PARAMETERS), Settings.from_environment({})),
+        {"instances": [{"features": {"keys": [], "values": []}, "note": '"top_k"'}], "x": "top_k"},
+    )
+    assert list(plain.json["predictions"][0]) == ["score", "predicted_label"]
+
+
+RANGE = '"from" must be [first, last] with 0 <= first <= last < 12; got '
+
+
+@pytest.mark.parametrize(
+    ("top_k", "message"),
+    [
+        (5, "it must be an object; got 5"),
+        ({"from": [0, 1], "k": 1, "form": 2}, 'it has "from", "k" and "exclude"; got "form"'),
+        ({"k": 1}, '"from" must be [first, last], two keys; got null'),
+        ({"from": [1], "k": 1}, '"from" must be [first, last], two keys; got [1]'),
+        ({"from": [0, 1.5], "k": 1}, '"from" must be [first, last], two keys; got [0,1.5]'),
+        ({"from": [0, True], "k": 1}, '"from" must be [first, last], two keys; got [0,true]'),
+        ({"from": [3, 2], "k": 1}, RANGE + "[3,2]"),
+        ({"from": [-1, 2], "k": 1}, RANGE + "[-1,2]"),
+        ({"from": [0, 12], "k": 1}, RANGE + "[0,12]"),
+        ({"from": [0, 1]}, '"k" must be a whole number >= 1; got null'),
+        ({"from": [0, 1], "k": 0}, '"k" must be a whole number >= 1; got 0'),
+        ({"from": [0, 1], "k": 1.5}, '"k" must be a whole number >= 1; got 1.5'),
+        ({"from": [0, 1], "k": 1, "exclude": 3}, '"exclude" must be a list of whole numbers; '
+                                                 "got 3"),
+        ({"from": [0, 1], "k": 1, "exclude": [12]}, "key 12 must be from 0 to 11"),
+    ],
+)  # fmt: skip
+def test_what_is_refused(top_k: object, message: str) -> None:
+    answer = ask(top_k)
+    assert answer.status == 400
+    assert answer.error == ("DataError", f"top_k: {message}")
+
+
+def test_an_instance_that_is_none_is_named() -> None:
+    answer = ask({"from": [0, 1], "k": 1}, {"features": [1]})
+    assert answer.status == 400
+    assert (
+        answer.error[1] == "instance 0 (the first is 0): 1 features; the model's feature_dim is 12"
+    )
+
+
+def test_too_many_scores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ranking, "MOST_SCORES", 20)
+    rows = instances(np.zeros((3, DIM), np.float32))
+    top = ranking.parse({"from": [0, 9], "k": 1}, DIM)
+    with pytest.raises(DataError) as caught:
+        ranking.rank(scorer(PARAMETERS), rows, top)
+    assert str(caught.value) == (
+        "top_k: 3 instances and 10 features are 30 scores; at most 20 in a request"
+    )
+
+
+def test_scores_beyond_float32() -> None:
+    rows = instances(np.array([[0] * DIM, [3e38] * DIM], np.float32))
+    with pytest.raises(DataError, match=r"instance 1 \(the first is 0\): one of its scores"):
+        ranking.rank(scorer(PARAMETERS), rows, ranking.parse({"from": [0, 9], "k": 1}, DIM))
+
+
+def test_nothing_is_left() -> None:
+    top = ranking.parse({"from": [2, 3], "k": 1, "exclude": [2, 3]}, DIM)
+    rows = instances(np.zeros((2, DIM), np.float32))
+    assert ranking.rank(scorer(PARAMETERS), rows, top) == [{"top_k": []}] * 2
