@@ -100,7 +100,7 @@ def test_a_job_that_differs_from_the_model(good: Job, trained: bytes) -> None:
     term = "must be 'true', since the model that training starts from has that term; got 'false'"
     assert good.failure == (
         "HyperparameterError: 5 problems\n"
-        f"feature_dim must be 100, {start} 120\n"
+        f"feature_dim must be 100 (or more, with _grow), {start} 120\n"
         f"num_factors must be 4, {start} 5\n"
         f"predictor_type must be 'binary_classifier', {start} 'regressor'\n"
         f"use_bias {term}\n"

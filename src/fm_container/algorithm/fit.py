@@ -134,6 +134,8 @@ def fit(
         epoch.records = metrics.rows
         epoch.scores = metrics.scores()
         measured = test() if best and test else None
+        if measured and stopped():  # while it waited for test data
+            return Outcome(finished=False)
         epoch.test_scores = measured.scores() if measured else None
         observer.epoch(epoch)
         if best and measured and best.enough(number, measured, parameters):
