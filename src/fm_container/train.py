@@ -26,7 +26,7 @@ def train(paths: OptMl, stopped: Callable[[], bool]) -> bool:
 
     Raises: UserError, PlatformError or AlgorithmError; see `errors` for who can fix it.
     """
-    started = time.time()
+    started, began = time.time(), time.perf_counter()
     given = hyperparameters.read(paths.hyperparameters)
     host = config.host_name(paths)
     params = hyperparameters.check(given)
@@ -62,7 +62,7 @@ def train(paths: OptMl, stopped: Callable[[], bool]) -> bool:
     )
     sizes = ", ".join(f"{source} {name}" for name, source in sources.items())
     log.message(f"Training with the engine {chosen.name}: {sizes} records")
-    setup_seconds = time.time() - started
+    setup_seconds = time.perf_counter() - began
 
     progress = JobProgress(log, settings)
     test = (
@@ -94,7 +94,7 @@ def train(paths: OptMl, stopped: Callable[[], bool]) -> bool:
     notes = {"trained_by": f"local-factorization-machines {__version__}", "engine": chosen.name}
     artifact.write(paths.model, artifact.Model(parameters, training_parameters, notes))
     artifact.read(paths.model)  # what was left can be read: only then the job succeeds
-    total = time.time() - started
+    total = time.perf_counter() - began
     times = {"setuptime": setup_seconds, "totaltime": total}
     numbers = {name: statistics(1000 * seconds) for name, seconds in times.items()}
     log.metrics(numbers, started, started + total)

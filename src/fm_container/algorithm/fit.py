@@ -113,7 +113,7 @@ def fit(
         passes = lambda: [whole]  # noqa: E731
     best = _Best(settings.patience) if settings.patience and test else None
     for number in range(settings.epochs):
-        epoch = Epoch(number, time.time())
+        epoch, began = Epoch(number, time.time()), time.perf_counter()
         metrics = metrics_for(settings.classifier)
         for plan in passes():
             for part in _segments(plan, epoch.batches, settings.publish_interval):
@@ -130,7 +130,7 @@ def fit(
             return Outcome(finished=False)
         if not parameters.finite():
             raise DivergedError(_advice("a parameter is not finite at the end", number))
-        epoch.ended = time.time()
+        epoch.ended = epoch.started + time.perf_counter() - began  # a clock may be set meanwhile
         epoch.records = metrics.rows
         epoch.scores = metrics.scores()
         measured = test() if best and test else None
