@@ -72,6 +72,7 @@ class Source:
         decoder = Decoder(self._feature_dim, size=size)
         for _ in self._decode(decoder, lambda: False):
             if decoder.nbytes > self._room:
+                self._passes = 0
                 return
         rows = decoder.rows()
         self._check(rows, 0)

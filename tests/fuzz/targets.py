@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from fm_container import artifact
-from fm_container.data import formats, recordio
-from fm_container.data.recordio import Decoder, Rows
+from fm_container.data import formats, frames, recordio
+from fm_container.data.recordio import Decoder
 from fm_container.errors import ArtifactError, DataError
 
 DIM = 20
@@ -46,9 +46,20 @@ class Guarded:
 _guarded = Guarded()
 
 
-def decode(data: bytes, labelled: bool = True) -> Rows | str:
-    """Return what the decoder makes of bytes: rows that are sound, or its message."""
-    decoder = Decoder(DIM, labelled=labelled)
+def _sound(decoder: Decoder, size: int) -> None:
+    """Assert of a decoder's arrays what the engines rely on."""
+    rows, nnz = len(decoder), int(decoder._state[frames.NNZ])
+    keys, ends = decoder._keys[:nnz], decoder._indptr[: rows + 1]
+    # A record with an error may have left non-zeros that no row has.
+    assert rows <= size // 8 and ends[0] == 0 and ends[-1] <= nnz <= size
+    assert rows == 0 or int((ends[1:] - ends[:-1]).min()) >= 0
+    assert nnz == 0 or (int(keys.min()) >= 0 and int(keys.max()) < DIM)
+    # What a record may have at the most, and what the arrays grow by.
+    assert decoder._keys.nbytes + decoder._indptr.nbytes <= 20 * size + 4096
+
+
+def _whole(data: bytes) -> Decoder | str:
+    decoder = Decoder(DIM)
     try:
         decoder.feed(_guarded.put(data), "f")
     except DataError as error:
@@ -56,40 +67,37 @@ def decode(data: bytes, labelled: bool = True) -> Rows | str:
         assert message.startswith("f: record ") and len(message) < 300
         return message
     finally:
-        # Bytes that a record has at the most, and what the arrays grow by.
-        room = decoder._values.nbytes + decoder._keys.nbytes + decoder._indptr.nbytes
-        assert room <= 20 * len(data) + 4096
-    rows = decoder.rows()
-    x = rows.x
-    assert len(rows) == x.shape[0] <= len(data) // 8
-    assert x.indptr[0] == 0 and (np.diff(x.indptr) >= 0).all()
-    assert x.indptr[-1] == x.indices.size == x.data.size
-    assert x.nnz == 0 or (x.indices.min() >= 0 and x.indices.max() < DIM)
-    assert np.isfinite(rows.y).all() or not labelled
-    return rows
+        _sound(decoder, len(data))
+    return decoder
+
+
+def _streamed(data: bytes) -> Decoder | str:
+    """Decode through a buffer that is smaller than a record."""
+    decoder = Decoder(DIM)
+    size, recordio.BUFFER = recordio.BUFFER, 16
+    try:
+        for _ in decoder.read(io.BytesIO(data), "f"):
+            pass
+    except DataError as error:
+        return str(error)
+    finally:
+        recordio.BUFFER = size
+    return decoder
 
 
 def decoder(data: bytes) -> str:
-    """Decode framed records, whole and through a small buffer; return what came of it."""
-    got = decode(data)
-    if len(data) % 4 == 0:  # not always: it takes twice as long
-        streamed = Decoder(DIM)
-        try:
-            size, recordio.BUFFER = recordio.BUFFER, 16
-            for _ in streamed.read(io.BytesIO(data), "f"):
-                pass
-            again: Rows | str = streamed.rows()
-        except DataError as error:
-            again = str(error)
-        finally:
-            recordio.BUFFER = size
+    """Decode framed records; return what came of it. One in eight also goes by a stream."""
+    got = _whole(data)
+    if len(data) % 8 == 0:
+        again = _streamed(data)
         if isinstance(got, str) or isinstance(again, str):
             assert got == again
         else:
-            for a, b in ((got.x.data, again.x.data), (got.y, again.y)):
-                assert a.tobytes() == b.tobytes()
-            assert got.x.indices.tolist() == again.x.indices.tolist()
-            assert got.x.indptr.tolist() == again.x.indptr.tolist()
+            a, b = got.rows(), again.rows()
+            for one, other in ((a.x.data, b.x.data), (a.y, b.y), (a.x.indices, b.x.indices)):
+                assert one.tobytes() == other.tobytes()
+            assert a.x.indptr.tolist() == b.x.indptr.tolist()
+            assert a.x.nnz == a.x.indptr[-1] and a.x.has_canonical_format and np.isfinite(a.y).all()
     return got.split(":")[2] if isinstance(got, str) else "rows"
 
 
