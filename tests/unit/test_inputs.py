@@ -65,7 +65,7 @@ def test_a_fifo_waits_for_its_writer_and_ends_with_it(tmp_path: Path) -> None:
         with PipeStream(path, never, print, appears=60) as stream:
             got.append(reads(stream))
 
-    reader = threading.Thread(target=read)
+    reader = threading.Thread(target=read, daemon=True)
     reader.start()
     time.sleep(0.1)  # there is no FIFO, then no writer, then no data
     os.mkfifo(path)

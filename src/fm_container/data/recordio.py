@@ -13,7 +13,9 @@ from fm_container.data import frames
 from fm_container.data.wire import BYTES_VALUE, CUT_MESSAGE, OK, Float32
 from fm_container.errors import DataError, PlatformError
 
-BUFFER = 1 << 23  # bytes read at once; a record that is larger gets a larger buffer
+# Bytes read at once; a larger record gets a larger buffer. Whole words, as records are: where one
+# is in the buffer its padding is too, but for the last one's, which may be missing.
+BUFFER = 1 << 23
 
 
 class Stream(Protocol):
@@ -97,9 +99,7 @@ class Decoder:
             while filled < buffer.size and not ended:
                 got = stream.readinto(buffer.data[filled:]) or 0
                 filled, ended = filled + got, not got
-            # In whole words, so that a record's padding is there with it: only the last may lack.
-            usable = filled if ended else filled & ~3
-            used = self._append(buffer[:usable], source, whole=ended)
+            used = self._append(buffer[:filled], source, whole=ended)
             if used:
                 yield
             filled -= used
