@@ -22,6 +22,8 @@ usage: ./build.sh COMMAND
   check      lint, types and unit tests only
   bench [--data DIR] [--only PART ...] [--repeats N] [--picture FILE]
              what this machine does, each figure beside its peer's (about six minutes)
+  fuzz [SECONDS]
+             hostile bytes for the decoders and the artifact reader, by atheris (300 s)
   setup      make .venv: the package, its tools, CPU torch
   image [--region R] [--all-regions]
              build the container image, with the name that the SDK looks up in R (us-east-1)
@@ -341,6 +343,30 @@ bench() {
     exec .venv/bin/python -m bench "$@"
 }
 
+# fuzz SECONDS: two thirds on the decoder, first as Python, whose branches the fuzzer sees, then compiled on
+# what was found; a sixth each on the artifact reader and on requests.
+fuzz() {
+    local seconds=${1:-300} corpus=build/fuzz
+    case $seconds in *[!0-9]* | '') misuse "fuzz: SECONDS is a number; got '$seconds'" ;; esac
+    setup
+    # Not a dependency: it has no wheels for every Python that this project runs on.
+    .venv/bin/python -c 'import atheris' 2>/dev/null || logged atheris .venv/bin/python -m pip install --only-binary=:all: atheris ||
+        die "atheris could not be installed: $(reason atheris)"
+    run() { # TARGET SECONDS
+        PYTHONPATH=tests .venv/bin/python -m fuzz "$1" "$corpus/$1" -max_total_time="$2" -max_len=512 -timeout=10 \
+            -rss_limit_mb=2048 -artifact_prefix="$corpus/" -print_final_stats=1 -verbosity=0 2>"$corpus/$1.log" ||
+            { tail -n 30 "$corpus/$1.log" >&2; die "fuzz: $1 failed; the bytes that did it are in $corpus"; }
+        say "$1: $(awk '/number_of_executed_units/ { print $2 }' "$corpus/$1.log") executions, nothing found"
+    }
+    mkdir -p $corpus
+    say "The decoder as Python"
+    NUMBA_DISABLE_JIT=1 run decoder $((seconds / 3))
+    say "The decoder, compiled"
+    run decoder $((seconds / 3))
+    run model $((seconds / 6))
+    run requests $((seconds / 6))
+}
+
 lock() {
     local out=build/lock/requirements.txt options=()
     case ${1:-} in
@@ -376,7 +402,7 @@ case $command in
 setup) setup; say ".venv is ready: Python $(version_of .venv/bin/python)" ;;
 sdk) for n in "$@"; do sdk "$n"; done ;;
 test) run_tests "$@" ;;
-lab | image | wheels | check | lock | bench) "$command" "$@" ;;
+lab | image | wheels | check | fuzz | lock | bench) "$command" "$@" ;;
 clean) rm -rf .venv .sdk .bench build ;;
 *) misuse "unknown command '$command'; ./build.sh alone says what there is" ;;
 esac

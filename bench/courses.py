@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from bench import libfm, myfm, xlearn
 from bench.data import WORK
-from fm_container.algorithm.fit import batches
+from fm_container.algorithm.blocks import batches
 from fm_container.algorithm.metrics import ACCURACY, CROSS_ENTROPY, metrics_for
 from fm_container.algorithm.numba_engine import NumbaEngine
 from fm_container.algorithm.parameters import initial

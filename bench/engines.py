@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from bench.native import CEngine
-from fm_container.algorithm.fit import batches
+from fm_container.algorithm.blocks import batches
 from fm_container.algorithm.metrics import metrics_for
 from fm_container.algorithm.numba_engine import NumbaEngine
 from fm_container.algorithm.parameters import Parameters, initial

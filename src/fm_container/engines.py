@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+from scipy.sparse import csr_array
+
 from fm_container.algorithm.fit import Engine
 from fm_container.algorithm.parameters import Parameters
 from fm_container.algorithm.settings import Settings
@@ -18,12 +21,22 @@ class Choice:
 
 
 def choose(
-    name: str, device: str, threads: int, parameters: Parameters, settings: Settings, rows: Rows
+    name: str,
+    device: str,
+    threads: int,
+    parameters: Parameters,
+    settings: Settings,
+    rows: Rows | None,
 ) -> Choice:
     """Return the engine for a job; `auto` is numba, or torch for a device that is no CPU.
 
+    It has `rows`, or none yet.
+
     Raises: PlatformError if the device is not there.
     """
+    if rows is None:
+        none = csr_array((0, settings.feature_dim), dtype=np.float32)
+        rows = Rows(none, np.empty(0, np.float32))
     if name == "torch" or device != "cpu":
         return _torch(device, parameters, settings, rows)
     from fm_container.algorithm.numba_engine import NumbaEngine

@@ -5,22 +5,20 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-
-from fm_container import __version__, artifact, engines
-from fm_container.algorithm.fit import Engine, fit
+from fm_container import __version__, artifact, budget, engines
+from fm_container.algorithm.fit import Engine, fit, streamed
 from fm_container.algorithm.metrics import Metrics, metrics_for
 from fm_container.algorithm.settings import ADAM_EPSILON, Settings, Term
 from fm_container.contract import config, hyperparameters
-from fm_container.contract.config import Channel
 from fm_container.contract.hyperparameters import Hyperparameters
 from fm_container.contract.log import JobLog, statistics
 from fm_container.contract.paths import OptMl
-from fm_container.data import recordio
-from fm_container.data.recordio import Rows
-from fm_container.errors import AlgorithmError, ChannelError, DataError
+from fm_container.errors import AlgorithmError, ChannelError
 from fm_container.progress import JobProgress
+from fm_container.source import Source
 from fm_container.warmstart import starting_point
+
+_TESTED_AT_ONCE = 65_536  # rows: the sums of a channel are the same however it comes
 
 
 def train(paths: OptMl, stopped: Callable[[], bool]) -> bool:
@@ -28,13 +26,13 @@ def train(paths: OptMl, stopped: Callable[[], bool]) -> bool:
 
     Raises: UserError, PlatformError or AlgorithmError; see `errors` for who can fix it.
     """
-    started = time.time()
+    started, began = time.time(), time.perf_counter()
     given = hyperparameters.read(paths.hyperparameters)
     host = config.host_name(paths)
     params = hyperparameters.check(given)
     log = JobLog(host, params.text("_log_level"))
-    source = Path(hyperparameters.__file__)
-    log.message(f"Reading default configuration from {source}: {hyperparameters.defaults()}")
+    table = Path(hyperparameters.__file__)
+    log.message(f"Reading default configuration from {table}: {hyperparameters.defaults()}")
     log.message(f"Merging with provided configuration from {paths.hyperparameters}: {given}")
     log.message(f"Final configuration: {params.texts}")
 
@@ -43,45 +41,64 @@ def train(paths: OptMl, stopped: Callable[[], bool]) -> bool:
         raise ChannelError("_early_stopping_patience needs the channel 'test'; the job has none")
     artifact.check_writable(paths.model)
     settings = settings_of(params)
-    parameters = starting_point(paths, settings, log)
-    rows = {name: _read(channel, settings) for name, channel in channels.items()}
+    room = budget.for_data(settings, params)
+    parameters = starting_point(paths, settings, log, grow=params.flag("_grow"))
+    sources = {}
+    for name, channel in channels.items():
+        source = Source(
+            channel, settings.feature_dim, settings.classifier, room, log.message, stopped
+        )
+        source.load()
+        room -= source.nbytes
+        sources[name] = source
+    training = sources["train"]
     chosen = engines.choose(
         params.text("_engine"),
         params.text("_device"),
         params.integer("_num_threads"),
         parameters,
         settings,
-        rows["train"],
+        training.rows,
     )
-    sizes = ", ".join(f"{len(data)} {name}" for name, data in rows.items())
+    sizes = ", ".join(f"{source} {name}" for name, source in sources.items())
     log.message(f"Training with the engine {chosen.name}: {sizes} records")
-    setup_seconds = time.time() - started
+    setup_seconds = time.perf_counter() - began
 
     progress = JobProgress(log, settings)
     test = (
-        functools.partial(_test, chosen.engine, rows["test"], settings) if "test" in rows else None
+        functools.partial(_test, chosen.engine, sources["test"], settings)
+        if "test" in sources
+        else None
+    )
+    size = settings.mini_batch_size
+    rows = (
+        streamed(chosen.engine, lambda: training.blocks(size))
+        if training.rows is None
+        else len(training.rows)
     )
     with progress:
-        outcome = fit(
-            chosen.engine, parameters, len(rows["train"]), settings, progress, stopped, test
-        )
+        outcome = fit(chosen.engine, parameters, rows, settings, progress, stopped, test)
     if progress.last is not None:
         log.quality("train", progress.last.scores)
     if not parameters.finite():
         raise AlgorithmError("a parameter is not finite; nothing was saved")
     if outcome.kept is not None:
         log.message(f"Early stopping: the model is that of epoch {outcome.kept}")
-    if outcome.finished and test:
-        log.test_scores(test().scores())
+    finished = outcome.finished
+    if finished and test:
+        tested = test()
+        finished = not stopped()  # or it is not all rows
+        if finished:
+            log.test_scores(tested.scores())
     training_parameters = {name: text for name, text in params.texts.items() if text}
     notes = {"trained_by": f"local-factorization-machines {__version__}", "engine": chosen.name}
     artifact.write(paths.model, artifact.Model(parameters, training_parameters, notes))
     artifact.read(paths.model)  # what was left can be read: only then the job succeeds
-    total = time.time() - started
+    total = time.perf_counter() - began
     times = {"setuptime": setup_seconds, "totaltime": total}
     numbers = {name: statistics(1000 * seconds) for name, seconds in times.items()}
     log.metrics(numbers, started, started + total)
-    return outcome.finished
+    return finished
 
 
 def settings_of(params: Hyperparameters) -> Settings:
@@ -118,21 +135,11 @@ def settings_of(params: Hyperparameters) -> Settings:
     )
 
 
-def _read(channel: Channel, settings: Settings) -> Rows:
-    """Return a channel's rows. Raises: DataError for a label that the predictor cannot take."""
-    rows = recordio.read(channel.files, settings.feature_dim, channel.folder.parent)
-    if settings.classifier:
-        wrong = np.flatnonzero((rows.y != 0) & (rows.y != 1))
-        if wrong.size:
-            raise DataError(
-                f"channel {channel.name!r}: the label of a binary_classifier must be 0 or 1; got "
-                f"{rows.y[wrong[0]]:g} in record {wrong[0] + 1} of the channel"
-            )
-    return rows
-
-
-def _test(engine: Engine, rows: Rows, settings: Settings) -> Metrics:
+def _test(engine: Engine, source: Source, settings: Settings) -> Metrics:
     """Return the metrics of a channel's rows by the parameters as they are."""
     metrics = metrics_for(settings.classifier)
-    metrics.add(engine.score(rows.x), rows.y)
+    source.keep()
+    for block in source.blocks(_TESTED_AT_ONCE, overlap=False):
+        for first, last in block.batches:
+            metrics.add(engine.score(block.x[first:last]), block.y[first:last])
     return metrics

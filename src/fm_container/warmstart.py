@@ -10,8 +10,13 @@ from fm_container.contract.paths import OptMl
 from fm_container.errors import ArtifactError, ChannelError, HyperparameterError
 
 
-def starting_point(paths: OptMl, settings: Settings, log: JobLog) -> Parameters:
+def starting_point(
+    paths: OptMl, settings: Settings, log: JobLog, *, grow: bool = False
+) -> Parameters:
     """Return the parameters that training begins with, in memory of their own.
+
+    With `grow`, the model may have fewer features than the job: those that it lacks begin as
+    they do without a model.
 
     Raises: ChannelError if the channel `model` holds none that can be read; HyperparameterError if
         the job differs from it in what a model cannot change.
@@ -23,22 +28,38 @@ def starting_point(paths: OptMl, settings: Settings, log: JobLog) -> Parameters:
         model = artifact.read(folder)
     except ArtifactError as error:
         raise ChannelError(f"channel 'model': {error}") from None
-    _check(model, settings)
+    _check(model, settings, grow)
     log.message(
         f"Starting from the model in the channel 'model': a {model.predictor_type} of feature_dim "
         f"{model.parameters.feature_dim} and num_factors {model.parameters.num_factors}"
     )
-    return model.parameters.copy()  # the file may go or change while training goes on
+    old = model.parameters.feature_dim
+    if old == settings.feature_dim:
+        return model.parameters.copy()  # the file may go or change while training goes on
+    log.message(f"Growing it to feature_dim {settings.feature_dim}: {old} features and new ones")
+    grown = initial(settings)
+    grown.w0[:], grown.w[:old], grown.v[:old] = (
+        model.parameters.w0,
+        model.parameters.w,
+        model.parameters.v,
+    )
+    return grown
 
 
-def _check(model: Model, settings: Settings) -> None:
+def _check(model: Model, settings: Settings, grow: bool) -> None:
     given = "binary_classifier" if settings.classifier else "regressor"
     pairs = (
-        ("feature_dim", settings.feature_dim, model.parameters.feature_dim),
         ("num_factors", settings.num_factors, model.parameters.num_factors),
         ("predictor_type", given, model.predictor_type),
     )
-    problems = [
+    old, new = model.parameters.feature_dim, settings.feature_dim
+    problems = []
+    if new < old or (new > old and not grow):
+        more = " or more" if grow else " (or more, with _grow)" if new > old else ""
+        problems.append(
+            f"feature_dim must be {old}{more}, as in the model that training starts from; got {new}"
+        )
+    problems += [
         f"{name} must be {theirs!r}, as in the model that training starts from; got {ours!r}"
         for name, ours, theirs in pairs
         if ours != theirs

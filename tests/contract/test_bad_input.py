@@ -152,7 +152,8 @@ CASES: dict[str, tuple[Spoil, int, str]] = {
         train(gzip.compress(WHOLE)),
         2,
         "DataError: train/part-0: record 1 at byte 0: expected a RecordIO header, 0a 23 d7 ce; "
-        "got 1f 8b 08 00: this is gzip; upload the records uncompressed",
+        "got 1f 8b 08 00: this is gzip; set the channel's CompressionType to 'Gzip', "
+        "or upload it unpacked",
     ),
     "CSV by mistake": (
         train(b"1,0,0,1\n0,1,0,0\n"),

@@ -100,7 +100,7 @@ def test_a_job_that_differs_from_the_model(good: Job, trained: bytes) -> None:
     term = "must be 'true', since the model that training starts from has that term; got 'false'"
     assert good.failure == (
         "HyperparameterError: 5 problems\n"
-        f"feature_dim must be 100, {start} 120\n"
+        f"feature_dim must be 100 (or more, with _grow), {start} 120\n"
         f"num_factors must be 4, {start} 5\n"
         f"predictor_type must be 'binary_classifier', {start} 'regressor'\n"
         f"use_bias {term}\n"
@@ -110,6 +110,33 @@ def test_a_job_that_differs_from_the_model(good: Job, trained: bytes) -> None:
     good.hyperparameters(**{**GIVEN, "num_factors": 8})
     assert good.train().code == 2
     assert good.failure == f"HyperparameterError: num_factors must be 4, {start} 8"
+
+
+def test_a_model_grows(good: Job, trained: bytes) -> None:
+    """Its own features go on; the new ones begin as without a model, with the same seed."""
+    still = {f"{term}_{what}": 0 for term in ("bias", "linear", "factors") for what in ("lr", "wd")}
+    wide = {**GIVEN, "feature_dim": 130, "factors_init_sigma": 0.2, **still}
+    good.hyperparameters(**wide)
+    assert good.train().code == 0
+    cold = artifact.read(good.model).parameters.copy()
+    (good.base / "before").write_bytes(trained)
+    before = artifact.read(good.base / "before").parameters
+    with_model(good, {"model_algo-1": trained})
+    good.hyperparameters(**wide, _grow="true")
+    done = good.train()
+    assert done.code == 0, done.stderr
+    assert "Growing it to feature_dim 130: 100 features and new ones" in done.stdout
+    after = artifact.read(good.model).parameters
+    assert after.w0 == before.w0
+    for name in ("w", "v"):
+        got, old, new = (getattr(p, name) for p in (after, before, cold))
+        np.testing.assert_array_equal(got, np.concatenate([old, new[100:]]))
+    good.hyperparameters(**{**GIVEN, "feature_dim": 90}, _grow="true")
+    assert good.train().code == 2
+    assert good.failure == (
+        "HyperparameterError: feature_dim must be 100 or more, as in the model that training "
+        "starts from; got 90"
+    )
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ from scipy.sparse import csr_array
 
 from fm_container import artifact
 from fm_container.algorithm import reference
-from fm_container.algorithm.fit import Epoch, Outcome, batches, fit
+from fm_container.algorithm.blocks import batches
+from fm_container.algorithm.fit import Epoch, Outcome, fit
 from fm_container.algorithm.kernel import pieces
 from fm_container.algorithm.losses import exponential
 from fm_container.algorithm.metrics import (
@@ -347,7 +348,8 @@ def test_observers_are_told_in_order(kind: str) -> None:
 def test_a_stop_ends_after_the_batches_at_work(kind: str) -> None:
     settings = fm.settings(D, K, epochs=3, publish_interval=1)
     x, y = fm.rows(1, N, D)
-    watch, asked = Watch(), iter([False] * 7 + [True])
+    # Once after each batch, and at the end of an epoch.
+    watch, asked = Watch(), iter([False] * 8 + [True])
     trained = ENGINES[kind](initial(settings), settings, x, y)
     outcome = fit(trained.engine, trained.parameters, N, settings, watch, lambda: next(asked))
     assert not outcome.finished

@@ -148,10 +148,10 @@ def test_deliveries_that_are_read(job: Job, options: dict[str, object]) -> None:
 @pytest.mark.parametrize(
     ("key", "got", "allowed"),
     [
-        ("TrainingInputMode", "Pipe", "'File' or 'FastFile'"),
-        ("TrainingInputMode", 1, "'File' or 'FastFile'"),
+        ("TrainingInputMode", "Queue", "'File' or 'FastFile' or 'Pipe'"),
+        ("TrainingInputMode", 1, "'File' or 'FastFile' or 'Pipe'"),
         ("ContentType", "text/csv", "'application/x-recordio-protobuf'"),
-        ("CompressionType", "Gzip", "'None'"),
+        ("CompressionType", "Bzip2", "'None' or 'Gzip'"),
         ("RecordWrapperType", "TFRecord", "'None' or 'RecordIO'"),
         ("S3DistributionType", "Some", "'FullyReplicated' or 'ShardedByS3Key'"),
     ],
@@ -160,6 +160,15 @@ def test_deliveries_that_are_not(job: Job, key: str, got: object, allowed: str) 
     job.channel("train", b"x")
     job.configure("inputdataconfig", {"train": {key: got}})
     assert problem(job) == f"channel 'train': {key} must be {allowed}; got {got!r}"
+
+
+def test_a_pipe_has_no_files_and_gzip_is_told(job: Job) -> None:
+    pipe = {"TrainingInputMode": "Pipe", "CompressionType": "Gzip"}
+    job.channel("test", b"x")
+    job.configure("inputdataconfig", {"train": pipe, "test": {"CompressionType": "Gzip"}})
+    found = config.channels(OptMl(job.base))
+    assert found["train"] == config.Channel("train", job.data / "train", (), pipe=True, gzip=True)
+    assert (found["test"].pipe, found["test"].gzip) == (False, True)
 
 
 @pytest.mark.parametrize("options", ["File", ["File"], None, 1])

@@ -59,6 +59,8 @@ BUILT_IN = {
     "_use_full_symbolic": True,
 }
 OURS = {
+    "_memory_budget_mb",
+    "_grow",
     *("_seed", "_engine", "_device", "_num_threads", "_early_stopping_patience"),
 }
 NOT_NUMBERS = (

@@ -21,9 +21,11 @@ ALLOWED: dict[str, set[str]] = {
     "progress": {"algorithm", "contract"},
     "engines": {"algorithm", "data", "errors"},
     "warmstart": {"algorithm", "artifact", "contract", "errors"},
+    "budget": {"algorithm", "contract", "errors"},
+    "source": {"algorithm", "contract", "data", "errors"},
     "train": {
-        *("__init__", "algorithm", "artifact", "contract", "data", "engines", "errors"),
-        *("progress", "warmstart"),
+        *("__init__", "algorithm", "artifact", "budget", "contract", "engines", "errors"),
+        *("progress", "source", "warmstart"),
     },
     "exchange": {"algorithm", "artifact", "errors"},
     "model_cli": {"artifact", "errors", "exchange"},

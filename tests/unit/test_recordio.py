@@ -223,7 +223,7 @@ GOOD = recordio.frame(recordio.message([1.0], 1.0, keys=[0]))
     ("content", "where", "reason"),
     [
         (b"\x1f\x8b\x08\0" * 4, (1, 0), "expected a RecordIO header, 0a 23 d7 ce; got 1f 8b 08 00"
-         ": this is gzip; upload the records uncompressed"),
+         ": this is gzip; set the channel's CompressionType to 'Gzip', or upload it unpacked"),
         (b"1,2.5,3\n4,5,6\n", (1, 0), "expected a RecordIO header, 0a 23 d7 ce; got 31 2c 32 2e"
          ": this is text (CSV?); write it with write_spmatrix_to_sparse_tensor"),
         (b"1,2", (1, 0), "the data ends inside the record: only 3 bytes are left"

@@ -159,21 +159,17 @@ def test_keys_and_row_pointers_are_not_widened() -> None:
     assert (x.indices.dtype, x.indptr.dtype) == (np.int32, np.int32)
 
 
-def test_a_file_is_let_go_piece_by_piece(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recordio, "_STRIDE", 5000)
+def test_a_file_is_read_a_buffer_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recordio, "BUFFER", 5000)
     good = frame(message([1.0, 2.0], 1.0, keys=[3, 4], shape=[DIM]))
-    released: list[int] = []
-    decoder = recordio.Decoder(DIM)
-    decoder.feed(as_array(good * 1000), "a", released.append)
-    assert len(decoder) == 1000
-    assert released == sorted(released) and released[-1] == 1000 * len(good)
-    assert len(released) >= 1000 * len(good) // 5000
-
     bad = frame(message([1.0], 1.0, keys=[DIM]))
     (tmp_path / "empty").write_bytes(b"")
     (tmp_path / "a").write_bytes(good * 1000)
     (tmp_path / "b").write_bytes(good * 999 + bad)
+    (tmp_path / "c").write_bytes(good * 1000 + good[:20])
     files = [tmp_path / name for name in ("empty", "a", "a")]
     assert recordio.read(files, DIM, tmp_path).x.sum() == 6000
     with pytest.raises(DataError, match=f"^b: record 1000 at byte {999 * len(good)}: key {DIM} "):
         recordio.read([*files, tmp_path / "b"], DIM, tmp_path)
+    with pytest.raises(DataError, match=f"^c: record 1001 at byte {1000 * len(good)}: .* only 20 "):
+        recordio.read([*files, tmp_path / "c"], DIM, tmp_path)

@@ -1,20 +1,20 @@
 """The training loop: epochs of mini-batches in the order of the data, measured as they go."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from fm_container.algorithm.blocks import Batches, Block, batches
 from fm_container.algorithm.metrics import Metrics, metrics_for
 from fm_container.algorithm.parameters import Float32, Parameters
 from fm_container.algorithm.settings import Settings
 from fm_container.errors import DivergedError
 
-Batches = NDArray[np.int64]
+Passes = Callable[[], Iterable[Batches]]
+"""Gives the mini-batches of one epoch, in plans of rows that the engine then has."""
 
 # Rows that an engine is given at once: many enough that the call costs nothing, and few enough
 # that a signal is answered within a fraction of a second.
@@ -22,7 +22,13 @@ _ROWS_AT_ONCE = 65_536
 
 
 class Engine(Protocol):
-    """What runs the steps: on the data and the parameters that it was made with."""
+    """What runs the steps: on the parameters that it was made with, and the rows that it has."""
+
+    def use(self, x: csr_array, y: Float32) -> None:
+        """Train on these rows from now on; parameters and optimiser state stay as they are.
+
+        x (n, feature_dim) float32 in canonical CSR form, y (n,) float32.
+        """
 
     def run(self, batches: Batches, metrics: Metrics) -> int:
         """Train on mini-batches, (m, 2) first row and end; return how many were done.
@@ -67,24 +73,21 @@ class Outcome:
     """The epoch whose parameters are the result, where early stopping chose; else the last."""
 
 
-def batches(rows: int, size: int) -> Batches:
-    """Return first row and end of each mini-batch of an epoch, (m, 2).
+def streamed(engine: Engine, one_pass: Callable[[], Iterable[Block]]) -> Passes:
+    """Return the passes over rows that the engine is given block by block."""
 
-    Where the rows do not divide evenly the last batch is the last `size` rows, which overlap the
-    batch before; with fewer rows than one batch the batch is all rows.
-    """
-    if rows <= size:
-        return np.array([[0, rows]])
-    starts = np.arange(0, rows - size + 1, size)
-    if rows % size:
-        starts = np.append(starts, rows - size)
-    return np.stack([starts, starts + size], axis=1)
+    def plans() -> Iterator[Batches]:
+        for block in one_pass():
+            engine.use(block.x, block.y)
+            yield block.batches
+
+    return plans
 
 
 def fit(
     engine: Engine,
     parameters: Parameters,
-    rows: int,
+    rows: int | Passes,
     settings: Settings,
     observer: Observer,
     stopped: Callable[[], bool] = lambda: False,
@@ -95,7 +98,7 @@ def fit(
     Args:
         engine: works on `parameters`.
         parameters: hold the initial values, then the result.
-        rows: of the training data.
+        rows: how many the engine has, or what gives the plans of each pass over them.
         settings: of the run. With a patience, training ends after as many epochs without a better
             loss on the test data, and the parameters of the best epoch are the result.
         observer: told of batches and epochs.
@@ -104,26 +107,35 @@ def fit(
 
     Raises: DivergedError if the loss of a batch, or a parameter at an epoch's end, is not finite.
     """
-    plan = batches(rows, settings.mini_batch_size)
+    passes = rows
+    if isinstance(passes, int):
+        whole = batches(passes, settings.mini_batch_size)
+        passes = lambda: [whole]  # noqa: E731
     best = _Best(settings.patience) if settings.patience and test else None
     for number in range(settings.epochs):
-        epoch = Epoch(number, time.time())
+        epoch, began = Epoch(number, time.time()), time.perf_counter()
         metrics = metrics_for(settings.classifier)
-        for first, last in _segments(plan, settings.publish_interval):
-            done = engine.run(plan[first:last], metrics)
-            if not metrics.finite():
-                where = f"the loss is not finite in batch {first + done - 1}"
-                raise DivergedError(_advice(where, number))
-            if (last - 1) % settings.publish_interval == 0:
-                observer.batch(number, last - 1, metrics)
-            if stopped():
-                return Outcome(finished=False)
+        for plan in passes():
+            for part in _segments(plan, epoch.batches, settings.publish_interval):
+                done = engine.run(part, metrics)
+                epoch.batches += done
+                if not metrics.finite():
+                    where = f"the loss is not finite in batch {epoch.batches - 1}"
+                    raise DivergedError(_advice(where, number))
+                if (epoch.batches - 1) % settings.publish_interval == 0:
+                    observer.batch(number, epoch.batches - 1, metrics)
+                if stopped():
+                    return Outcome(finished=False)
+        if stopped():  # while it waited for rows
+            return Outcome(finished=False)
         if not parameters.finite():
             raise DivergedError(_advice("a parameter is not finite at the end", number))
-        epoch.ended = time.time()
-        epoch.batches, epoch.records = len(plan), metrics.rows
+        epoch.ended = epoch.started + time.perf_counter() - began  # a clock may be set meanwhile
+        epoch.records = metrics.rows
         epoch.scores = metrics.scores()
         measured = test() if best and test else None
+        if measured and stopped():  # while it waited for test data
+            return Outcome(finished=False)
         epoch.test_scores = measured.scores() if measured else None
         observer.epoch(epoch)
         if best and measured and best.enough(number, measured, parameters):
@@ -154,15 +166,18 @@ class _Best:
         return self._epoch
 
 
-def _segments(plan: Batches, publish_interval: int) -> Iterator[tuple[int, int]]:
-    """Yield the batches to run at once: up to the next one to publish, and not too many rows."""
+def _segments(plan: Batches, before: int, publish_interval: int) -> Iterator[Batches]:
+    """Yield the batches to run at once: up to the next one to publish, and not too many rows.
+
+    `before` are the batches of the epoch that are done.
+    """
     at_once = max(1, _ROWS_AT_ONCE // int(plan[0, 1] - plan[0, 0]))
     first = 0
     while first < len(plan):
         # Published are the batches 0, interval, 2 x interval …: a segment ends after each.
-        published = -(-first // publish_interval) * publish_interval + 1
-        last = min(first + at_once, published, len(plan))
-        yield first, last
+        published = -(-(before + first) // publish_interval) * publish_interval + 1
+        last = min(first + at_once, published - before, len(plan))
+        yield plan[first:last]
         first = last
 
 

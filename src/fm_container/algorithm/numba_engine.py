@@ -3,12 +3,13 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from scipy.sparse import csr_array
 
 from fm_container.algorithm import kernel
-from fm_container.algorithm.fit import Batches
+from fm_container.algorithm.blocks import Batches
 from fm_container.algorithm.kernel_types import Int64, Model, Own, Rows, Shared, Task
 from fm_container.algorithm.losses import BLOCK, BLOCK_COLUMNS
 from fm_container.algorithm.metrics import COLUMNS, Metrics
@@ -36,42 +37,65 @@ class NumbaEngine:
         self._threads = min(threads, pieces) if pieces > 1 else threads
         self._pool = ThreadPoolExecutor(self._threads) if self._threads > 1 else None
         self._parameters = parameters
-        self._rows = _rows(x, y, d)
         self._task = _task(settings)
         n = STATE_PARTS[self._task.optimizer]
         self._model = Model(parameters.w0, parameters.w, aligned((2,)), aligned((d, n)))
         self._steps = 0
+        self._most = settings.mini_batch_size
+        self._size = self._nnz = 0  # of the largest batch that there is room for
 
-        size = min(settings.mini_batch_size, x.shape[0])
-        self._shared = Shared(parts=aligned((2, pieces, size)), barrier=aligned((8,), np.int64))
-        indptr = self._rows.indptr.view(np.int64)
-        nnz = int((indptr[size:] - indptr[:-size]).max())  # of a batch, at the most
+        self._shared = Shared(parts=aligned((2, pieces, 0)), barrier=aligned((8,), np.int64))
         # By factors, a thread has its pieces in memory of its own: beside the others' they would be
         # fetched with those, and lost when those are written.
         self._columns = [slice(0, k)]
-        self._own = [_own(parameters.v, self._bounds, 0, n, size, nnz)]
+        self._own = [_own(parameters.v, self._bounds, 0, n)]
         if pieces > 1 and self._threads > 1:
             ends = [pieces * thread // self._threads for thread in range(self._threads + 1)]
             shares = [(first, self._bounds[first : last + 1]) for first, last in pairwise(ends)]
             self._columns = [slice(bounds[0], bounds[-1]) for _, bounds in shares]
             self._own = [
-                _own(aligned((d, bounds[-1] - bounds[0])), bounds, first, n, size, nnz)
+                _own(aligned((d, bounds[-1] - bounds[0])), bounds, first, n)
                 for first, bounds in shares
             ]
             for own, columns in zip(self._own, self._columns, strict=True):
                 own.v[:] = parameters.v[:, columns]
         for _ in range(len(self._own), self._threads):
-            one = self._own[0]
-            more = _own(one.v, self._bounds, 0, 0, size, nnz)
-            self._own.append(
-                more._replace(state=one.state, s=one.s, z=one.z, dz=one.dz, blocks=one.blocks)
-            )
+            more = _own(self._own[0].v, self._bounds, 0, 0)
+            self._own.append(more._replace(state=self._own[0].state))
+        self.use(x, y)
+
+    def use(self, x: csr_array, y: Float32) -> None:
+        """Train on these rows from now on, see `Engine`."""
+        self._rows = _rows(x, y, self._model.w.size)
+        size = min(self._most, x.shape[0])
+        indptr = self._rows.indptr.view(np.int64)
+        nnz = int((indptr[size:] - indptr[:-size]).max()) if size else 0  # of a batch, at the most
+        if size > self._size or nnz > self._nnz:
+            # Blocks differ a little in their largest batch: a step more makes room for most.
+            more = nnz + nnz // 8 if self._nnz else nnz
+            self._size, self._nnz = max(size, self._size), max(more, self._nnz)
+            self._make_room()
+
+    def _make_room(self) -> None:
+        """Make room for batches of the largest size and number of non-zeros so far."""
+        size, nnz = self._size, self._nnz
+        pieces = self._shared.parts.shape[1]
+        self._shared = self._shared._replace(parts=aligned((2, pieces, size)))
+        for thread, own in enumerate(self._own):
+            d, q = own.v.shape
+            self._own[thread] = own._replace(**_room(d, q, size, nnz))
+            if thread >= len(self._columns):
+                one = self._own[0]
+                self._own[thread] = self._own[thread]._replace(
+                    s=one.s, z=one.z, dz=one.dz, blocks=one.blocks
+                )
 
     def run(self, batches: Batches, metrics: Metrics) -> int:
         """Train on mini-batches, see `Engine`."""
         self._shared.barrier[:] = 0
         for own in self._own:
-            own.sums[:], own.progress[:] = 0, 0
+            # From what there is: in how many calls the batches are run changes no sum.
+            own.sums[:], own.progress[:] = metrics.sums, 0
         self._together(
             lambda thread: kernel.train(
                 self._rows,
@@ -88,7 +112,7 @@ class NumbaEngine:
         done = int(self._own[0].progress[DONE])
         self._steps += done
         metrics.rows += int((batches[:done, 1] - batches[:done, 0]).sum())
-        metrics.sums += self._own[0].sums
+        metrics.sums[:] = self._own[0].sums
         if len(self._columns) > 1:
             for own, columns in zip(self._own, self._columns, strict=True):
                 self._parameters.v[:, columns] = own.v
@@ -138,9 +162,9 @@ def _task(settings: Settings) -> Task:
     )
 
 
-def _own(v: Float32, bounds: Int64, piece: int, n: int, size: int, nnz: int) -> Own:
+def _own(v: Float32, bounds: Int64, piece: int, n: int) -> Own:
+    """Return what a thread has, with no room for a batch yet."""
     d, q = v.shape
-    features = min(d, nnz)
     slot = aligned((d,), np.int32)
     slot[:] = -1
     return Own(
@@ -148,19 +172,27 @@ def _own(v: Float32, bounds: Int64, piece: int, n: int, size: int, nnz: int) -> 
         piece=piece,
         v=v,
         state=aligned((d, n * q)),
-        s=aligned((size, q)),
-        z=aligned((size,)),
-        dz=aligned((size,)),
-        blocks=aligned((-(-size // BLOCK), BLOCK_COLUMNS), np.float64),
         sums=aligned((COLUMNS,), np.float64),
         progress=aligned((2,), np.int64),
         slot=slot,
-        touched=aligned((features + 1,), np.uint32),
-        nonzeros=aligned((nnz, 3), np.uint32),
-        g=aligned((features, q)),
-        gw=aligned((features,)),
-        c=aligned((features,)),
+        **_room(d, q, 0, 0),
     )
+
+
+def _room(d: int, q: int, size: int, nnz: int) -> dict[str, Any]:
+    """Return the arrays that a batch of `size` rows and `nnz` non-zeros is worked on in."""
+    features = min(d, nnz)
+    return {
+        "s": aligned((size, q)),
+        "z": aligned((size,)),
+        "dz": aligned((size,)),
+        "blocks": aligned((-(-size // BLOCK), BLOCK_COLUMNS), np.float64),
+        "touched": aligned((features + 1,), np.uint32),
+        "nonzeros": aligned((nnz, 3), np.uint32),
+        "g": aligned((features, q)),
+        "gw": aligned((features,)),
+        "c": aligned((features,)),
+    }
 
 
 def _rows(x: csr_array, y: Float32, feature_dim: int) -> Rows:

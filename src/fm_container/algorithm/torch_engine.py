@@ -4,7 +4,7 @@ import torch
 from scipy.sparse import csr_array
 from torch.nn.functional import binary_cross_entropy_with_logits, mse_loss
 
-from fm_container.algorithm.fit import Batches
+from fm_container.algorithm.blocks import Batches
 from fm_container.algorithm.metrics import Metrics
 from fm_container.algorithm.model import Batch, FactorizationMachine
 from fm_container.algorithm.optimizer import OPTIMIZERS
@@ -30,7 +30,7 @@ class TorchEngine:
     ):
         self._parameters, self._device = parameters, device
         self.model = FactorizationMachine(parameters).to(device)
-        self._x, self._y = x, y
+        self.use(x, y)
         self._classifier = settings.classifier
         self._rescale = settings.rescale_grad
         # A term that is switched off gets no gradient and no step: it stays zero.
@@ -45,6 +45,10 @@ class TorchEngine:
         ]
         kind = OPTIMIZERS[settings.optimizer]
         self._optimizer = kind(groups, settings.eps, settings.clip_gradient)
+
+    def use(self, x: csr_array, y: Float32) -> None:
+        """Train on these rows from now on, see `Engine`."""
+        self._x, self._y = x, y
 
     def run(self, batches: Batches, metrics: Metrics) -> int:
         """Train on mini-batches, see `Engine`."""

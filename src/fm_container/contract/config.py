@@ -15,19 +15,21 @@ SAGEMAKER_MODEL = "application/x-sagemaker-model"
 REQUIRED_CHANNEL = "train"
 CHANNELS = ("train", "test")
 MODEL_CHANNEL = "model"  # what training goes on from
-_MODES = ("TrainingInputMode", ("File", "FastFile"))
+PIPE = "Pipe"
+GZIP = "Gzip"
 _REPLICATED = ("S3DistributionType", ("FullyReplicated", "ShardedByS3Key"))  # the same on one host
 _DATA_DELIVERY = (
-    _MODES,
+    ("TrainingInputMode", ("File", "FastFile", PIPE)),
     ("ContentType", (RECORDIO,)),
-    ("CompressionType", ("None",)),
+    ("CompressionType", ("None", GZIP)),
+    # With RecordIO, who delivers wraps each object as a record, in Pipe mode: it comes as records.
     ("RecordWrapperType", ("None", "RecordIO")),
     _REPLICATED,
 )
 _MODEL_DELIVERY = (
-    _MODES,
+    ("TrainingInputMode", ("File", "FastFile")),
     ("ContentType", (SAGEMAKER_MODEL, "application/x-tar", "application/gzip")),
-    ("CompressionType", ("None", "Gzip")),  # model.tar.gz as it is
+    ("CompressionType", ("None", GZIP)),  # model.tar.gz as it is
     ("RecordWrapperType", ("None",)),
     _REPLICATED,
 )
@@ -36,11 +38,16 @@ _DEFAULT_HOST = "algo-1"
 
 @dataclass(frozen=True)
 class Channel:
-    """One channel: its name and its files, in the order in which they are read."""
+    """One channel: its name and its files, in the order in which they are read.
+
+    In Pipe mode there are no files: `folder` with _0, _1 … behind it is a FIFO for each pass.
+    """
 
     name: str
     folder: Path
     files: tuple[Path, ...]
+    pipe: bool = False
+    gzip: bool = False
 
 
 def host_name(paths: OptMl) -> str:
@@ -86,7 +93,11 @@ def channels(paths: OptMl) -> dict[str, Channel]:
         raise ChannelError(f"the channel 'train' is required; the job's channels: {found}")
     for name, options in declared.items():
         _check_delivery(name, options)
-    return {name: _channel(name, paths.channel(name)) for name in CHANNELS if name in declared}
+    return {
+        name: _channel(name, paths.channel(name), declared[name])
+        for name in CHANNELS
+        if name in declared
+    }
 
 
 def model_folder(paths: OptMl) -> Path | None:
@@ -131,7 +142,10 @@ def _check_delivery(name: str, options: dict[str, object]) -> None:
             raise ChannelError(f"channel {name!r}: {key} must be {choice}; got {value!r}")
 
 
-def _channel(name: str, folder: Path) -> Channel:
+def _channel(name: str, folder: Path, options: dict[str, object]) -> Channel:
+    gzip = options.get("CompressionType") == GZIP
+    if options.get("TrainingInputMode") == PIPE:
+        return Channel(name, folder, (), pipe=True, gzip=gzip)
     if not folder.is_dir():
         raise ChannelError(f"channel {name!r}: the folder {folder} does not exist")
     try:
@@ -141,7 +155,7 @@ def _channel(name: str, folder: Path) -> Channel:
         raise PlatformError(f"channel {name!r}: {where}: {error.strerror}") from error
     if not files:
         raise ChannelError(f"channel {name!r} is empty: no file with data below {folder}")
-    return Channel(name, folder, files)
+    return Channel(name, folder, files, gzip=gzip)
 
 
 def _sorted_files(folder: Path) -> Iterable[Path]:

@@ -93,6 +93,19 @@ TABLE: tuple[Parameter, ...] = (
     Choice("_device", "ours: where the torch engine runs", "cpu", ("cpu", "cuda")),
     Integer("_num_threads", "ours: threads of the numba engine", "1", low=1, high=1024),
     Integer(
+        "_memory_budget_mb",
+        "ours: MB of memory for decoded channels; a larger one is streamed in each epoch; "
+        "0 is half of what the memory limit leaves beside the model",
+        "0",
+        low=0,
+        high=1 << 40,
+    ),
+    Flag(
+        "_grow",
+        "ours: whether the model that training starts from may have fewer features",
+        "false",
+    ),
+    Integer(
         "_early_stopping_patience",
         "ours: epochs without a better test loss until training ends; 0 is never",
         "0",

@@ -144,7 +144,10 @@ def frame(data: Bytes, at: Int) -> tuple[Int, Int]:
     return word, OK
 
 
-@kernel(types.int64(U8, types.int64, types.int64, types.boolean, F32, I32, I64, F32, I64))
+# Without the interpreter's lock: training goes on while it decodes.
+@kernel(
+    types.int64(U8, types.int64, types.int64, types.boolean, F32, I32, I64, F32, I64), nogil=True
+)
 def parse(
     data: Bytes,
     stop: int,

@@ -56,7 +56,7 @@ def cut_frame(head: bytes, at: int, left: int) -> str:
 def _what_else(head: bytes) -> str:
     """Return what data that is no RecordIO seems to be, as the end of a sentence."""
     if head.startswith(b"\x1f\x8b"):
-        return ": this is gzip; upload the records uncompressed"
+        return ": this is gzip; set the channel's CompressionType to 'Gzip', or upload it unpacked"
     if head and all(32 <= byte < 127 or byte in b"\t\r\n" for byte in head):
         return ": this is text (CSV?); write it with write_spmatrix_to_sparse_tensor"
     return ""

@@ -1,11 +1,9 @@
-"""RecordIO-protobuf files to labelled sparse rows, with errors that say where and what."""
+"""RecordIO-protobuf streams to labelled sparse rows, with errors that say where and what."""
 
-import functools
-import mmap
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +13,16 @@ from fm_container.data import frames, reasons
 from fm_container.data.wire import Float32
 from fm_container.errors import DataError, PlatformError
 
-_STRIDE = 1 << 24  # bytes between two calls of `release`
+# Bytes read at once; a larger record gets a larger buffer. Whole words, as records are: where one
+# is in the buffer its padding is too, but for the last one's, which may be missing.
+BUFFER = 1 << 23
+
+
+class Stream(Protocol):
+    """Bytes in their order, as of `io.RawIOBase`."""
+
+    def readinto(self, buffer: memoryview, /) -> int | None:
+        """Fill a buffer as far as there are bytes; return how many, 0 at the end."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +50,11 @@ class Decoder:
     def __init__(self, feature_dim: int, *, labelled: bool = True, size: int = 0):
         self.feature_dim = feature_dim
         self.labelled = labelled
+        # Of the source that is read: records and bytes before those of the arrays and the buffer.
+        self._records = self._offset = 0
+        self._allocate(size)
+
+    def _allocate(self, size: int) -> None:
         nnz, rows = size // 4, size // 40
         try:
             # Never written pages cost no memory.
@@ -59,27 +71,59 @@ class Decoder:
     def __len__(self) -> int:
         return int(self._state[frames.ROWS])
 
-    def feed(
-        self,
-        data: NDArray[np.uint8],
-        source: str,
-        release: Callable[[int], object] = lambda size: None,
-    ) -> None:
-        """Append the framed records in `data`, (n,) uint8; `source` names it in errors.
+    @property
+    def nbytes(self) -> int:
+        """Return the size of the rows so far, in memory."""
+        return 8 * int(self._state[frames.NNZ]) + 20 * len(self)
 
-        Now and then `release` gets the number of leading bytes that are done with.
+    def feed(self, data: NDArray[np.uint8], source: str) -> None:
+        """Append the framed records in `data`, (n,) uint8; `source` names it in errors.
 
         Cost: one pass; memory for the rows, and four times that of the largest record.
 
         Raises: DataError for the first record that is malformed or does not fit feature_dim, with
             its number in this source (the first is 1) and its byte offset.
         """
-        before = len(self)
+        self._records, self._offset = -len(self), 0
+        self._append(data, source, whole=True)
+
+    def read(self, stream: Stream, source: str) -> Iterator[None]:
+        """Append the framed records of a stream, a buffer at a time; yield after each.
+
+        Raises: DataError as `feed` does; what the stream raises.
+        """
+        self._records, self._offset = -len(self), 0
+        buffer = np.empty(BUFFER, np.uint8)
+        filled, ended = 0, False
+        while not ended:
+            while filled < buffer.size and not ended:
+                got = stream.readinto(buffer.data[filled:]) or 0
+                filled, ended = filled + got, not got
+            used = self._append(buffer[:filled], source, whole=ended)
+            if used:
+                yield
+            filled -= used
+            if used:
+                buffer[:filled] = buffer[used : used + filled]
+            elif filled == buffer.size:
+                grown = np.empty(2 * buffer.size, np.uint8)
+                grown[:filled] = buffer
+                buffer = grown
+
+    def take(self) -> Rows:
+        """Return the rows since the last time, and go on with the next record."""
+        self._records += len(self)
+        rows = self.rows()
+        self._allocate(BUFFER)
+        return rows
+
+    def _append(self, data: NDArray[np.uint8], source: str, *, whole: bool) -> int:
+        """Append the records in `data`; return its bytes, less a cut last record if not `whole`."""
         self._state[frames.POSITION] = 0
-        while (at := int(self._state[frames.POSITION])) < data.size:
+        while int(self._state[frames.POSITION]) < data.size:
             code = frames.parse(
                 data,
-                min(at + _STRIDE, data.size),
+                data.size,
                 self.feature_dim,
                 self.labelled,
                 self._values,
@@ -90,9 +134,13 @@ class Decoder:
             )
             if code == reasons.NEED_SPACE:
                 self._grow(int(data.size) - int(self._state[frames.POSITION]))
+            elif code == reasons.CUT_FRAME and not whole:
+                break
             elif code != reasons.OK:
-                raise DataError(self._explain(int(code), data, source, before))
-            release(int(self._state[frames.POSITION]))
+                raise DataError(self._explain(int(code), data, source))
+        used = int(self._state[frames.POSITION])
+        self._offset += used
+        return used
 
     def rows(self) -> Rows:
         """Return all rows so far, and give the arrays away: the decoder is done with."""
@@ -130,20 +178,27 @@ class Decoder:
         except MemoryError:
             raise _no_memory(nnz, rows) from None
 
-    def _explain(self, code: int, data: NDArray[np.uint8], source: str, before: int) -> str:
+    def _explain(self, code: int, data: NDArray[np.uint8], source: str) -> str:
         at = int(self._state[frames.POSITION])
-        where = f"{source}: record {len(self) - before + 1} at byte {at}"
+        where = f"{source}: record {self._records + len(self) + 1} at byte {self._offset + at}"
         return f"{where}: {self._reason(code, data, at)}"
 
     def _reason(self, code: int, data: NDArray[np.uint8], at: int) -> str:
         detail, dim = int(self._state[frames.DETAIL]), self.feature_dim
         head = bytes(data[at : at + 16])
         left = int(data.size) - at
+        offset = self._offset + at
         if code == reasons.BAD_MAGIC:
-            return reasons.bad_magic(head, at)
+            return reasons.bad_magic(head, offset)
         if code == reasons.CUT_FRAME:
-            return reasons.cut_frame(head, at, left)
-        return reasons.explain(code, detail, dim)
+            return reasons.cut_frame(head, offset, left)
+        content = code in (reasons.CUT_MESSAGE, reasons.NO_FEATURES, reasons.NO_LABEL)
+        nested = _NESTED if content and head[8:12] == _MAGIC else ""
+        return reasons.explain(code, detail, dim) + nested
+
+
+_MAGIC = reasons.MAGIC.to_bytes(4, "little")
+_NESTED = ": it is RecordIO itself, which RecordWrapperType 'RecordIO' is not for: leave that out"
 
 
 def _no_memory(nnz: int, rows: int) -> PlatformError:
@@ -153,7 +208,7 @@ def _no_memory(nnz: int, rows: int) -> PlatformError:
 def read(files: Sequence[Path], feature_dim: int, root: Path, *, labelled: bool = True) -> Rows:
     """Return the rows of all files, in the given order; errors name a file relative to `root`.
 
-    Cost: the files are mapped, not loaded; memory for the CSR arrays only.
+    Cost: memory for the CSR arrays, and a buffer.
 
     Raises: DataError as `Decoder.feed` does; PlatformError if a file cannot be read.
     """
@@ -164,17 +219,9 @@ def read(files: Sequence[Path], feature_dim: int, root: Path, *, labelled: bool 
             total += path.stat().st_size
         decoder = Decoder(feature_dim, labelled=labelled, size=total)
         for path in files:
-            _feed(decoder, path, path.relative_to(root).as_posix())
+            with path.open("rb", buffering=0) as file:
+                for _ in decoder.read(file, path.relative_to(root).as_posix()):
+                    pass
     except OSError as error:
         raise PlatformError(f"{path} cannot be read: {error.strerror}") from error
     return decoder.rows()
-
-
-def _feed(decoder: Decoder, path: Path, name: str) -> None:
-    with path.open("rb") as file:
-        if not path.stat().st_size:
-            return  # nothing can be mapped, and there is no record
-        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    # Mapped pages count as memory of this process until they are let go.
-    release = functools.partial(mapped.madvise, mmap.MADV_DONTNEED, 0)
-    decoder.feed(np.frombuffer(mapped, np.uint8), name, release)

@@ -1,0 +1,113 @@
+"""Mini-batches over rows that come in pieces: the same ones as over all rows at once."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from fm_container.algorithm.parameters import Float32
+from fm_container.errors import PlatformError
+
+Batches = NDArray[np.int64]
+
+
+class Piece(Protocol):
+    """Some rows of the data: `x` (n, d) float32 in canonical CSR form, `y` (n,) float32."""
+
+    @property
+    def x(self) -> csr_array:
+        """Return the features."""
+
+    @property
+    def y(self) -> Float32:
+        """Return the labels."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """Rows, and the mini-batches over them, (m, 2) first row and end in this block."""
+
+    x: csr_array
+    y: Float32
+    batches: Batches
+
+
+def batches(rows: int, size: int) -> Batches:
+    """Return first row and end of each mini-batch of an epoch, (m, 2).
+
+    Where the rows do not divide evenly the last batch is the last `size` rows, which overlap the
+    batch before; with fewer rows than one batch the batch is all rows.
+    """
+    if rows <= size:
+        return np.array([[0, rows]])
+    starts = np.arange(0, rows - size + 1, size)
+    if rows % size:
+        starts = np.append(starts, rows - size)
+    return np.stack([starts, starts + size], axis=1)
+
+
+def blocks(
+    pieces: Iterable[Piece], size: int, *, overlap: bool = True, most: float = np.inf
+) -> Iterator[Block]:
+    """Yield the mini-batches of one pass, as `batches` has them, with the rows that they are of.
+
+    A block has the rows of one piece, and those of the pieces before that no batch has had or the
+    last batch of the pass may have again: up to twice `size` rows.
+
+    Args:
+        pieces: the rows in their order; each can go when the next is asked for.
+        size: rows of a batch.
+        overlap: without it the last batch is the rows that are left.
+        most: bytes that may wait for a batch to be whole.
+
+    Raises: PlatformError if `size` rows take more than that.
+    """
+    waiting: list[Piece] = []
+    count = done = 0  # rows that wait, and how many of them were in a batch already
+    for piece in pieces:
+        waiting.append(piece)
+        count += piece.y.size
+        full = (count - done) // size
+        if not full:
+            if (waits := sum(map(_bytes, waiting))) > most:
+                raise PlatformError(
+                    f"not enough memory for mini_batch_size {size}: {count} rows take "
+                    f"{waits / 1e6:.0f} MB and there are {most / 1e6:.0f} MB; "
+                    f"up to {int(count * most / waits)} rows would fit"
+                )
+            continue
+        block = _join(waiting, done, done + full * size, size)
+        yield block
+        keep = done + (full - 1) * size
+        waiting = [Block(block.x[keep:], block.y[keep:], block.batches)]
+        count, done = count - keep, size
+    if count > done:
+        first = count - size if overlap and done else done
+        yield _join(waiting, first, count, count - first)
+
+
+def _join(pieces: list[Piece], first: int, end: int, size: int) -> Block:
+    """Return pieces as a block, with batches of its rows [first, end)."""
+    starts = np.arange(first, end, size)
+    plan = np.stack([starts, starts + size], axis=1)
+    if len(pieces) == 1:
+        return Block(pieces[0].x, pieces[0].y, plan)
+    ends = np.cumsum([piece.x.indptr[-1] for piece in pieces], dtype=np.int64)
+    pointers = [pieces[0].x.indptr.astype(np.int64)]
+    for piece, offset in zip(pieces[1:], ends, strict=False):
+        pointers.append(piece.x.indptr[1:] + offset)
+    indptr: Any = np.concatenate(pointers)
+    if ends[-1] <= np.iinfo(np.int32).max:  # one type for both, or scipy copies the keys
+        indptr = indptr.astype(np.int32)
+    values = np.concatenate([piece.x.data for piece in pieces])
+    keys = np.concatenate([piece.x.indices for piece in pieces])
+    x = csr_array((values, keys, indptr), shape=(indptr.size - 1, pieces[0].x.shape[1]))
+    return Block(x, np.concatenate([piece.y for piece in pieces]), plan)
+
+
+def _bytes(piece: Piece) -> int:
+    x = piece.x
+    return int(x.data.nbytes + x.indices.nbytes + x.indptr.nbytes + piece.y.nbytes)

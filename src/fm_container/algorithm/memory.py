@@ -1,0 +1,35 @@
+"""How much memory training takes for its parameters, before any of it is asked for."""
+
+from bisect import bisect_right
+from dataclasses import replace
+
+from fm_container.algorithm.settings import Settings
+
+# Arrays of the optimiser's state for each array of parameters.
+_STATES = {"adam": 2, "adagrad": 1, "sgd": 0}
+
+
+def parameter_bytes(settings: Settings, threads: int = 1) -> int:
+    """Return the bytes of parameters, optimiser state and what training keeps beside them."""
+    d, k = settings.feature_dim, settings.num_factors
+    arrays = 1 + _STATES[settings.optimizer] + (settings.patience > 0)
+    # Threads that share the factors have them in memory of their own; every thread has an index
+    # of the features; the check for numbers that are not finite takes a byte a parameter.
+    return 4 * d * ((k + 1) * arrays + k * (threads > 1) + threads) + d * k
+
+
+def fitting(settings: Settings, threads: int, room: int) -> tuple[int, int]:
+    """Return the largest num_factors, and the largest feature_dim, that take no more than `room`.
+
+    Each is what fits with the other as it is; 0 where none does.
+    """
+
+    def of_factors(k: int) -> int:
+        return parameter_bytes(replace(settings, num_factors=k), threads)
+
+    def of_features(d: int) -> int:
+        return parameter_bytes(replace(settings, feature_dim=d), threads)
+
+    k = bisect_right(range(1, settings.num_factors + 1), room, key=of_factors)
+    d = bisect_right(range(1, settings.feature_dim + 1), room, key=of_features)
+    return k, d

@@ -1,0 +1,52 @@
+"""What of the memory limit the model takes, and what that leaves for data."""
+
+from fm_container.algorithm.memory import fitting, parameter_bytes
+from fm_container.algorithm.settings import Settings
+from fm_container.contract import memory
+from fm_container.contract.hyperparameters import Hyperparameters
+from fm_container.errors import PlatformError
+
+# What the job takes beside parameters and data, and has not taken yet: kernels, buffers of the
+# streams, the blocks ahead of training, the artifact's last pages; and torch, where that trains.
+_REST = 160_000_000
+_TORCH = 350_000_000
+
+
+def for_data(settings: Settings, params: Hyperparameters) -> int:
+    """Return the bytes that decoded channels may take: `_memory_budget_mb`, or by the limit.
+
+    By the limit it is half of what it leaves beside the model.
+
+    Raises: PlatformError if the model does not fit the limit, or the budget beside it, with what
+        would; before any of it is allocated.
+    """
+    given = params.integer("_memory_budget_mb") * 1_000_000
+    limit = memory.limit()
+    if limit is None:
+        return given or 1 << 62
+    threads = params.integer("_num_threads")
+    torch = params.text("_engine") == "torch" or params.text("_device") != "cpu"
+    room = limit - memory.used() - _REST - torch * _TORCH
+    model = parameter_bytes(settings, 1 if torch else threads)
+    if model > room:
+        k, d = fitting(settings, 1 if torch else threads, room)
+        would = [f"num_factors up to {k}"] if k else []
+        would += [f"feature_dim up to {d}"] if d else []
+        raise PlatformError(
+            f"not enough memory for feature_dim {settings.feature_dim} x num_factors "
+            f"{settings.num_factors}: training takes {_size(model)} of the {_size(room)} that the "
+            f"limit of {_size(limit)} leaves; {' or '.join(would) or 'nothing'} would fit"
+        )
+    if given > room - model:
+        raise PlatformError(
+            f"not enough memory for _memory_budget_mb {given // 1_000_000}: the limit of "
+            f"{_size(limit)} leaves {_size(room)}, of which the model takes {_size(model)}; "
+            f"up to {(room - model) // 1_000_000} would fit"
+        )
+    return given or (room - model) // 2
+
+
+def _size(size: int) -> str:
+    if size >= 1e9:
+        return f"{size / 1e9:.1f} GB"
+    return f"{max(size, 0) / 1e6:.0f} MB"

@@ -1,0 +1,168 @@
+"""Where a channel's rows come from: memory, where they fit, or its bytes anew in each pass."""
+
+import contextlib
+import io
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from fm_container.algorithm.blocks import Block, blocks
+from fm_container.contract import inputs
+from fm_container.contract.config import Channel
+from fm_container.data.ahead import ahead
+from fm_container.data.recordio import BUFFER, Decoder, Rows
+from fm_container.errors import DataError, PlatformError
+
+
+class Source:
+    """One channel's rows, in passes.
+
+    Args:
+        channel: what is read.
+        feature_dim: every key is smaller.
+        classifier: whether labels must be 0 or 1.
+        room: bytes of memory that the rows may take.
+        say: told of what takes long.
+        stopped: asked while rows are waited for; then a pass just ends.
+
+    Every pass has the same number of records, or raises PlatformError: a producer that ended
+    early at the end of a record can be told by nothing else.
+    """
+
+    def __init__(
+        self,
+        channel: Channel,
+        feature_dim: int,
+        classifier: bool,
+        room: int,
+        say: Callable[[str], None],
+        stopped: Callable[[], bool],
+    ):
+        self._channel, self._feature_dim, self._classifier = channel, feature_dim, classifier
+        self._room, self._say, self._stopped = room, say, stopped
+        self._known: dict[Path, os.stat_result] = {}
+        with _told(channel.folder):
+            self._known = {path: path.stat() for path in channel.files}
+        self._kept: list[Rows] | None = None  # all rows, once it is known that they fit
+        self._keeping: list[Rows] | None = None  # those of this pass, as long as they may
+        self._records: int | None = None
+        self._passes = 0
+
+    def __str__(self) -> str:
+        return "streamed" if self._records is None else str(self._records)
+
+    @property
+    def rows(self) -> Rows | None:
+        """Return all rows where they are in memory as one."""
+        return self._kept[0] if self._kept and len(self._kept) == 1 else None
+
+    @property
+    def nbytes(self) -> int:
+        """Return the bytes of the rows that are in memory."""
+        return sum(8 * rows.x.nnz + 20 * len(rows) for rows in self._kept or ())
+
+    def load(self) -> None:
+        """Decode files into memory, if they fit; see `rows`. What comes by FIFO stays there."""
+        size = sum(stat.st_size for stat in self._known.values())
+        # Rows take a quarter of their bytes or more, but for dense ones of mostly zeros.
+        if self._channel.pipe or size // 4 > self._room:
+            return
+        decoder = Decoder(self._feature_dim, size=size)
+        for _ in self._decode(decoder, lambda: False):
+            if decoder.nbytes > self._room:
+                self._passes = 0
+                return
+        rows = decoder.rows()
+        self._check(rows, 0)
+        self._end_of_pass(len(rows))
+        self._kept = [rows]
+
+    def blocks(self, size: int, *, overlap: bool = True) -> Iterator[Block]:
+        """Yield the mini-batches of one pass, decoded ahead in a thread where not in memory.
+
+        Raises: as `algorithm.blocks.blocks`; DataError, PlatformError, ChannelError of the data.
+        """
+        if self._kept is not None:
+            return blocks(self._kept, size, overlap=overlap)
+        return ahead(
+            lambda ended: blocks(self._pieces(ended), size, overlap=overlap, most=self._room),
+            self._stopped,
+        )
+
+    def keep(self) -> None:
+        """Keep the rows of the next pass, as long as they fit: what a FIFO gives comes once."""
+        if self._kept is None:
+            self._keeping = []
+
+    def _pieces(self, ended: Callable[[], bool]) -> Iterator[Rows]:
+        """Decode one pass, a buffer at a time."""
+        decoder = Decoder(self._feature_dim, size=BUFFER)
+        records = taken = 0
+        for _ in self._decode(decoder, ended):
+            rows = decoder.take()
+            self._check(rows, records)
+            records += len(rows)
+            if self._keeping is not None:
+                taken += 8 * rows.x.nnz + 20 * len(rows)
+                self._keeping = [*self._keeping, rows] if taken <= self._room else None
+            yield rows
+        if ended():
+            return
+        self._end_of_pass(records)
+        if self._keeping is not None:
+            self._kept = self._keeping
+
+    def _end_of_pass(self, records: int) -> None:
+        what = f"channel {self._channel.name!r}, pass {self._passes - 1}"
+        if not records:
+            raise DataError(f"{what}: there is no record")
+        if self._records not in (None, records):
+            raise PlatformError(
+                f"{what}: {records} records, and {self._records} in the passes before: "
+                "what delivers them ended early, or they changed"
+            )
+        self._records = records
+
+    def _decode(self, decoder: Decoder, ended: Callable[[], bool]) -> Iterator[None]:
+        """Feed one pass to a decoder; yield after each buffer."""
+        channel, root = self._channel, self._channel.folder.parent
+        number, self._passes = self._passes, self._passes + 1
+        if channel.pipe:
+            path = channel.folder.with_name(f"{channel.folder.name}_{number}")
+            with _told(path), inputs.PipeStream(path, ended, self._say) as pipe:
+                yield from decoder.read(self._content(pipe, path.name), path.name)
+            return
+        for path, known in self._known.items():
+            name = path.relative_to(root).as_posix()
+            with _told(path), inputs.FileStream(path, name, known) as file:
+                try:
+                    yield from decoder.read(self._content(file, name), name)
+                except DataError:
+                    file.check()  # what was written to meanwhile is no record any more
+                    raise
+
+    def _content(self, raw: io.RawIOBase, name: str) -> io.RawIOBase | io.BufferedIOBase:
+        return inputs.unpacked(raw, name) if self._channel.gzip else raw
+
+    def _check(self, rows: Rows, before: int) -> None:
+        """Raise DataError for a label that the predictor cannot take."""
+        if not self._classifier:
+            return
+        wrong = np.flatnonzero((rows.y != 0) & (rows.y != 1))
+        if wrong.size:
+            raise DataError(
+                f"channel {self._channel.name!r}: the label of a binary_classifier must be 0 or 1; "
+                f"got {rows.y[wrong[0]]:g} in record {before + wrong[0] + 1} of the channel"
+            )
+
+
+@contextlib.contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Say of an error of the file system what could not be read."""
+    try:
+        yield
+    except OSError as error:
+        where = error.filename or path
+        raise PlatformError(f"{where} cannot be read: {error.strerror}") from error

@@ -1,0 +1,145 @@
+"""What hostile bytes are given to, and what must hold of it: a result, or an error of our own.
+
+Each target takes any bytes at all. It raises AssertionError, or an error that is not ours, where
+what it promises does not hold.
+"""
+
+import ctypes
+import io
+import mmap
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fm_container import artifact
+from fm_container.data import formats, frames, recordio
+from fm_container.data.recordio import Decoder
+from fm_container.errors import ArtifactError, DataError
+
+DIM = 20
+_PAGES = 64
+
+
+class Guarded:
+    """Memory of which the byte after the last cannot be read: to do so ends the process."""
+
+    def __init__(self) -> None:
+        self._size = _PAGES * mmap.PAGESIZE
+        self._map = mmap.mmap(-1, self._size + mmap.PAGESIZE)
+        self._array = np.frombuffer(self._map, np.uint8)
+        libc = ctypes.CDLL(None, use_errno=True)
+        address = ctypes.c_void_p(self._array.ctypes.data + self._size)
+        if libc.mprotect(address, ctypes.c_size_t(mmap.PAGESIZE), 0):
+            raise OSError(ctypes.get_errno(), "mprotect")
+
+    def put(self, data: bytes) -> Any:
+        """Return the bytes as an array that ends where the memory does."""
+        assert len(data) <= self._size
+        place = self._array[self._size - len(data) : self._size]
+        place[:] = np.frombuffer(data, np.uint8)
+        return place
+
+
+_guarded = Guarded()
+
+
+def _sound(decoder: Decoder, size: int) -> None:
+    """Assert of a decoder's arrays what the engines rely on."""
+    rows, nnz = len(decoder), int(decoder._state[frames.NNZ])
+    keys, ends = decoder._keys[:nnz], decoder._indptr[: rows + 1]
+    # A record with an error may have left non-zeros that no row has.
+    assert rows <= size // 8 and ends[0] == 0 and ends[-1] <= nnz <= size
+    assert rows == 0 or int((ends[1:] - ends[:-1]).min()) >= 0
+    assert nnz == 0 or (int(keys.min()) >= 0 and int(keys.max()) < DIM)
+    # What a record may have at the most, and what the arrays grow by.
+    assert decoder._keys.nbytes + decoder._indptr.nbytes <= 20 * size + 4096
+
+
+def _whole(data: bytes) -> Decoder | str:
+    decoder = Decoder(DIM)
+    try:
+        decoder.feed(_guarded.put(data), "f")
+    except DataError as error:
+        message = str(error)
+        assert message.startswith("f: record ") and len(message) < 300
+        return message
+    finally:
+        _sound(decoder, len(data))
+    return decoder
+
+
+def _streamed(data: bytes) -> Decoder | str:
+    """Decode through a buffer that is smaller than a record."""
+    decoder = Decoder(DIM)
+    size, recordio.BUFFER = recordio.BUFFER, 16
+    try:
+        for _ in decoder.read(io.BytesIO(data), "f"):
+            pass
+    except DataError as error:
+        return str(error)
+    finally:
+        recordio.BUFFER = size
+    return decoder
+
+
+def decoder(data: bytes) -> str:
+    """Decode framed records; return what came of it. One in eight also goes by a stream."""
+    got = _whole(data)
+    if len(data) % 8 == 0:
+        again = _streamed(data)
+        if isinstance(got, str) or isinstance(again, str):
+            assert got == again
+        else:
+            a, b = got.rows(), again.rows()
+            for one, other in ((a.x.data, b.x.data), (a.y, b.y), (a.x.indices, b.x.indices)):
+                assert one.tobytes() == other.tobytes()
+            assert a.x.indptr.tolist() == b.x.indptr.tolist()
+            assert a.x.nnz == a.x.indptr[-1] and a.x.has_canonical_format and np.isfinite(a.y).all()
+    return got.split(":")[2] if isinstance(got, str) else "rows"
+
+
+def requests(data: bytes) -> str:
+    """Decode a request's body, by the content type that the first byte picks."""
+    names = sorted(formats.DECODERS)
+    name = names[data[0] % len(names)] if data else names[0]
+    try:
+        x = formats.decoder(name)(data[1:], DIM)
+    except DataError as error:
+        assert len(str(error)) < 600, error
+        return f"{name}, refused"
+    assert x.shape[1] == DIM and np.isfinite(x.data).all()
+    return f"{name}, rows"
+
+
+_META = b'{"training_parameters": {"feature_dim": "3", "predictor_type": "regressor"}}'
+
+
+def model(data: bytes) -> str:
+    """Read an artifact: the file itself, or params in one, as the first byte picks."""
+    form, content = data[:1] or b"\0", data[1:]
+    if form[0] % 2:
+        raw = io.BytesIO()
+        with zipfile.ZipFile(raw, "w") as archive:
+            archive.writestr("meta.json", _META)
+            archive.writestr("params", content)
+        content = raw.getvalue()
+    with tempfile.TemporaryDirectory(dir=_memory()) as folder:
+        path = Path(folder, "model_algo-1")
+        path.write_bytes(content)
+        try:
+            parameters = artifact.read(path).parameters
+        except ArtifactError as error:
+            assert len(str(error)) < 1000, error
+            return "refused"
+    assert parameters.finite()
+    return "model"
+
+
+def _memory() -> str | None:
+    return "/dev/shm" if Path("/dev/shm").is_dir() else None
+
+
+TARGETS = {"decoder": decoder, "requests": requests, "model": model}

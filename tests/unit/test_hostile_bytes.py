@@ -1,0 +1,48 @@
+"""Bytes that nobody meant well: only our own errors, and no more memory than they are worth."""
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fuzz.seeds import SEEDS
+from fuzz.targets import TARGETS
+
+EXAMPLES = {"decoder": 2000, "requests": 500, "model": 300}
+
+
+@st.composite
+def spoilt(draw: st.DrawFn, seeds: list[bytes]) -> bytes:
+    """Return good bytes with some cut out, doubled, changed or put in: or any bytes at all."""
+    data = bytearray(draw(st.one_of(st.sampled_from(seeds), st.binary(max_size=200))))
+    for _ in range(draw(st.integers(0, 4))):
+        at = draw(st.integers(0, len(data)))
+        end = min(len(data), at + draw(st.integers(0, 20)))
+        change = draw(st.sampled_from(("cut", "double", "put", "set", "flip")))
+        if change == "cut":
+            del data[at:end]
+        elif change == "double":
+            data[at:at] = data[at:end]
+        elif change == "put":
+            data[at:at] = draw(st.binary(max_size=12))
+        elif change == "set":
+            data[at:end] = bytes([draw(st.sampled_from((0, 0x7F, 0x80, 0xFF)))]) * (end - at)
+        elif at < len(data):
+            data[at] ^= 1 << draw(st.integers(0, 7))
+    return bytes(data)
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_hostile_bytes(name: str) -> None:
+    seeds: list[bytes] = SEEDS[name]()
+    target: Callable[[bytes], str] = TARGETS[name]
+    seen = {target(seed) for seed in seeds}
+    assert len(seen) > 1  # the seeds are good, but for one
+
+    @settings(max_examples=EXAMPLES[name])
+    @given(spoilt(seeds))
+    def run(data: bytes) -> None:
+        target(data)
+
+    run()

@@ -1,0 +1,120 @@
+"""The memory limit, as each kind of cgroup tells it, and what would fit it."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from fm_container import budget
+from fm_container.algorithm.memory import fitting, parameter_bytes
+from fm_container.contract import hyperparameters, memory
+from fm_container.errors import PlatformError
+from support import fm
+
+V1_NONE = "9223372036854771712"
+
+
+def tree(root: Path, **files: str) -> Path:
+    """Write files, __ in whose names stand for a slash and D for a dot."""
+    for name, content in files.items():
+        path = root / name.replace("__", "/").replace("D", ".")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content + "\n")
+    return root
+
+
+MACHINE = {"proc__meminfo": "MemTotal:  1000 kB\nMemFree: 5 kB\nSwapTotal: 24 kB"}
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({}, None),
+        (MACHINE, 1024 * 1024),
+        # A container: the group is the mount's root, whatever the host calls it.
+        ({"sys__fs__cgroup__memoryDmax": "1500", "proc__self__cgroup": "0::/"}, 1500),
+        ({"sys__fs__cgroup__memoryDmax": "max", **MACHINE}, 1024 * 1024),
+        ({"sys__fs__cgroup__memory__memoryDlimit_in_bytes": "1700",
+          "proc__self__cgroup": "4:memory:/docker/0f3\n0::/"}, 1700),
+        ({"sys__fs__cgroup__memory__memoryDlimit_in_bytes": V1_NONE, **MACHINE}, 1024 * 1024),
+        # On a host: its own group and those above, of which the least counts.
+        ({"sys__fs__cgroup__a__b__memoryDmax": "max", "sys__fs__cgroup__a__memoryDmax": "900",
+          "proc__self__cgroup": "0::/a/b"}, 900),
+        ({"sys__fs__cgroup__memory__x__y__memoryDlimit_in_bytes": "700",
+          "sys__fs__cgroup__memory__x__memoryDlimit_in_bytes": "800",
+          "sys__fs__cgroup__memory__memoryDlimit_in_bytes": V1_NONE,
+          "proc__self__cgroup": "3:cpu,cpuacct:/z\n5:hugetlb,memory:/x/y"}, 700),
+        ({"sys__fs__cgroup__memoryDmax": "nonsense", **MACHINE}, 1024 * 1024),
+    ],
+)  # fmt: skip
+def test_the_limit(tmp_path: Path, files: dict[str, str], expected: int | None) -> None:
+    assert memory.limit(tree(tmp_path, **files)) == expected
+
+
+def test_what_is_used(tmp_path: Path) -> None:
+    assert memory.used(tmp_path) == 0
+    tree(tmp_path, proc__self__status="VmPeak: 9 kB\nVmRSS:\t   12 kB")
+    assert memory.used(tmp_path) == 12 * 1024
+    assert 10_000_000 < memory.used() < memory.limit()  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adagrad", "sgd"])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_what_would_fit_fits_and_one_more_does_not(optimizer: str, threads: int) -> None:
+    settings = fm.settings(1000, 50, optimizer=optimizer)
+    room = parameter_bytes(settings, threads) // 3
+    k, d = fitting(settings, threads, room)
+    assert 0 < k < 50 and 0 < d < 1000
+    for change in ({"num_factors": k}, {"feature_dim": d}):
+        shape = {"d": 1000, "k": 50} | {"num_factors": {"k": k}, "feature_dim": {"d": d}}[
+            next(iter(change))
+        ]
+        fits = fm.settings(shape["d"], shape["k"], optimizer=optimizer)
+        more = fm.settings(
+            shape["d"] + ("feature_dim" in change),
+            shape["k"] + ("num_factors" in change),
+            optimizer=optimizer,
+        )
+        assert parameter_bytes(fits, threads) <= room < parameter_bytes(more, threads)
+    assert fitting(settings, threads, 3) == (0, 0)
+    assert fitting(settings, threads, 1 << 40) == (50, 1000)
+
+
+def given(**values: object) -> Any:
+    required = {"feature_dim": 10**6, "num_factors": 64, "predictor_type": "regressor"}
+    return hyperparameters.check({k: str(v) for k, v in {**required, **values}.items()})
+
+
+def limited(monkeypatch: pytest.MonkeyPatch, limit: int | None) -> None:
+    monkeypatch.setattr(
+        budget, "memory", SimpleNamespace(limit=lambda: limit, used=lambda: 100_000_000)
+    )
+
+
+def test_the_budget_is_half_of_what_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = fm.settings(10**6, 64)
+    model = parameter_bytes(settings)
+    limited(monkeypatch, 260_000_000 + model + 500_000_000)
+    assert budget.for_data(settings, given()) == 250_000_000
+    assert budget.for_data(settings, given(_memory_budget_mb=500)) == 500_000_000
+    with pytest.raises(PlatformError) as caught:
+        budget.for_data(settings, given(_memory_budget_mb=501))
+    assert str(caught.value) == (
+        "not enough memory for _memory_budget_mb 501: the limit of 1.6 GB leaves 1.3 GB, "
+        "of which the model takes 848 MB; up to 500 would fit"
+    )
+    limited(monkeypatch, None)
+    assert budget.for_data(settings, given(_memory_budget_mb=5)) == 5_000_000
+    assert budget.for_data(settings, given()) > 1 << 50
+
+
+def test_a_model_that_does_not_fit_says_what_would(monkeypatch: pytest.MonkeyPatch) -> None:
+    limited(monkeypatch, 600_000_000)
+    with pytest.raises(PlatformError) as caught:
+        budget.for_data(fm.settings(10**6, 64), given())
+    assert str(caught.value) == (
+        "not enough memory for feature_dim 1000000 x num_factors 64: training takes 848 MB of the "
+        "340 MB that the limit of 600 MB leaves; num_factors up to 24 or feature_dim up to 400943 "
+        "would fit"
+    )
