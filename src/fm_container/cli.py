@@ -118,6 +118,8 @@ def _leave(code: int) -> NoReturn:
 
 def serve() -> NoReturn:
     """Serve the model under /opt/ml/model until a signal ends it."""
+    # There is a worker for each core: numpy's products are to take no more than one.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from fm_container.serving.server import run
 
     try:

@@ -4,6 +4,7 @@ import contextlib
 import select
 import socket
 import threading
+import time
 from types import TracebackType
 
 import orjson
@@ -64,5 +65,6 @@ def _refuse(client: socket.socket) -> None:
     client.sendall(_ANSWER)
     # What is left unread would make the kernel reset the connection, and the answer be lost.
     client.shutdown(socket.SHUT_WR)
-    while client.recv(65536):
+    until = time.monotonic() + _PATIENCE
+    while client.recv(65536) and time.monotonic() < until:
         pass

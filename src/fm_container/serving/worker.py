@@ -13,7 +13,7 @@ from typing import Any
 from gunicorn.workers.gasgi import ASGIWorker
 
 _BACKLOG = 2048  # as gunicorn's own; the queue is one for all workers
-_SLOTS = 1024
+_SLOTS = 64  # of so many workers each has its own
 _COURTESY = 0.0005  # seconds: another worker, if it is free, wakes in a tenth of it
 
 # Open connections of each worker, -1 where there is none. Made before the fork, seen by all.

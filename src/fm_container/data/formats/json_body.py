@@ -15,7 +15,6 @@ import orjson
 from numpy.typing import NDArray
 
 from fm_container.data.formats.instances import Float32, Instances, Int64, stack
-from fm_container.data.formats.lines import lines_of
 from fm_container.errors import DataError
 
 EXAMPLE = '{"instances": [{"features": […]}]}'
@@ -61,6 +60,11 @@ def read_json_lines(body: bytes, feature_dim: int) -> Instances:
         except orjson.JSONDecodeError as error:
             raise DataError(f"instance {index} (the first is 0): not JSON: {error}") from None
     return rows_of(instances, body, feature_dim)
+
+
+def lines_of(body: bytes) -> list[bytes]:
+    """Return the lines of a text that hold something, without their ends (LF or CR LF)."""
+    return [line for line in body.replace(b"\r\n", b"\n").split(b"\n") if line.strip()]
 
 
 def rows_of(instances: Sequence[Any], body: bytes, feature_dim: int) -> Instances:

@@ -6,8 +6,7 @@ import numpy as np
 import orjson
 
 from fm_container.data.formats.instances import Instances, stack
-from fm_container.data.formats.json_body import dense_row, rows_of, shown
-from fm_container.data.formats.lines import lines_of
+from fm_container.data.formats.json_body import dense_row, lines_of, rows_of, shown
 from fm_container.errors import DataError
 
 # float() also takes "1_000", "١", "nan" and "infinity".
