@@ -352,7 +352,7 @@ fuzz() {
     # Not a dependency: it has no wheels for every Python that this project runs on.
     .venv/bin/python -c 'import atheris' 2>/dev/null || logged atheris .venv/bin/python -m pip install --only-binary=:all: atheris ||
         die "atheris could not be installed: $(reason atheris)"
-    run() { # TARGET SECONDS
+    fuzz_one() { # TARGET SECONDS
         PYTHONPATH=tests .venv/bin/python -m fuzz "$1" "$corpus/$1" -max_total_time="$2" -max_len=512 -timeout=10 \
             -rss_limit_mb=2048 -artifact_prefix="$corpus/" -print_final_stats=1 -verbosity=0 2>"$corpus/$1.log" ||
             { tail -n 30 "$corpus/$1.log" >&2; die "fuzz: $1 failed; the bytes that did it are in $corpus"; }
@@ -360,11 +360,11 @@ fuzz() {
     }
     mkdir -p $corpus
     say "The decoder as Python"
-    NUMBA_DISABLE_JIT=1 run decoder $((seconds / 3))
+    NUMBA_DISABLE_JIT=1 fuzz_one decoder $((seconds / 3))
     say "The decoder, compiled"
-    run decoder $((seconds / 3))
-    run model $((seconds / 6))
-    run requests $((seconds / 6))
+    fuzz_one decoder $((seconds / 3))
+    fuzz_one model $((seconds / 6))
+    fuzz_one requests $((seconds / 6))
 }
 
 lock() {

@@ -15,6 +15,8 @@ from fm_container.data.ahead import ahead
 from fm_container.data.recordio import BUFFER, Decoder, Rows
 from fm_container.errors import DataError, PlatformError
 
+_LEAST = 1 << 26  # bytes for the rows of a mini-batch, whatever else the budget went to
+
 
 class Source:
     """One channel's rows, in passes.
@@ -86,14 +88,15 @@ class Source:
         """
         if self._kept is not None:
             return blocks(self._kept, size, overlap=overlap)
+        most = max(self._room, _LEAST) if overlap else np.inf
         return ahead(
-            lambda ended: blocks(self._pieces(ended), size, overlap=overlap, most=self._room),
+            lambda ended: blocks(self._pieces(ended), size, overlap=overlap, most=most),
             self._stopped,
         )
 
     def keep(self) -> None:
-        """Keep the rows of the next pass, as long as they fit: what a FIFO gives comes once."""
-        if self._kept is None:
+        """Keep the rows of a FIFO's next pass, as long as they fit: there may be no other."""
+        if self._kept is None and self._channel.pipe:
             self._keeping = []
 
     def _pieces(self, ended: Callable[[], bool]) -> Iterator[Rows]:

@@ -18,7 +18,7 @@ from fm_container.progress import JobProgress
 from fm_container.source import Source
 from fm_container.warmstart import starting_point
 
-_TESTED_AT_ONCE = 65_536  # rows: the sums of a channel are the same however it comes
+_TESTED_AT_ONCE = 8192  # rows: the sums of a channel are the same however it comes
 
 
 def train(paths: OptMl, stopped: Callable[[], bool]) -> bool:

@@ -62,13 +62,14 @@ def test_files_that_do_not_fit_the_budget_are_streamed(good: Job) -> None:
              for first in range(0, 90_000, 30_000)]  # fmt: skip
     (good.data / "train" / "part-0").unlink()
     good.channel("train", {f"part-{i}": part for i, part in enumerate(parts)})
+    good.channel("test", sparse_file(*ratings(60_000, 2)))
     good.hyperparameters(**GIVEN, _memory_budget_mb=100)
     done = good.train()
-    assert "90000 train, 130 test records" in done.stdout
+    assert "90000 train, 60000 test records" in done.stdout
     expected = outcome(good, done)
     good.hyperparameters(**GIVEN, _memory_budget_mb=1)
     done = good.train()
-    assert "streamed train, 130 test records" in done.stdout
+    assert "streamed train, streamed test records" in done.stdout
     got = outcome(good, done)
     assert got[1] == expected[1]
     assert params(got[0]) == params(expected[0])  # meta.json has the budget

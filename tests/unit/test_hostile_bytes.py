@@ -46,3 +46,11 @@ def test_hostile_bytes(name: str) -> None:
         target(data)
 
     run()
+
+
+def test_a_zip_that_says_its_names_are_long() -> None:
+    """Found by the fuzzer: the message was as long as the name, 64 KB."""
+    zipped = bytearray(SEEDS["model"]()[0])
+    name_length = 1 + 26
+    zipped[name_length : name_length + 2] = b"\xff\xff"
+    assert TARGETS["model"](bytes(zipped)) == "refused"

@@ -50,14 +50,15 @@ def read(path: Path, predictor_type: str | None = None) -> Model:
     try:
         return _model(sources.parts(where), predictor_type)
     except ArtifactError as error:
-        raise ArtifactError(f"{where}: {error}") from None
+        raise ArtifactError(f"{where}: {str(error):.500}") from None
     except EOFError as error:
         what = str(error) or "there is more to come"
         end = f"{where} is cut short at byte {where.stat().st_size}"
         raise ArtifactError(f"{end}: {what}") from None
     except _DAMAGE as error:
         kind = "tar archive" if isinstance(error, tarfile.TarError) else "zip"
-        raise ArtifactError(f"{where} is no {kind}, or a damaged one: {error}") from None
+        # Some of these quote the archive: a name as long as a header says, 64 KB.
+        raise ArtifactError(f"{where} is no {kind}, or a damaged one: {str(error):.200}") from None
     except OSError as error:
         raise ArtifactError(f"{where} cannot be read: {error.strerror or error}") from error
     except MemoryError:
