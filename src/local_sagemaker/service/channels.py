@@ -18,10 +18,8 @@ def check(channels: Sequence[Mapping[str, Any]], mode: str) -> None:
     for channel in channels:
         name = channel["ChannelName"]
         wanted = channel.get("InputMode") or mode
-        if wanted not in ("File", "FastFile"):
-            raise validation(
-                f"Channel {name}: InputMode {wanted} is not offered here; File and FastFile are."
-            )
+        if wanted not in ("File", "FastFile", "Pipe"):
+            raise validation(f"Channel {name}: InputMode must be File, FastFile or Pipe.")
         source = channel["DataSource"].get("S3DataSource")
         if source is None:
             raise validation(f"Channel {name}: only S3DataSource is offered here.")
@@ -57,6 +55,22 @@ def fetch(s3: Any, channel: Mapping[str, Any], folder: Path, host: int, hosts: i
 
     Raises: LocalError if there is nothing, in the words of the service.
     """
+    size = 0
+    for bucket, key, place in share(s3, channel, host, hosts):
+        target = folder / objects.inside(folder, str(place))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        s3.download_file(bucket, key, str(target))
+        size += target.stat().st_size
+    return size
+
+
+def share(
+    s3: Any, channel: Mapping[str, Any], host: int, hosts: int
+) -> list[tuple[str, str, PurePosixPath]]:
+    """Return what a channel holds for a host: bucket, key and place of each object.
+
+    Raises: LocalError if there is nothing, in the words of the service.
+    """
     source = channel["DataSource"]["S3DataSource"]
     found = list_objects(s3, source)
     if not found:
@@ -66,13 +80,7 @@ def fetch(s3: Any, channel: Mapping[str, Any], folder: Path, host: int, hosts: i
         )
     if source.get("S3DataDistributionType") == "ShardedByS3Key":
         found = found[host::hosts]
-    size = 0
-    for bucket, key, place in found:
-        target = folder / objects.inside(folder, str(place))
-        target.parent.mkdir(parents=True, exist_ok=True)
-        s3.download_file(bucket, key, str(target))
-        size += target.stat().st_size
-    return size
+    return found
 
 
 def list_objects(s3: Any, source: Mapping[str, Any]) -> list[tuple[str, str, PurePosixPath]]:

@@ -139,6 +139,18 @@ class Logs:
                         raise
 
 
+def read_on(file: Path, start: int) -> tuple[int, list[tuple[int, str]]]:
+    """Return where the whole lines of a stream's file end, and those from `start` (bytes) on."""
+    if not file.is_file():
+        return start, []
+    with file.open("rb") as stream:
+        stream.seek(start)
+        content = stream.read()
+    end = content.rfind(b"\n") + 1
+    split = (line.partition("\t") for line in content[:end].decode(errors="replace").split("\n"))
+    return start + end, [(int(at), text) for at, _, text in split if at.isdigit()]
+
+
 def read(file: Path) -> Iterator[tuple[int, str]]:
     """Yield milliseconds since 1970 and the text of each line of a stream's file."""
     if not file.is_file():

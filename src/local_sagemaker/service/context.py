@@ -10,6 +10,7 @@ import boto3
 from botocore.config import Config
 
 from local_sagemaker.service.cloudwatch import Logs
+from local_sagemaker.service.metrics import Follower
 from local_sagemaker.service.runner import Runner
 from local_sagemaker.service.store import Store
 
@@ -53,6 +54,7 @@ class Context:
         # First come, first served, as many at once as there are cores.
         self.jobs = ThreadPoolExecutor(settings.cores, thread_name_prefix="job")
         self.running: dict[tuple[str, str], Any] = {}
+        self.followers: dict[str, Follower] = {}  # by training job
 
     def client(self, service: str) -> Any:
         """Return a boto3 client that asks this service, whatever the environment says."""

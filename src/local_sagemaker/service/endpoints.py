@@ -62,6 +62,7 @@ class Endpoints:
             servers = dict(self._servers.get(name, {}))
             variant = self._choose(name, servers, headers.get("X-Amzn-SageMaker-Target-Variant"))
             server = servers[variant]
+            server.enter()
         try:
             answer = server.invoke(body, headers)
         except (OSError, http.client.HTTPException) as error:
@@ -73,6 +74,8 @@ class Endpoints:
             )
             raise ServiceError("ModelError", text, 424, OriginalStatusCode=0 if late else 500,
                                OriginalMessage=text) from error  # fmt: skip
+        finally:
+            server.leave()
         if answer.status != 200:
             text = answer.body.decode(errors="replace")
             side = "client" if answer.status < 500 else "server"

@@ -3,10 +3,13 @@
 import datetime
 import math
 import re
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from local_sagemaker.service.cloudwatch import read_on
 from local_sagemaker.service.errors import validation
 
 
@@ -31,19 +34,33 @@ def check_definitions(definitions: Sequence[Mapping[str, Any]]) -> None:
             raise validation(f"Metric {one['Name']}: {one['Regex']!r} has no group for the value.")
 
 
-def find(
-    definitions: Sequence[Mapping[str, Any]], lines: Iterable[tuple[int, str]]
-) -> dict[str, list[Point]]:
-    """Return each metric's values in the order of the log; one without a value is left out."""
-    patterns = [(one["Name"], re.compile(one["Regex"])) for one in definitions]
-    found: dict[str, list[Point]] = {}
-    for milliseconds, line in lines:
-        for name, pattern in patterns:
-            match = pattern.search(line)
-            value = None if match is None else _number(match[1])
-            if value is not None:
-                found.setdefault(name, []).append(Point(milliseconds, value))
-    return found
+class Follower:
+    """Finds metrics in logs that grow: each line is read once."""
+
+    def __init__(self, definitions: Sequence[Mapping[str, Any]]):
+        """Take MetricDefinitions."""
+        self._patterns = [(one["Name"], re.compile(one["Regex"])) for one in definitions]
+        self._found: dict[str, list[Point]] = {}
+        self._read: dict[Path, int] = {}  # bytes
+        self._lock = threading.Lock()
+
+    def update(self, files: Iterable[Path]) -> dict[str, list[Point]]:
+        """Read on, and return each metric's values in the order of the logs."""
+        with self._lock:
+            for file in files if self._patterns else ():
+                self._read[file], lines = read_on(file, self._read.get(file, 0))
+                self.take(lines)
+            return {name: list(points) for name, points in self._found.items()}
+
+    def take(self, lines: Iterable[tuple[int, str]]) -> dict[str, list[Point]]:
+        """Look through lines, each with its milliseconds since 1970; return all values so far."""
+        for milliseconds, line in lines:
+            for name, pattern in self._patterns:
+                match = pattern.search(line)
+                value = None if match is None else _number(match[1])
+                if value is not None:
+                    self._found.setdefault(name, []).append(Point(milliseconds, value))
+        return self._found
 
 
 def final(found: Mapping[str, Sequence[Point]]) -> list[dict[str, Any]]:

@@ -62,8 +62,10 @@ class ModelServer:
         self.healthy = False
         try:
             self._base = lay_out(self._work, {}, {}).model.parent
-            if uri := _model_data(self._container):
-                objects.unpack(context.s3, uri, self._base / "model")
+            uri, packed = _model_data(self._container)
+            if uri:
+                fetch = objects.unpack if packed else objects.download_prefix
+                fetch(context.s3, uri, self._base / "model")
             self._start()
         except context.s3.exceptions.ClientError as error:
             self.stop()
@@ -78,8 +80,6 @@ class ModelServer:
 
         Raises: OSError or http.client.HTTPException where there is none in time.
         """
-        with self._idle:
-            self._in_flight += 1
         start = time.perf_counter()
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=SECONDS)
         try:
@@ -100,10 +100,7 @@ class ModelServer:
         finally:
             connection.close()
             self.latencies.append(time.perf_counter() - start)
-            with self._idle:
-                self.count += 1
-                self._in_flight -= 1
-                self._idle.notify_all()
+            self.count += 1
 
     def get(self, path: str) -> Answer:
         """GET a path, such as /execution-parameters."""
@@ -114,6 +111,17 @@ class ModelServer:
             return Answer(answer.status, answer.getheader("Content-Type", ""), None, answer.read())
         finally:
             connection.close()
+
+    def enter(self) -> None:
+        """Note a request that will be sent: until it leaves, `drain` waits."""
+        with self._idle:
+            self._in_flight += 1
+
+    def leave(self) -> None:
+        """Note that a request was answered."""
+        with self._idle:
+            self._in_flight -= 1
+            self._idle.notify_all()
 
     def drain(self) -> None:
         """Wait until no request is in flight, then end it."""
@@ -163,8 +171,11 @@ class ModelServer:
                 self._running.stop()
 
 
-def _model_data(container: Mapping[str, Any]) -> str | None:
+def _model_data(container: Mapping[str, Any]) -> tuple[str | None, bool]:
+    """Return where the model is, and whether it is packed."""
     if uri := container.get("ModelDataUrl"):
-        return str(uri)
+        return str(uri), True
     source = (container.get("ModelDataSource") or {}).get("S3DataSource")
-    return str(source["S3Uri"]) if source else None
+    if source is None:
+        return None, False
+    return str(source["S3Uri"]), source.get("CompressionType") == "Gzip"

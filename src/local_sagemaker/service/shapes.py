@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-import botocore.session
+from botocore.loaders import Loader
+from botocore.model import ServiceModel
 
 from local_sagemaker.service.errors import validation
 
@@ -14,7 +15,8 @@ from local_sagemaker.service.errors import validation
 @functools.cache
 def model() -> Any:
     """Return botocore's service model of SageMaker."""
-    return botocore.session.get_session().get_service_model("sagemaker")
+    # Not through a session, which would want the profile that the environment names.
+    return ServiceModel(Loader().load_service_model("sagemaker", "service-2"), "sagemaker")
 
 
 def check(operation: str, request: Mapping[str, Any]) -> None:

@@ -10,8 +10,8 @@ from fm_container.contract.paths import OptMl
 from local_sagemaker import objects
 from local_sagemaker.optml import failure_reason, lay_out
 from local_sagemaker.service import channels, metrics
-from local_sagemaker.service.cloudwatch import read
 from local_sagemaker.service.context import Context
+from local_sagemaker.service.pipes import Feeder
 from local_sagemaker.service.queued import Queued
 from local_sagemaker.service.runner import Running, Task
 from local_sagemaker.service.store import Record, now
@@ -53,15 +53,23 @@ def log_files(context: Context, name: str) -> dict[str, Path]:
 
 def found_metrics(context: Context, record: Mapping[str, Any]) -> dict[str, list[metrics.Point]]:
     """Return the values of the job's metrics so far, from its log."""
-    definitions = record["AlgorithmSpecification"].get("MetricDefinitions") or []
-    files = log_files(context, record["TrainingJobName"]).values()
-    return metrics.find(definitions, (line for file in files for line in read(file)))
+    name = record["TrainingJobName"]
+    follower = context.followers.get(name)
+    if follower is None:
+        definitions = record["AlgorithmSpecification"].get("MetricDefinitions") or []
+        follower = context.followers.setdefault(name, metrics.Follower(definitions))
+    return follower.update(log_files(context, name).values())
 
 
 class TrainingRun(Queued):
     """The job's thread."""
 
     kind = KIND
+
+    def __init__(self, context: Context, name: str):
+        """Take the name of a job whose record is there."""
+        super().__init__(context, name)
+        self._feeders: list[Feeder] = []
 
     def work(self) -> None:
         """Run the job, from its channels to its model."""
@@ -70,7 +78,11 @@ class TrainingRun(Queued):
         self._move("Downloading", TrainingStartTime=now())
         hosts = self._lay_out(record)
         self._move("Training")
-        codes, why = self._train(record, hosts)
+        try:
+            codes, why = self._train(record, hosts)
+        finally:
+            for feeder in self._feeders:
+                feeder.stop()
         base = context.work(name)
         jobs = [OptMl(base / host) for host in hosts]
         failed = [(job, code) for job, code in zip(jobs, codes, strict=True) if code != 0]
@@ -108,7 +120,12 @@ class TrainingRun(Queued):
             base = context.work(self.name) / host
             job = lay_out(base, record.get("HyperParameters", {}), configs, host, hosts)
             for key, one in given.items():
-                channels.fetch(context.s3, one, job.channel(key), index, count)
+                if configs[key]["TrainingInputMode"] == "Pipe":
+                    job.channel(key).rmdir()
+                    folder = job.channel(key).parent
+                    self._feeders.append(Feeder(context.s3, one, folder, index, count))
+                else:
+                    channels.fetch(context.s3, one, job.channel(key), index, count)
             checkpoints = record.get("CheckpointConfig", {}).get("S3Uri")
             if checkpoints:
                 (base / "checkpoints").mkdir()

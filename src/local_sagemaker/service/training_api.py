@@ -1,5 +1,6 @@
 """SageMaker's operations on training jobs."""
 
+import shutil
 from collections.abc import Mapping
 from typing import Any
 
@@ -106,6 +107,8 @@ class TrainingApi:
         if self._known(name)["TrainingJobStatus"] not in _ENDED:
             raise in_use(f"The training job {name} runs; stop it first.")
         self._store.remove(KIND, name)
+        self._context.followers.pop(name, None)
+        shutil.rmtree(self._context.folder(KIND, name), ignore_errors=True)  # its log
         return {}
 
     def _known(self, name: str) -> Record:

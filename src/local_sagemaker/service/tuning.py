@@ -158,8 +158,10 @@ class TuningRun:
     def _is_enough(self) -> bool:
         criteria = self._config.get("TuningJobCompletionCriteria") or {}
         target = criteria.get("TargetObjectiveMetricValue")
+        if target is None:
+            return False
         best = best_job(self._context, self._name, self._objective)
-        if target is None or best is None:
+        if best is None:
             return False
         value = best["FinalHyperParameterTuningJobObjectiveMetric"]["Value"]
         return bool(value >= target if self._maximize else value <= target)

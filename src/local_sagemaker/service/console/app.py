@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from botocore.exceptions import ClientError
 from flask import Flask, Response, abort, jsonify, redirect, request, send_from_directory
 
 from local_sagemaker.service.api import Api
@@ -50,6 +51,10 @@ def create_app(context: Context, endpoints: Endpoints, api: Api) -> Flask:
     @app.errorhandler(ServiceError)
     def service_error(error: ServiceError) -> Any:
         return jsonify(code=error.code, message=error.message), error.status
+
+    @app.errorhandler(ClientError)
+    def of_s3(error: ClientError) -> Any:
+        return jsonify(message=str(error)), 404
 
     @app.get("/")
     def root() -> Any:
