@@ -188,6 +188,16 @@ def test_checkpoints_go_to_s3_and_back(sm, s3):
         ),
         (
             {
+                "ResourceConfig": {
+                    "InstanceType": "ml.c4.xlarge",
+                    "InstanceCount": 2,
+                    "VolumeSizeInGB": 1,
+                }
+            },
+            "InstanceCount must be 1 with the backend 'process'",
+        ),
+        (
+            {
                 "AlgorithmSpecification": {
                     "TrainingImage": "other:1",
                     "TrainingInputMode": "File",

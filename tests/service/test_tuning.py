@@ -41,6 +41,8 @@ def request(name, ranges, strategy="Random", most=4, parallel=2, **changes):
         },
         "TrainingJobDefinition": {
             "StaticHyperParameters": {k: v for k, v in static.items()},
+            # As the SDK names it; ResourceConfig is the older member.
+            "HyperParameterTuningResourceConfig": job["ResourceConfig"],
             **{
                 key: job[key]
                 for key in (
@@ -48,7 +50,6 @@ def request(name, ranges, strategy="Random", most=4, parallel=2, **changes):
                     "RoleArn",
                     "InputDataConfig",
                     "OutputDataConfig",
-                    "ResourceConfig",
                     "StoppingCondition",
                 )
             },

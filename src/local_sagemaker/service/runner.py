@@ -52,6 +52,7 @@ class Runner(Protocol):
     """A way to run containers."""
 
     name: str
+    has_network: bool  # whether the hosts of a job can find each other by name
 
     def problem(self, image: str) -> str | None:
         """Return why an image cannot be run, or None."""
@@ -76,6 +77,7 @@ class ProcessRunner:
     """Runs our own image's train and serve as processes of this machine."""
 
     name = "process"
+    has_network = False
 
     def __init__(self, state: Path):
         """Take the folder in which the processes are noted."""
@@ -122,6 +124,7 @@ class DockerRunner:
     """Runs any image that the engine has, with its folder as /opt/ml."""
 
     name = "docker"
+    has_network = True
 
     def __init__(self, state: Path):
         """Take the folder by which the containers are known."""

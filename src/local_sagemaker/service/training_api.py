@@ -31,8 +31,15 @@ class TrainingApi:
         image = specification.get("TrainingImage")
         if not image:
             raise validation("AlgorithmSpecification needs a TrainingImage here.")
+        if "InstanceCount" not in request.get("ResourceConfig", {}):
+            raise validation("ResourceConfig needs an InstanceType and an InstanceCount here.")
         if problem := self._context.runner.problem(image):
             raise validation(f"{problem[0].upper()}{problem[1:]}.")
+        if request["ResourceConfig"]["InstanceCount"] > 1 and not self._context.runner.has_network:
+            raise validation(
+                f"InstanceCount must be 1 with the backend {self._context.runner.name!r}:"
+                " its hosts could not find each other; start the service with --backend docker."
+            )
         channels.check(request.get("InputDataConfig") or (), specification["TrainingInputMode"])
         _check_output(request["OutputDataConfig"])
         given = specification.get("MetricDefinitions")

@@ -112,6 +112,8 @@ class TuningRun:
         name = f"{self._name}-{number:03d}-{uuid.uuid4().hex[:8]}"
         static = definition.get("StaticHyperParameters") or {}
         request: Record = {key: definition[key] for key in _COPIED if key in definition}
+        if "ResourceConfig" not in request:
+            request["ResourceConfig"] = _resources(definition)
         request |= {
             "TrainingJobName": name,
             "AlgorithmSpecification": definition["AlgorithmSpecification"],
@@ -174,6 +176,14 @@ class TuningRun:
             HyperParameterTuningEndTime=now(),
             FailureReason=reason,
         )
+
+
+def _resources(definition: Record) -> Record:
+    """Return ResourceConfig from the newer member, which may offer several kinds of instances."""
+    newer = definition.get("HyperParameterTuningResourceConfig") or {}
+    first = (newer.get("InstanceConfigs") or [{}])[0]
+    names = ("InstanceType", "InstanceCount", "VolumeSizeInGB")
+    return {key: newer.get(key, first.get(key)) for key in names if newer.get(key, first.get(key))}
 
 
 def jobs_of(context: Context, name: str) -> list[Record]:
