@@ -110,7 +110,12 @@ def test_records_outlive_the_store(tmp_path):
     assert not store.add("model", "a", record)
     store.update("model", "nobody", Status="x")
     store.update("model", "a", Status="x")
+    store.move("model", "a", "Status", "another", "y")
     kept = Store(tmp_path).get("model", "a")
+    assert kept is not None and kept["Status"] == "x"
+    store.move("model", "a", "Status", "x", "y")
+    kept = Store(tmp_path).get("model", "a")
+    assert kept is not None and kept["Status"] == "y"
     assert kept == store.get("model", "a")
     assert kept is not None and kept["Nested"] == record["Nested"]
     store.remove("model", "a")

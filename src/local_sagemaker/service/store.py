@@ -55,6 +55,13 @@ class Store:
                 self._records[kind][name] = {**record, **changes, "LastModifiedTime": now()}
                 self._write(kind, name)
 
+    def move(self, kind: str, name: str, member: str, before: str, after: str) -> None:
+        """Change a status, unless it is another by now: a job may just have ended."""
+        with self._changed:
+            record = self._records.get(kind, {}).get(name)
+            if record is not None and record[member] == before:
+                self.update(kind, name, **{member: after})
+
     def remove(self, kind: str, name: str) -> None:
         """Forget a record."""
         with self._changed:

@@ -104,7 +104,7 @@ class TrainingApi:
             )
         run = self._context.running.get((KIND, name))
         if run is not None:
-            self._store.update(KIND, name, TrainingJobStatus="Stopping")
+            self._store.move(KIND, name, "TrainingJobStatus", "InProgress", "Stopping")
             run.stop()
         return {}
 

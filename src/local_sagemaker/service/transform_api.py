@@ -63,7 +63,7 @@ class TransformApi:
                 "The request was rejected because the transform job is in status"
                 f" {record['TransformJobStatus']}."
             )
-        self._store.update(KIND, name, TransformJobStatus="Stopping")
+        self._store.move(KIND, name, "TransformJobStatus", "InProgress", "Stopping")
         if run := self._context.running.get((KIND, name)):
             run.stop()
         return {}

@@ -74,7 +74,8 @@ class TuningApi:
                 "The request was rejected because the tuning job is in status"
                 f" {record['HyperParameterTuningJobStatus']}."
             )
-        self._store.update(KIND, name, HyperParameterTuningJobStatus="Stopping")
+        status = "HyperParameterTuningJobStatus"
+        self._store.move(KIND, name, status, "InProgress", "Stopping")
         run.stop()
         return {}
 
