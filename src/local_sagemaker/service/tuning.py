@@ -69,6 +69,8 @@ class TuningRun:
     def _guarded(self) -> None:
         try:
             self._run()
+        except ServiceError as error:  # a training job that the service does not take
+            self._end("Failed", error.message)
         except Exception as error:
             traceback.print_exc()
             self._end("Failed", f"InternalServerError: {type(error).__name__}: {error}")

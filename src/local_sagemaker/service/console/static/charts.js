@@ -46,7 +46,7 @@ export function scatter(title, points, categories, log, label) {
   const range = log ? undefined : [low - pad, high + pad];
   return figure(title, {
     scales: { x: { time: false, range, distr: log ? 3 : 1 } },
-    axes: axes([title, label], named),
+    axes: axes([title, ""], named), // the legend names the other
     series: [{ label: title }, { label, paths: () => null, stroke: COLOURS[0], points: { show: true, size: 7 } }],
   }, [sorted.map((one) => one[0]), sorted.map((one) => one[1])]);
 }
