@@ -148,8 +148,8 @@ class DockerRunner:
             command += ["--network", task.network, "--network-alias", task.host]
         if task.port is not None:
             command += ["-p", f"127.0.0.1:{task.port}:8080"]
-        for key in task.env:
-            command += ["-e", key]  # the value comes from the client's environment, unseen by ps
+        for key, value in task.env.items():
+            command += ["-e", f"{key}={value}"]
         if task.entrypoint:
             command += ["--entrypoint", task.entrypoint[0]]
         command.append(image)
@@ -158,7 +158,7 @@ class DockerRunner:
             if task.entrypoint
             else ([*task.arguments] or [task.command])
         )
-        return _Container(Child(command, {**os.environ, **task.env}, sink, grace=task.grace), name)
+        return _Container(Child(command, os.environ, sink, grace=task.grace), name)
 
     def network(self, name: str) -> str | None:
         """Make the network."""
