@@ -1,7 +1,11 @@
 """Endpoints through plain boto3, also while they change."""
 
+import contextlib
 import json
+import os
+import signal
 import threading
+import time
 
 import pytest
 from botocore.exceptions import ClientError
@@ -140,3 +144,22 @@ def test_names_that_are_not_there_or_taken(sm, models):
         sm.describe_model(ModelName="nobody")
     with pytest.raises(ClientError, match="Cannot create already existing model"):
         sm.create_model(ModelName="first", PrimaryContainer={"Image": IMAGE}, ExecutionRoleArn=ROLE)
+
+
+def test_a_server_that_dies_is_started_again(service, runtime, endpoint):
+    before = ask(runtime)
+    killed = []
+    for note in (service.state / "processes").iterdir():
+        if "/serve-" in note.read_text():
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(int(note.name), signal.SIGKILL)
+                killed.append(note.name)
+    assert killed
+    until = time.monotonic() + 60
+    while True:
+        try:
+            assert ask(runtime) == before
+            break
+        except runtime.exceptions.ModelError:
+            assert time.monotonic() < until
+            time.sleep(0.1)
