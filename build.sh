@@ -18,8 +18,15 @@ usage: ./build.sh COMMAND
 
   lab [--data DIR] [--backend auto|docker|process]
              run the workshop's lab end to end: train, deploy, predict
+  lab --notebook [--data DIR] [--execute]
+             the lab as a notebook in JupyterLab, on the local service; --execute runs it whole
   test [ARGS]  lint, types and all tests; ARGS go to pytest
   check      lint, types and unit tests only
+  up [--env] [--backend auto|docker|process] [--port N] [--state DIR]
+             the local SageMaker service, until Ctrl-C; with --env in the background, and prints
+             what a shell evals so that code written for SageMaker runs on it
+  down [--state DIR]
+             end the service that up --env started
   bench [--data DIR] [--only PART ...] [--repeats N] [--picture FILE]
              what this machine does, each figure beside its peer's (about six minutes)
   fuzz [SECONDS]
@@ -27,7 +34,7 @@ usage: ./build.sh COMMAND
   setup      make .venv: the package, its tools, CPU torch
   image [--region R] [--all-regions]
              build the container image, with the name that the SDK looks up in R (us-east-1)
-  sdk 1|2|3|mxnet
+  sdk 1|2|3|mxnet|notebook
              make .sdk/vN: a real SageMaker Python SDK in an environment of its own; .sdk/mxnet: the
              mxnet that public code reads models with
   wheels     fill build/wheelhouse with what the image installs
@@ -161,7 +168,8 @@ sdk() {
     1) name=sdk-v1 newest=12 ;; # it needs numpy 1, which has no wheels for a younger Python
     2 | 3) name=sdk-v$1 ;;
     mxnet) name=mxnet newest=$mxnet_newest ;;
-    *) misuse "sdk '${1:-}': 1, 2, 3 or mxnet" ;;
+    notebook) name=notebook ;;
+    *) misuse "sdk '${1:-}': 1, 2, 3, mxnet or notebook" ;;
     esac
     dir=.sdk/${name#sdk-}
     key=$(cksum <"requirements/$name.txt")
@@ -274,15 +282,21 @@ print("  Python", ", ".join((python_version(), *parts)))'
 compose() { "$DOCKER" compose version >/dev/null 2>&1 || command -v docker-compose >/dev/null; }
 
 lab() {
-    local backend=auto args=()
+    local backend=auto notebook='' args=()
     while [ $# -gt 0 ]; do
         case $1 in
         --backend) [ $# -gt 1 ] || misuse "--backend needs auto, docker or process"; backend=$2; shift ;;
         --backend=*) backend=${1#*=} ;;
+        --notebook) notebook=yes ;;
         *) args+=("$1") ;;
         esac
         shift
     done
+    if [ -n "$notebook" ]; then
+        setup
+        sdk notebook
+        exec .venv/bin/python -m local_sagemaker notebook --root "$root" --backend "$backend" ${args[@]+"${args[@]}"}
+    fi
     case $backend in
     docker)
         need_engine "--backend process needs none"
@@ -303,6 +317,14 @@ lab() {
     exec .venv/bin/python -m local_sagemaker lab --backend "$backend" ${args[@]+"${args[@]}"}
 }
 
+# Only the lines to eval may be on standard output.
+up() {
+    setup >&2
+    exec .venv/bin/python -m local_sagemaker up --root "$root" "$@"
+}
+
+down() { exec .venv/bin/python -m local_sagemaker down --root "$root" "$@"; }
+
 lint() {
     say "ruff"
     .venv/bin/ruff check .
@@ -318,6 +340,7 @@ run_tests() {
     setup
     lint
     sdk 2
+    sdk notebook
     if [ -n "${CI:-}" ] || (find_python $mxnet_newest >/dev/null 2>&1); then sdk mxnet
     else say "No Python 3.10 or 3.11: tests that need mxnet are skipped"; fi
     if engine; then
@@ -396,13 +419,13 @@ command=${1:-}
 case $command in
 '' | help | -h | --help) usage; exit ;;
 setup | wheels | check | clean) [ $# -eq 0 ] || misuse "$command takes no '$1'" ;;
-sdk) [ $# -gt 0 ] || misuse "sdk: 1, 2, 3 or mxnet" ;;
+sdk) [ $# -gt 0 ] || misuse "sdk: 1, 2, 3, mxnet or notebook" ;;
 esac
 case $command in
 setup) setup; say ".venv is ready: Python $(version_of .venv/bin/python)" ;;
 sdk) for n in "$@"; do sdk "$n"; done ;;
 test) run_tests "$@" ;;
-lab | image | wheels | check | fuzz | lock | bench) "$command" "$@" ;;
+lab | up | down | image | wheels | check | fuzz | lock | bench) "$command" "$@" ;;
 clean) rm -rf .venv .sdk .bench build ;;
 *) misuse "unknown command '$command'; ./build.sh alone says what there is" ;;
 esac

@@ -10,7 +10,8 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 from local_sagemaker.errors import LocalError
 
@@ -74,12 +75,16 @@ class Child:
         self._reader.join(5.0)  # a grandchild may hold the pipe open for ever
         return code
 
-    def stop(self) -> int:
-        """Ask the group to end, kill what is left after the grace, and return the exit code."""
+    def stop(self, grace: float | None = None) -> int:
+        """Ask the group to end, kill what is left after the grace, and return the exit code.
+
+        Args:
+            grace: seconds, where it is not to be the one that it was started with.
+        """
         if self.poll() is None:
             self._signal(self._end_signal)
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(self._grace)
+                self._process.wait(self._grace if grace is None else grace)
         self._signal(signal.SIGKILL)
         _running.discard(self)
         return self.wait()
@@ -109,6 +114,30 @@ def _stop_all() -> None:
         child.stop()
 
 
+def end_orphan(pid: int, mark: str) -> None:
+    """Kill the process group of a process that another run of ours started.
+
+    Args:
+        pid: its id, which another program's may be by now.
+        mark: what its environment holds, if it is the one.
+    """
+    try:
+        environment = Path(f"/proc/{pid}/environ").read_bytes()
+    except FileNotFoundError:
+        if Path("/proc/self").exists():
+            return
+        # macOS: the environment follows the command.
+        shown = subprocess.run(
+            ["ps", "-Eww", "-o", "command=", "-p", str(pid)], capture_output=True
+        )
+        environment = shown.stdout
+    except OSError:
+        return
+    if mark.encode() in environment:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(pid, signal.SIGKILL)
+
+
 def free_port() -> int:
     """Return a port of 127.0.0.1 on which nothing listens now."""
     with socket.socket() as probe:
@@ -116,7 +145,14 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_for_ping(child: Child, port: int, timeout: float = 60.0) -> None:
+class Polled(Protocol):
+    """What can be asked whether it still runs."""
+
+    def poll(self) -> int | None:
+        """Return the exit code, or None while it runs."""
+
+
+def wait_for_ping(child: Polled, port: int, timeout: float = 60.0) -> None:
     """Return once GET /ping on 127.0.0.1 answers 200.
 
     Raises: LocalError if the process ends before that, or the time is over.

@@ -127,7 +127,7 @@ ENGINE = {
     ],
 )
 def test_docker_is_taken_only_if_all_is_there(monkeypatch, capsys, lacks, message):
-    monkeypatch.setattr(docker, "_docker", lambda *args: None if args == lacks else ENGINE[args])
+    monkeypatch.setattr(docker, "docker", lambda *args: None if args == lacks else ENGINE[args])
     monkeypatch.setattr(docker.shutil, "which", lambda name: name if name == "docker" else None)
     assert lab.choose_backend("auto") == ("process" if message else "docker")
     if message:
@@ -152,7 +152,7 @@ def test_only_containers_below_the_folder_are_removed(monkeypatch, tmp_path):
         calls.append(arguments)
         return f"mine {root}/tmp1\nother {tmp_path}/local-2/tmp1\nplain \n"
 
-    monkeypatch.setattr(docker, "_docker", fake)
+    monkeypatch.setattr(docker, "docker", fake)
     docker.clean_up(root, keep_network=False)
     assert [call for call in calls if call[0] == "rm"] == [("rm", "-f", "-v", "mine")]
     assert ("network", "rm", docker.NETWORK) in calls

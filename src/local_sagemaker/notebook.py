@@ -1,0 +1,66 @@
+"""The lab's notebook, with the local service running and the environment set."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from local_sagemaker.download import movielens
+from local_sagemaker.errors import LocalError
+from local_sagemaker.generated import generate
+from local_sagemaker.ratings import read_folder, write_folder
+from local_sagemaker.service import up
+from local_sagemaker.service.context import Settings
+from local_sagemaker.service.environment import variables
+from local_sagemaker.service.runner import clean_environment
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line says."""
+
+    root: Path  # of the checkout
+    data: Path | None
+    out: Path
+    execute: bool  # run it whole, without a browser
+
+
+def run(options: Options, settings: Settings) -> None:
+    """Open the notebook in JupyterLab, or run it and write what came of it; never returns.
+
+    Raises: LocalError if something is missing.
+    """
+    jupyter = options.root / ".sdk" / "notebook" / "bin" / "jupyter"
+    notebook = options.root / "examples" / "lab2.ipynb"
+    for file in (jupyter, notebook):
+        if not file.is_file():
+            raise LocalError(f"There is no {file}: ./build.sh lab --notebook makes it.")
+    known = up.ensure(settings)
+    up.say(f"notebook: the service is at {known['url']}, its console at {known['url']}/console")
+    env = {
+        **clean_environment(),
+        **variables(settings.state, known["url"]),
+        "LAB_DATA": str(_ratings(options)),
+    }
+    if options.execute:
+        options.out.mkdir(parents=True, exist_ok=True)
+        command = ["nbconvert", "--to", "html", "--execute", "--output-dir", str(options.out)]
+    else:
+        command = ["lab"]
+    os.execve(jupyter, [str(jupyter), *command, str(notebook)], env)  # noqa: S606
+
+
+def _ratings(options: Options) -> Path:
+    """Return a folder of ratings: those given, MovieLens', or made-up ones, and say which."""
+    if options.data is not None:
+        read_folder(options.data)
+        up.say(f"notebook: ratings from {options.data}")
+        return options.data
+    try:
+        folder = movielens(options.root / "build" / "ml-100k")
+        up.say(f"notebook: MovieLens-100k in {folder}, from GroupLens")
+    except LocalError as error:
+        folder = options.root / "build" / "generated"
+        folder.mkdir(parents=True, exist_ok=True)
+        write_folder(generate(), folder)
+        up.say(f"notebook: NOT MOVIELENS: the ratings are GENERATED, of the same shape ({error}).")
+    return folder

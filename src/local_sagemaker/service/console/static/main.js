@@ -1,0 +1,55 @@
+// Which page is shown, and when it looks again.
+
+import { el, get } from "./dom.js";
+import { endpoint, endpoints } from "./endpoints.js";
+import { job, jobs } from "./jobs.js";
+import { s3 } from "./s3.js";
+import { tuning, tunings } from "./tuning.js";
+
+const PAGES = {
+  jobs: (main, name) => name ? job(main, "jobs", name) : jobs(main, "jobs", "Training jobs"),
+  transform: (main, name) => name ? job(main, "transform", name) : jobs(main, "transform", "Batch transform jobs"),
+  tuning: (main, name) => name ? tuning(main, name) : tunings(main),
+  endpoints: (main, name) => name ? endpoint(main, name) : endpoints(main),
+  s3,
+};
+const EVERY = 1000; // milliseconds
+let turn = 0;
+
+async function open() {
+  const mine = ++turn;
+  const [page, ...rest] = (location.hash.slice(2) || "jobs").split("/").map(decodeURIComponent);
+  const main = document.getElementById("main");
+  main.replaceChildren();
+  for (const one of document.querySelectorAll("nav a")) {
+    if (one.dataset.page === page) one.setAttribute("aria-current", "page");
+    else one.removeAttribute("aria-current");
+  }
+  const problem = el("p", { class: "reason", role: "alert" });
+  const update = await (PAGES[page] || PAGES.jobs)(main, ...rest);
+  main.append(problem);
+  while (mine === turn) {
+    try {
+      if (!document.hidden) await update();
+      problem.textContent = "";
+    } catch (error) {
+      problem.textContent = `The service does not answer: ${error.message}`;
+    }
+    await new Promise((done) => setTimeout(done, EVERY));
+  }
+}
+
+document.addEventListener("keydown", (event) => {
+  if (["INPUT", "TEXTAREA"].includes(event.target.tagName) || event.ctrlKey || event.metaKey || event.altKey) return;
+  const at = "12345".indexOf(event.key);
+  if (at >= 0) document.querySelectorAll("nav a")[at].click();
+  if (event.key === "/" && document.getElementById("search")) {
+    event.preventDefault();
+    document.getElementById("search").focus();
+  }
+});
+addEventListener("hashchange", open);
+get("about").then((about) => {
+  document.getElementById("about").textContent = `backend ${about.backend} · ${about.cores} jobs at once`;
+});
+open();

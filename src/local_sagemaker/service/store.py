@@ -1,0 +1,108 @@
+"""The records of jobs, models and endpoints: in memory, and as JSON files that a restart reads."""
+
+import datetime
+import json
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+Record = dict[str, Any]
+_TIME = "@time"
+
+
+class Store:
+    """Records by kind and name. A change is written at once and wakes whoever waits for one."""
+
+    def __init__(self, folder: Path):
+        """Read what is in the folder."""
+        self._folder = folder
+        self._changed = threading.Condition(threading.RLock())
+        self._records: dict[str, dict[str, Record]] = {}
+        for file in sorted(folder.glob("*/*.json")):
+            record = json.loads(file.read_text(), object_hook=_from_json)
+            self._records.setdefault(file.parent.name, {})[file.stem] = record
+
+    def get(self, kind: str, name: str) -> Record | None:
+        """Return a copy of a record, or None."""
+        with self._changed:
+            record = self._records.get(kind, {}).get(name)
+            return None if record is None else dict(record)
+
+    def all(self, kind: str) -> list[Record]:
+        """Return copies of a kind's records, the oldest first."""
+        with self._changed:
+            records = [dict(one) for one in self._records.get(kind, {}).values()]
+        return sorted(records, key=lambda one: one["CreationTime"])
+
+    def add(self, kind: str, name: str, record: Record) -> bool:
+        """Keep a new record; False where the name is taken."""
+        with self._changed:
+            known = self._records.setdefault(kind, {})
+            if name in known:
+                return False
+            known[name] = {**record, "LastModifiedTime": now()}
+            self._write(kind, name)
+            return True
+
+    def update(self, kind: str, name: str, **changes: Any) -> None:
+        """Change members of a record that is there; one that is gone stays gone."""
+        with self._changed:
+            record = self._records.get(kind, {}).get(name)
+            if record is not None:
+                self._records[kind][name] = {**record, **changes, "LastModifiedTime": now()}
+                self._write(kind, name)
+
+    def move(self, kind: str, name: str, member: str, before: str, after: str) -> None:
+        """Change a status, unless it is another by now: a job may just have ended."""
+        with self._changed:
+            record = self._records.get(kind, {}).get(name)
+            if record is not None and record[member] == before:
+                self.update(kind, name, **{member: after})
+
+    def remove(self, kind: str, name: str) -> None:
+        """Forget a record."""
+        with self._changed:
+            self._records.get(kind, {}).pop(name, None)
+            (self._folder / kind / f"{name}.json").unlink(missing_ok=True)
+            self._changed.notify_all()
+
+    def wait(
+        self, kind: str, name: str, until: Callable[[Record | None], bool], timeout: float
+    ) -> None:
+        """Return when a record is as asked, or after the time in seconds."""
+        deadline = time.monotonic() + timeout
+        with self._changed:
+            while not until(self._records.get(kind, {}).get(name)):
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    return
+                self._changed.wait(left)
+
+    def _write(self, kind: str, name: str) -> None:
+        file = self._folder / kind / f"{name}.json"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        new = file.with_suffix(".new")
+        new.write_text(json.dumps(self._records[kind][name], default=_to_json))
+        os.replace(new, file)
+        self._changed.notify_all()
+
+
+def now() -> datetime.datetime:
+    """Return the time, as the API gives it: whole milliseconds."""
+    time_now = datetime.datetime.now(datetime.timezone.utc)
+    return time_now.replace(microsecond=time_now.microsecond // 1000 * 1000)
+
+
+def _to_json(value: Any) -> Any:
+    if isinstance(value, datetime.datetime):
+        return {_TIME: value.isoformat()}
+    raise TypeError(f"a record cannot hold {type(value)}")
+
+
+def _from_json(value: dict[str, Any]) -> Any:
+    if list(value) == [_TIME]:
+        return datetime.datetime.fromisoformat(value[_TIME])
+    return value

@@ -1,0 +1,97 @@
+"""The lab's literal code through `eval "$(./build.sh up --env)"`, by the real SDKs."""
+
+import json
+import re
+import subprocess
+
+import numpy as np
+import pytest
+
+from local_sagemaker.generated import generate
+from local_sagemaker.logs import parse
+from local_sagemaker.ratings import write_folder
+from support import sdk
+from support.service import PATIENCE, ROOT, down, up
+
+pytestmark = pytest.mark.sdk
+NOTEBOOK = ROOT / ".sdk" / "notebook" / "bin" / "jupyter"
+
+
+@pytest.fixture(scope="module")
+def ratings(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("ratings")
+    made = generate()
+    write_folder(made, folder)
+    shuffled = np.random.default_rng(0).permutation(made.train)
+    np.savetxt(folder / "ua.base.shuffled", shuffled, fmt="%d", delimiter="\t")
+    return folder
+
+
+def run(service, version, *arguments):
+    done = subprocess.run(
+        [sdk.python(version), *map(str, arguments)],
+        env=service.environment() | {"COLUMNS": "5000"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=PATIENCE,
+    )
+    assert done.returncode == 0, done.stdout[-4000:]
+    return done.stdout
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_the_lab_as_it_is_written(service, version, ratings):
+    if reason := sdk.missing(version, containers=False):
+        pytest.skip(reason)
+    output = run(service, version, ROOT / "tests/service/lab2.py", ratings)
+    log = parse(output.splitlines())
+    assert log.test["binary_classification_accuracy"] > 0.65
+    assert len(log.epochs["binary_classification_accuracy"]) == 100
+    assert len(re.findall(r"'predicted_label': [01]\.0", output)) == 10
+    print(re.findall("seconds: fit.*", output))
+
+
+@pytest.mark.skipif(not NOTEBOOK.is_file(), reason="no .sdk/notebook (./build.sh sdk notebook)")
+def test_the_notebook_runs_whole(service, ratings, tmp_path):
+    done = subprocess.run(
+        [NOTEBOOK, "nbconvert", "--to", "notebook", "--execute", "--output-dir", tmp_path,
+         ROOT / "examples/lab2.ipynb"],
+        env=service.environment() | {"LAB_DATA": str(ratings)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=PATIENCE * 2,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-4000:]
+    cells = json.loads((tmp_path / "lab2.ipynb").read_text())["cells"]
+    outputs = [out for cell in cells for out in cell.get("outputs", ())]
+    pictures = [out for out in outputs if "image/png" in out.get("data", {})]
+    assert len(pictures) == 4
+
+
+def test_what_others_write(service):
+    if reason := sdk.missing(2, containers=False):
+        pytest.skip(reason)
+    output = run(service, 2, ROOT / "tests/service/others_v2.py")
+    told = dict(re.findall(r"^(ANALYTICS|LABELS|BEST|REASON) (.*)$", output, re.MULTILINE))
+    assert "train:binary_classification_accuracy" in told["ANALYTICS"]
+    assert told["LABELS"].count(".0") == 10
+    assert told["BEST"].startswith("True 3 factorization-machines-")
+    assert "num_factors must be an integer >= 1; got '0'" in told["REASON"]
+
+
+@pytest.mark.docker
+def test_the_lab_in_a_container(tmp_path, ratings):
+    if reason := sdk.missing(1):
+        pytest.skip(reason)
+    started = up(tmp_path / "state", "--backend", "docker")
+    try:
+        client = started.client("s3")
+        assert client.list_buckets()["Buckets"] == []
+        output = run(started, 1, ROOT / "tests/service/lab2.py", ratings)
+    finally:
+        down(started)
+    assert parse(output.splitlines()).test["binary_classification_accuracy"] > 0.65
+    assert len(re.findall(r"'predicted_label': [01]\.0", output)) == 10
+    print(re.findall("seconds: fit.*", output))

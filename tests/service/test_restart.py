@@ -1,0 +1,76 @@
+"""What a restart finds, after an orderly end and after a crash."""
+
+import json
+import time
+
+from support.recordio import sparse_file
+from support.service import BUCKET, channel, down, ended, kill, planted, training, up
+
+
+def is_alive(pid):
+    try:
+        return open(f"/proc/{pid}/stat").read().split()[2] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def fill(service):
+    s3 = service.client("s3")
+    s3.create_bucket(Bucket=BUCKET)
+    x, y = planted(0)
+    s3.put_object(
+        Bucket=BUCKET, Key="data/train/a/ä b", Body=sparse_file(x, y), Metadata={"by": "me"}
+    )
+    sm = service.client("sagemaker")
+    request = training("done", InputDataConfig=[channel("train")])
+    sm.create_training_job(**request)
+    return ended(sm.describe_training_job, "TrainingJobStatus", TrainingJobName="done")
+
+
+def test_a_restart_keeps_buckets_jobs_logs_and_models(tmp_path):
+    service = up(tmp_path / "state")
+    before = fill(service)
+    sm = service.client("sagemaker")
+    request = training(
+        "runs", InputDataConfig=[channel("train")], HyperParameters={"epochs": "100000000"}
+    )
+    sm.create_training_job(**request)
+    time.sleep(3)  # objects are saved two seconds after they change, at most
+    kill(service)
+    noted = [path.name for path in (tmp_path / "state" / "processes").iterdir()]
+    service = up(tmp_path / "state")
+    try:
+        assert [pid for pid in noted if is_alive(int(pid))] == []
+        s3, sm, logs = (service.client(name) for name in ("s3", "sagemaker", "logs"))
+        assert (
+            sm.describe_training_job(TrainingJobName="done")["ModelArtifacts"]
+            == (before["ModelArtifacts"])
+        )
+        lost = sm.describe_training_job(TrainingJobName="runs")
+        assert lost["TrainingJobStatus"] == "Failed"
+        assert lost["FailureReason"] == (
+            "InternalServerError: the local service ended while the job ran."
+        )
+        kept = s3.get_object(Bucket=BUCKET, Key="data/train/a/ä b")
+        assert kept["Metadata"] == {"by": "me"}
+        s3.head_object(Bucket=BUCKET, Key="out/done/output/model.tar.gz")
+        group = "/aws/sagemaker/TrainingJobs"
+        streams = logs.describe_log_streams(logGroupName=group, logStreamNamePrefix="done/")
+        assert len(streams["logStreams"]) == 1
+    finally:
+        down(service)
+
+
+def test_an_orderly_end_leaves_no_process_and_no_running_job(tmp_path):
+    service = up(tmp_path / "state")
+    fill(service)
+    sm = service.client("sagemaker")
+    request = training(
+        "runs", InputDataConfig=[channel("train")], HyperParameters={"epochs": "100000000"}
+    )
+    sm.create_training_job(**request)
+    time.sleep(1)
+    down(service)
+    assert list((tmp_path / "state" / "work").iterdir()) == []
+    record = json.loads((tmp_path / "state/records/training-job/runs.json").read_text())
+    assert record["TrainingJobStatus"] == "Failed"

@@ -1,0 +1,141 @@
+"""The local service as a process of its own, and requests that fit it."""
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import boto3
+import numpy as np
+from botocore.config import Config
+
+from support.fm import rows
+
+PATIENCE = 120.0  # seconds, far more than anything takes
+ROOT = Path(__file__).parents[2]
+IMAGE = "382416733822.dkr.ecr.us-east-1.amazonaws.com/factorization-machines:1"
+ROLE = "arn:aws:iam::123456789012:role/SageMakerExecutionRole"
+BUCKET = "bucket"
+
+
+FEATURES = 30
+
+
+def planted(seed: int, count: int = 400) -> tuple[Any, Any]:
+    """Return rows, and labels that their features tell."""
+    x, _ = rows(seed, count, FEATURES)
+    w = np.linspace(-1, 1, FEATURES, dtype=np.float32)
+    return x, (x @ w > 0).astype(np.float32)
+
+
+@dataclass
+class Service:
+    """A running service."""
+
+    state: Path
+    env: dict[str, str]  # what `up --env` printed
+    url: str
+
+    def client(self, name: str) -> Any:
+        """Return a boto3 client that knows the endpoint's URL."""
+        with mock.patch.dict(os.environ):
+            os.environ.pop("AWS_PROFILE", None)
+            return boto3.Session().client(
+                name,
+                endpoint_url=self.url,
+                region_name="us-east-1",
+                aws_access_key_id="local",
+                aws_secret_access_key="local",
+                config=Config(proxies={}, retries={"max_attempts": 1}),
+            )
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment of a program in a shell that has evaluated the lines."""
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "SAGEMAKER_"))}
+        return {**kept, **self.env}
+
+
+def command(name: str, state: Path, *options: str) -> list[str]:
+    return [sys.executable, "-m", "local_sagemaker", name, "--state", str(state), *options]
+
+
+def up(state: Path, *options: str) -> Service:
+    """Start a service in the background, as `./build.sh up --env` does."""
+    options = ("--env", "--port", "0", "--backend", "process", "--cores", "2", *options)
+    done = subprocess.run(
+        command("up", state, *options),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
+    assert done.returncode == 0, done.stderr
+    env = {}
+    for line in done.stdout.splitlines():
+        words = shlex.split(line)
+        if words[0] == "export":
+            name, _, value = words[1].partition("=")
+            env[name] = value
+    return Service(state, env, env["HTTPS_PROXY"])
+
+
+def down(service: Service) -> None:
+    subprocess.run(command("down", service.state), check=True, timeout=PATIENCE)
+
+
+def kill(service: Service) -> None:
+    """End a service as a crash does."""
+    os.kill(json.loads((service.state / "service.json").read_text())["pid"], signal.SIGKILL)
+
+
+def channel(name: str, prefix: str = "", **source: str) -> dict[str, Any]:
+    uri = f"s3://{BUCKET}/{prefix or f'data/{name}'}"
+    return {
+        "ChannelName": name,
+        "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": uri, **source}},
+    }
+
+
+def training(name: str, **changes: Any) -> dict[str, Any]:
+    """Return a request for a job on the planted data; hyperparameters are added to."""
+    more = changes.pop("HyperParameters", {})
+    return {
+        "TrainingJobName": name,
+        "AlgorithmSpecification": {"TrainingImage": IMAGE, "TrainingInputMode": "File"},
+        "RoleArn": ROLE,
+        "InputDataConfig": [channel("train"), channel("test")],
+        "OutputDataConfig": {"S3OutputPath": f"s3://{BUCKET}/out"},
+        "ResourceConfig": {
+            "InstanceType": "ml.c4.xlarge",
+            "InstanceCount": 1,
+            "VolumeSizeInGB": 1,
+        },
+        "StoppingCondition": {"MaxRuntimeInSeconds": 3600},
+        "HyperParameters": {
+            "feature_dim": "30",
+            "num_factors": "4",
+            "predictor_type": "binary_classifier",
+            "epochs": "3",
+            "mini_batch_size": "100",
+            **more,
+        },
+        **changes,
+    }
+
+
+def ended(describe: Callable[..., Any], status: str, **name: str) -> Any:
+    """Return the description once its status is a last one."""
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until:
+        found = describe(**name)
+        if found[status] in ("Completed", "Failed", "Stopped", "InService"):
+            return found
+        time.sleep(0.1)
+    raise AssertionError(f"{name} has not ended: {found}")

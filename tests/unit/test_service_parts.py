@@ -1,0 +1,192 @@
+"""The service's small parts: doors, request shapes, metrics, pages of a listing."""
+
+import datetime
+import io
+import time
+
+import pytest
+
+from local_sagemaker.service import builtin, guard, metrics, shapes
+from local_sagemaker.service.errors import ServiceError
+from local_sagemaker.service.listing import listing
+from local_sagemaker.service.pipes import Feeder
+from local_sagemaker.service.store import Store, now
+from support.recordio import frame
+
+LINES = [
+    (1, "#quality_metric: host=algo-1, epoch=0, batch=0 train binary_f_1.000 <score>=0.1"),
+    (2, "#quality_metric: host=algo-1, epoch=0, train binary_f_1.000 <score>=0.2"),
+    (3, "#quality_metric: host=algo-1, epoch=1, train binary_f_1.000 <score>=0.3"),
+    (4, "#quality_metric: host=algo-1, train binary_f_1.000 <score>=0.3"),
+    (5, "#quality_metric: host=algo-1, test binary_f_1.000 <score>=0.4"),
+    (6, "#quality_metric: host=algo-1, epoch=1, train rmse <loss>=nan"),
+]
+
+
+def test_the_built_in_s_metrics_are_one_an_epoch_and_the_tests_at_the_end():
+    found = metrics.Follower(builtin.metric_definitions("x/factorization-machines:1")).take(LINES)
+    values = {name: [point.value for point in points] for name, points in found.items()}
+    assert values == {"train:binary_f_beta": [0.2, 0.3], "test:binary_f_beta": [0.4]}
+    assert [one["Value"] for one in metrics.final(found)] == [0.3, 0.4]
+
+
+@pytest.mark.parametrize(
+    ("image", "ours"),
+    [
+        ("factorization-machines", True),
+        ("1.dkr.ecr.us-east-1.amazonaws.com/factorization-machines:1", True),
+        ("localhost:5000/factorization-machines@sha256:0", True),
+        ("xgboost:1", False),
+        ("factorization-machines/other", False),
+    ],
+)
+def test_our_image_is_known_by_its_name(image, ours):
+    assert builtin.is_ours(image) is ours
+    assert bool(builtin.metric_definitions(image)) is ours
+
+
+@pytest.mark.parametrize(
+    ("host", "aws"),
+    [
+        ("sts.us-east-1.amazonaws.com", True),
+        ("bucket.s3.eu-west-1.amazonaws.com", True),
+        ("api.sagemaker.cn-north-1.amazonaws.com.cn", True),
+        ("amazonaws.com.evil.example", False),
+        ("evilamazonaws.com", False),
+        ("pypi.org", False),
+    ],
+)
+def test_which_hosts_are_stood_in_for(host, aws):
+    assert guard.is_aws(host) is aws
+
+
+def problem(request):
+    with pytest.raises(ServiceError) as raised:
+        shapes.check("DescribeTrainingJob", request)
+    assert raised.value.code == "ValidationException"
+    return raised.value.message
+
+
+def test_a_request_is_checked_in_aws_s_words():
+    assert problem({}) == (
+        "1 validation error detected: Value null at 'trainingJobName' failed to satisfy"
+        " constraint: Member must not be null"
+    )
+    assert "'a_b' at 'trainingJobName'" in problem({"TrainingJobName": "a_b"})
+    assert "less than or equal to 63" in problem({"TrainingJobName": "a" * 64})
+    shapes.check("DescribeTrainingJob", {"TrainingJobName": "a-b"})
+
+
+def test_a_listing_has_pages_and_an_order():
+    start = datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)
+    records = [
+        {
+            "ModelName": f"m{index}",
+            "ModelArn": "arn",
+            "CreationTime": start + datetime.timedelta(days=index),
+        }
+        for index in range(5)
+    ]
+
+    def names(**request):
+        answer = listing("ListModels", records, request, "ModelName")
+        return [one["ModelName"] for one in answer["Models"]], answer.get("NextToken")
+
+    assert names()[0] == ["m4", "m3", "m2", "m1", "m0"]
+    assert names(SortBy="Name")[0] == ["m0", "m1", "m2", "m3", "m4"]
+    first, token = names(MaxResults=3)
+    second, last = names(MaxResults=3, NextToken=token)
+    assert first + second == ["m4", "m3", "m2", "m1", "m0"]
+    assert last is None
+    assert names(CreationTimeAfter=records[3]["CreationTime"].timestamp())[0] == ["m4", "m3"]
+    with pytest.raises(ServiceError, match="NextToken"):
+        names(NextToken="x")
+
+
+def test_records_outlive_the_store(tmp_path):
+    store = Store(tmp_path)
+    record = {"CreationTime": now(), "Nested": [{"At": now()}]}
+    assert store.add("model", "a", record)
+    assert not store.add("model", "a", record)
+    store.update("model", "nobody", Status="x")
+    store.update("model", "a", Status="x")
+    store.move("model", "a", "Status", "another", "y")
+    kept = Store(tmp_path).get("model", "a")
+    assert kept is not None and kept["Status"] == "x"
+    store.move("model", "a", "Status", "x", "y")
+    kept = Store(tmp_path).get("model", "a")
+    assert kept is not None and kept["Status"] == "y"
+    assert kept == store.get("model", "a")
+    assert kept is not None and kept["Nested"] == record["Nested"]
+    store.remove("model", "a")
+    assert Store(tmp_path).all("model") == []
+
+
+class Objects:
+    """What is used of a boto3 S3 client."""
+
+    class exceptions:
+        ClientError = KeyError
+
+    def __init__(self, **objects):
+        self._objects = objects
+
+    def get_paginator(self, _):
+        return self
+
+    def paginate(self, Bucket, Prefix):
+        return [{"Contents": [{"Key": key} for key in self._objects]}]
+
+    def get_object(self, Bucket, Key):
+        return {"Body": self.Body(self._objects[Key])}
+
+    class Body(io.BytesIO):
+        def iter_chunks(self, size):
+            return iter(lambda: self.read(size), b"")
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ({}, b"aaabb"),
+        ({"RecordWrapperType": "RecordIO"}, frame(b"aaa") + frame(b"bb")),
+    ],
+)
+def test_pipe_mode_fills_a_pipe_for_each_pass(tmp_path, more, expected):
+    source = {"S3DataType": "S3Prefix", "S3Uri": "s3://bucket"}
+    channel = {"ChannelName": "train", "DataSource": {"S3DataSource": source}, **more}
+    feeder = Feeder(Objects(a=b"aaa", b=b"bb"), channel, tmp_path, 0, 1)
+    try:
+        for epoch in range(3):
+            assert (tmp_path / f"train_{epoch}").read_bytes() == expected
+    finally:
+        feeder.stop()
+
+
+def test_pipe_mode_goes_on_after_a_reader_that_left(tmp_path):
+    source = {"S3DataType": "S3Prefix", "S3Uri": "s3://bucket"}
+    channel = {"ChannelName": "train", "DataSource": {"S3DataSource": source}}
+    feeder = Feeder(Objects(a=bytes(10_000_000)), channel, tmp_path, 0, 1)
+    with (tmp_path / "train_0").open("rb") as stream:
+        stream.read(10)
+    until = time.monotonic() + 30
+    while not (tmp_path / "train_1").exists():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    assert len((tmp_path / "train_1").read_bytes()) == 10_000_000
+    feeder.stop()
+
+
+def test_a_growing_log_is_read_once_and_by_whole_lines(tmp_path):
+    log = tmp_path / "algo-1.log"
+    follower = metrics.Follower([{"Name": "m", "Regex": "m=([0-9]+)"}])
+
+    def values():
+        return [point.value for point in follower.update([log]).get("m", [])]
+
+    assert values() == []
+    log.write_text("1\tm=1\n2\tm=2")
+    assert values() == [1]
+    with log.open("a") as stream:
+        stream.write("3\n3\tm=4\n")
+    assert values() == values() == [1, 23, 4]
