@@ -50,6 +50,7 @@ tuner = HyperparameterTuner(
     "test:binary_classification_accuracy",
     {"epochs": IntegerParameter(1, 5), "linear_lr": ContinuousParameter(1e-4, 1e-1, "Logarithmic")},
     objective_type="Maximize",
+    base_tuning_job_name="others",
     max_jobs=3,
     max_parallel_jobs=2,
     early_stopping_type="Auto",

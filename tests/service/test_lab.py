@@ -77,7 +77,7 @@ def test_what_others_write(service):
     told = dict(re.findall(r"^(ANALYTICS|LABELS|BEST|REASON) (.*)$", output, re.MULTILINE))
     assert "train:binary_classification_accuracy" in told["ANALYTICS"]
     assert told["LABELS"].count(".0") == 10
-    assert told["BEST"].startswith("True 3 factorization-machines-")
+    assert told["BEST"].startswith("True 3 others-")
     assert "num_factors must be an integer >= 1; got '0'" in told["REASON"]
 
 
