@@ -19,8 +19,8 @@ usage: ./build.sh COMMAND
              run the workshop's lab end to end: train, deploy, predict
   test [ARGS]  lint, types and all tests; ARGS go to pytest
   check      lint, types and unit tests only
-  bench [--data DIR] [--only PART ...] [--repeats N] [--picture FILE]
-             what this machine does, each figure beside its peer's (about six minutes)
+  bench [--data DIR] [--only PART ...] [--repeats N] [--picture FILE] [--soak-seconds N]
+             what this machine does, each figure beside its peer's (about nine minutes)
   setup      make .venv: the package, its tools, CPU torch
   image [--region R] [--all-regions]
              build the container image, with the name that the SDK looks up in R (us-east-1)
