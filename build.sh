@@ -27,8 +27,8 @@ usage: ./build.sh COMMAND
              what a shell evals so that code written for SageMaker runs on it
   down [--state DIR]
              end the service that up --env started
-  bench [--data DIR] [--only PART ...] [--repeats N] [--picture FILE]
-             what this machine does, each figure beside its peer's (about six minutes)
+  bench [--data DIR] [--only PART ...] [--repeats N] [--picture FILE] [--soak-seconds N]
+             what this machine does, each figure beside its peer's (about nine minutes)
   fuzz [SECONDS]
              hostile bytes for the decoders and the artifact reader, by atheris (300 s)
   setup      make .venv: the package, its tools, CPU torch

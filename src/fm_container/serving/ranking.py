@@ -61,7 +61,12 @@ def parse(content: Any, feature_dim: int) -> TopK:
         keys = keys_below(excluded, feature_dim)
     except ValueError as error:
         raise DataError(f"top_k: {error}") from None
-    return TopK(k, np.setdiff1d(np.arange(first, last + 1), keys, assume_unique=False))
+    candidates = np.arange(first, last + 1)
+    if keys.size:
+        left = np.ones(candidates.size, bool)
+        left[keys[(first <= keys) & (keys <= last)] - first] = False
+        candidates = candidates[left]
+    return TopK(k, candidates)
 
 
 def rank(scorer: Scorer, rows: Instances, top: TopK) -> list[dict[str, list[dict[str, float]]]]:
@@ -79,7 +84,8 @@ def rank(scorer: Scorer, rows: Instances, top: TopK) -> list[dict[str, list[dict
         )
     if not count:
         return [{"top_k": []} for _ in range(len(rows))]
-    z, sums = scorer.score(rows), scorer.factor_sums(rows)
+    sums = np.zeros((len(rows), scorer.num_factors), np.float32)
+    z = scorer.score(rows, sums)
     # A range without a gap is a view of the parameters, not a copy.
     first, last = int(top.candidates[0]), int(top.candidates[-1])
     whole = last - first + 1 == top.candidates.size

@@ -39,15 +39,22 @@ class Scorer:
         """
         return self.finish(self.score(rows))
 
-    def score(self, rows: Instances) -> Float32:
+    def score(self, rows: Instances, sums: Float32 | None = None) -> Float32:
         """Return the score of each row before the sigmoid, (n,) float32.
 
-        It is the same bytes whatever other rows are there; infinite or NaN beyond float32.
+        It is the same bytes whatever other rows are there; infinite or NaN beyond float32. The sum
+        of x * v over each row is left in `sums`, (n, k) zeros, where that is given.
         """
         z = np.full(len(rows), self.w0, np.float32)
         with np.errstate(over="ignore", invalid="ignore"):
             for which, keys, values in _rectangles(rows):
-                z[which] += self._sums(keys, values)
+                part, s = self._factors(keys, values)
+                flat = part.reshape(s.shape[0], -1)
+                pairs = np.einsum("nf,nf->n", s, s) - np.einsum("nf,nf->n", flat, flat)
+                linear = (np.take(self.w, keys) * values).sum(axis=1)
+                z[which] += linear + np.float32(0.5) * pairs
+                if sums is not None:
+                    sums[which] = s
         return z
 
     def finish(self, z: Float32) -> tuple[Float32, Float32 | None]:
@@ -63,14 +70,6 @@ class Scorer:
         scores = sigmoid(z)
         return scores, (scores > 0.5).astype(np.float32)
 
-    def factor_sums(self, rows: Instances) -> Float32:
-        """Return the sum of x * v over each row, (n, k) float32."""
-        sums = np.zeros((len(rows), self.num_factors), np.float32)
-        with np.errstate(over="ignore", invalid="ignore"):
-            for which, keys, values in _rectangles(rows):
-                sums[which] = self._factors(keys, values)[1]
-        return sums
-
     def _factors(self, keys: Int64, values: Float32) -> tuple[Float32, Float32]:
         """Return x * v of each non-zero of n rows, (n, m, k), and their sums by row, (n, k)."""
         part = np.take(self.v, keys, axis=0)
@@ -82,15 +81,6 @@ class Scorer:
         for place in range(1, part.shape[1]):
             s += part[:, place]
         return part, s
-
-    def _sums(self, keys: Int64, values: Float32) -> Float32:
-        """Return the scores without the bias of n rows of m non-zeros each."""
-        part, s = self._factors(keys, values)
-        flat = part.reshape(s.shape[0], -1)
-        pairs = np.einsum("nf,nf->n", s, s) - np.einsum("nf,nf->n", flat, flat)
-        linear = (np.take(self.w, keys) * values).sum(axis=1)
-        scores: Float32 = linear + np.float32(0.5) * pairs
-        return scores
 
 
 def _rectangles(rows: Instances) -> Iterator[tuple[Int64, Int64, Float32]]:
