@@ -16,6 +16,11 @@ class Choice:
     engine: Engine
     name: str
 
+    @property
+    def kind(self) -> str:
+        """Return the name without how it runs: what its rounding depends on."""
+        return self.name.split()[0]
+
 
 def choose(
     name: str, device: str, threads: int, parameters: Parameters, settings: Settings, rows: Rows

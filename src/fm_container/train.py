@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from fm_container import __version__, artifact, engines
-from fm_container.algorithm.fit import Engine, fit
+from fm_container.algorithm.fit import ROWS_AT_ONCE, Engine, fit
 from fm_container.algorithm.metrics import Metrics, metrics_for
 from fm_container.algorithm.settings import ADAM_EPSILON, Settings, Term
 from fm_container.contract import config, hyperparameters
@@ -20,6 +20,7 @@ from fm_container.data import recordio
 from fm_container.data.recordio import Rows
 from fm_container.errors import AlgorithmError, ChannelError, DataError
 from fm_container.progress import JobProgress
+from fm_container.resume import resume
 from fm_container.warmstart import starting_point
 
 
@@ -55,6 +56,7 @@ def train(paths: OptMl, stopped: Callable[[], bool]) -> bool:
     )
     sizes = ", ".join(f"{len(data)} {name}" for name, data in rows.items())
     log.message(f"Training with the engine {chosen.name}: {sizes} records")
+    begin, keeper = resume(paths, params, parameters, rows, chosen.engine, chosen.kind, log)
     setup_seconds = time.time() - started
 
     progress = JobProgress(log, settings)
@@ -63,10 +65,20 @@ def train(paths: OptMl, stopped: Callable[[], bool]) -> bool:
     )
     with progress:
         outcome = fit(
-            chosen.engine, parameters, len(rows["train"]), settings, progress, stopped, test
+            chosen.engine,
+            parameters,
+            len(rows["train"]),
+            settings,
+            progress,
+            stopped,
+            test,
+            begin,
+            keeper,
+            _rows_at_once(rows["train"], settings),
         )
-    if progress.last is not None:
-        log.quality("train", progress.last.scores)
+    scores = progress.last.scores if progress.last else begin.scores
+    if scores:
+        log.quality("train", scores)
     if not parameters.finite():
         raise AlgorithmError("a parameter is not finite; nothing was saved")
     if outcome.kept is not None:
@@ -76,6 +88,8 @@ def train(paths: OptMl, stopped: Callable[[], bool]) -> bool:
     training_parameters = {name: text for name, text in params.texts.items() if text}
     notes = {"trained_by": f"local-factorization-machines {__version__}", "engine": chosen.name}
     artifact.write(paths.model, artifact.Model(parameters, training_parameters, notes))
+    if keeper is not None:
+        keeper.close()
     artifact.read(paths.model)  # what was left can be read: only then the job succeeds
     total = time.time() - started
     times = {"setuptime": setup_seconds, "totaltime": total}
@@ -129,6 +143,12 @@ def _read(channel: Channel, settings: Settings) -> Rows:
                 f"{rows.y[wrong[0]]:g} in record {wrong[0] + 1} of the channel"
             )
     return rows
+
+
+def _rows_at_once(rows: Rows, settings: Settings) -> int:
+    """Return how many rows are trained on before a stop is answered: a second or so of work."""
+    work = settings.num_factors * max(1, int(rows.x.nnz) // max(1, len(rows)))
+    return min(ROWS_AT_ONCE, max(1, (1 << 27) // work))
 
 
 def _test(engine: Engine, rows: Rows, settings: Settings) -> Metrics:

@@ -60,6 +60,7 @@ BUILT_IN = {
 }
 OURS = {
     *("_seed", "_engine", "_device", "_num_threads", "_early_stopping_patience"),
+    "_checkpoint_interval",
 }
 NOT_NUMBERS = (
     "",

@@ -20,10 +20,12 @@ ALLOWED: dict[str, set[str]] = {
     "serving": {"algorithm", "artifact", "contract", "data", "errors"},
     "progress": {"algorithm", "contract"},
     "engines": {"algorithm", "data", "errors"},
+    "checkpoints": {"algorithm", "errors"},
+    "resume": {"algorithm", "checkpoints", "contract", "data"},
     "warmstart": {"algorithm", "artifact", "contract", "errors"},
     "train": {
         *("__init__", "algorithm", "artifact", "contract", "data", "engines", "errors"),
-        *("progress", "warmstart"),
+        *("progress", "resume", "warmstart"),
     },
     "exchange": {"algorithm", "artifact", "errors"},
     "model_cli": {"artifact", "errors", "exchange"},
@@ -152,7 +154,7 @@ def test_no_module_is_too_long(module: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "package", ["contract", "data", "algorithm", "artifact", "exchange", "serving"]
+    "package", ["contract", "data", "algorithm", "artifact", "checkpoints", "exchange", "serving"]
 )
 def test_a_package_states_its_rule(package: str) -> None:
     tree = ast.parse(MODULES[f"fm_container.{package}"].read_bytes())
