@@ -1,12 +1,17 @@
 """Which engine trains: chosen by the job, told in its log, and kept in its artifact."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from fm_container.algorithm.fit import Engine
+from fm_container.algorithm.hosts_plan import Shares
 from fm_container.algorithm.parameters import Parameters
 from fm_container.algorithm.settings import Settings
 from fm_container.data.recordio import Rows
 from fm_container.errors import PlatformError
+
+if TYPE_CHECKING:
+    from fm_container.team import Team
 
 
 @dataclass(frozen=True)
@@ -23,12 +28,26 @@ class Choice:
 
 
 def choose(
-    name: str, device: str, threads: int, parameters: Parameters, settings: Settings, rows: Rows
+    name: str,
+    device: str,
+    threads: int,
+    parameters: Parameters,
+    settings: Settings,
+    rows: Rows,
+    shares: Shares,
+    team: "Team",
 ) -> Choice:
     """Return the engine for a job; `auto` is numba, or torch for a device that is no CPU.
 
+    Of several hosts it is numba, with one thread on each.
+
     Raises: PlatformError if the device is not there.
     """
+    if team.size > 1:
+        from fm_container.algorithm.hosts_engine import HostsEngine
+
+        shared = HostsEngine(parameters, settings, rows.x, rows.y, shares, team)
+        return Choice(shared, f"numba ({team.size} hosts)")
     if name == "torch" or device != "cpu":
         return _torch(device, parameters, settings, rows)
     from fm_container.algorithm.numba_engine import NumbaEngine

@@ -1,14 +1,16 @@
 """The training recipe: configuration, data, fit, test scores, model artifact."""
 
-import functools
+import contextlib
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fm_container import __version__, artifact, engines
+from fm_container import __version__, artifact, engines, team
 from fm_container.algorithm.fit import ROWS_AT_ONCE, Engine, fit
+from fm_container.algorithm.hosts_plan import Shares
 from fm_container.algorithm.metrics import Metrics, metrics_for
 from fm_container.algorithm.settings import ADAM_EPSILON, Settings, Term
 from fm_container.contract import config, hyperparameters
@@ -23,6 +25,9 @@ from fm_container.progress import JobProgress
 from fm_container.resume import resume
 from fm_container.warmstart import starting_point
 
+if TYPE_CHECKING:
+    from fm_container.team import Team
+
 
 def train(paths: OptMl, stopped: Callable[[], bool]) -> bool:
     """Run one training job; return False if `stopped` ended it early, with its model saved.
@@ -31,21 +36,36 @@ def train(paths: OptMl, stopped: Callable[[], bool]) -> bool:
     """
     started = time.time()
     given = hyperparameters.read(paths.hyperparameters)
-    host = config.host_name(paths)
+    hosts = config.hosts(paths)
     params = hyperparameters.check(given)
-    log = JobLog(host, params.text("_log_level"))
+    log = JobLog(hosts.current, params.text("_log_level"))
     source = Path(hyperparameters.__file__)
     log.message(f"Reading default configuration from {source}: {hyperparameters.defaults()}")
     log.message(f"Merging with provided configuration from {paths.hyperparameters}: {given}")
     log.message(f"Final configuration: {params.texts}")
 
+    with team.join(hosts, params, log) as group:
+        return _train(paths, params, group, log, started, lambda: group.any(stopped()))
+
+
+def _train(
+    paths: OptMl,
+    params: Hyperparameters,
+    group: "Team",
+    log: JobLog,
+    started: float,
+    stopped: Callable[[], bool],
+) -> bool:
+    master = group.rank == 0
     channels = config.channels(paths)
     if params.integer("_early_stopping_patience") and "test" not in channels:
         raise ChannelError("_early_stopping_patience needs the channel 'test'; the job has none")
-    artifact.check_writable(paths.model)
+    if master:
+        artifact.check_writable(paths.model)
     settings = settings_of(params)
     parameters = starting_point(paths, settings, log)
     rows = {name: _read(channel, settings) for name, channel in channels.items()}
+    shares = {name: team.shares(group, channels[name], data) for name, data in rows.items()}
     chosen = engines.choose(
         params.text("_engine"),
         params.text("_device"),
@@ -53,44 +73,55 @@ def train(paths: OptMl, stopped: Callable[[], bool]) -> bool:
         parameters,
         settings,
         rows["train"],
+        shares["train"],
+        group,
     )
     sizes = ", ".join(f"{len(data)} {name}" for name, data in rows.items())
     log.message(f"Training with the engine {chosen.name}: {sizes} records")
-    begin, keeper = resume(paths, params, parameters, rows, chosen.engine, chosen.kind, log)
+    begin, keeper = resume(
+        paths, params, parameters, rows, chosen.engine, chosen.kind, group, channels, log
+    )
     setup_seconds = time.time() - started
 
     progress = JobProgress(log, settings)
-    test = (
-        functools.partial(_test, chosen.engine, rows["test"], settings) if "test" in rows else None
-    )
-    with progress:
-        outcome = fit(
-            chosen.engine,
-            parameters,
-            len(rows["train"]),
-            settings,
-            progress,
-            stopped,
-            test,
-            begin,
-            keeper,
-            _rows_at_once(rows["train"], settings),
-        )
-    scores = progress.last.scores if progress.last else begin.scores
-    if scores:
-        log.quality("train", scores)
-    if not parameters.finite():
-        raise AlgorithmError("a parameter is not finite; nothing was saved")
-    if outcome.kept is not None:
-        log.message(f"Early stopping: the model is that of epoch {outcome.kept}")
-    if outcome.finished and test:
-        log.test_scores(test().scores())
-    training_parameters = {name: text for name, text in params.texts.items() if text}
-    notes = {"trained_by": f"local-factorization-machines {__version__}", "engine": chosen.name}
-    artifact.write(paths.model, artifact.Model(parameters, training_parameters, notes))
-    if keeper is not None:
-        keeper.close()
-    artifact.read(paths.model)  # what was left can be read: only then the job succeeds
+
+    def test() -> Metrics:
+        return _test(chosen.engine, rows["test"], shares["test"], settings, group)
+
+    has_test = "test" in rows
+    stopped()  # from here on a signal is for `fit` to answer
+    # The last checkpoint is written beside the model, and waited for at the end.
+    with keeper or contextlib.nullcontext():
+        with progress:
+            outcome = fit(
+                chosen.engine,
+                parameters,
+                shares["train"].rows,
+                settings,
+                progress,
+                stopped,
+                test if has_test else None,
+                begin,
+                keeper,
+                _rows_at_once(rows["train"], settings),
+            )
+        scores = progress.last.scores if progress.last else begin.scores
+        if scores:
+            log.quality("train", scores)
+        if not parameters.finite():
+            raise AlgorithmError("a parameter is not finite; nothing was saved")
+        if outcome.kept is not None:
+            log.message(f"Early stopping: the model is that of epoch {outcome.kept}")
+        if outcome.finished and has_test:
+            log.test_scores(test().scores())
+        training_parameters = {name: text for name, text in params.texts.items() if text}
+        notes = {"trained_by": f"local-factorization-machines {__version__}", "engine": chosen.name}
+        if master:
+            artifact.write(paths.model, artifact.Model(parameters, training_parameters, notes))
+    if master:
+        artifact.read(paths.model)  # what was left can be read: only then the job succeeds
+    # Where one host leaves, local mode ends the others: none does before the model is there.
+    group.any(False)
     total = time.time() - started
     times = {"setuptime": setup_seconds, "totaltime": total}
     numbers = {name: statistics(1000 * seconds) for name, seconds in times.items()}
@@ -151,8 +182,9 @@ def _rows_at_once(rows: Rows, settings: Settings) -> int:
     return min(ROWS_AT_ONCE, max(1, (1 << 27) // work))
 
 
-def _test(engine: Engine, rows: Rows, settings: Settings) -> Metrics:
-    """Return the metrics of a channel's rows by the parameters as they are."""
+def _test(engine: Engine, rows: Rows, shares: Shares, settings: Settings, group: "Team") -> Metrics:
+    """Return the metrics of a channel's rows, of all hosts, by the parameters as they are."""
     metrics = metrics_for(settings.classifier)
-    metrics.add(engine.score(rows.x), rows.y)
-    return metrics
+    start, stop = shares.of(group.rank, np.array([[0, shares.rows]]))[0].tolist()
+    metrics.add(engine.score(rows.x[start:stop]), rows.y[start:stop])
+    return team.total(group, metrics)

@@ -182,7 +182,7 @@ def test_epochs_are_counted_and_the_last_one_is_always_kept() -> None:
         made.reached(Position(epoch, 3))
         if epoch > 1:
             made._wait()
-    made.close()
+    made.__exit__(None, None, None)
     assert [position.epoch for position in folder.written] == [3, 5, 7, 9]
 
 
@@ -195,7 +195,7 @@ def test_training_does_not_wait_for_the_disk() -> None:
     assert folder.written == []
     folder.go.set()
     made.reached(Position(0, 4), stopped=True)
-    made.close()
+    made.__exit__(None, None, None)
     assert [position.batch for position in folder.written] == [1, 4]
     assert said == ["Checkpoint written: /nowhere"] * 2
 
@@ -206,7 +206,7 @@ def test_a_copy_is_what_is_written(tmp_path: Path) -> None:
     before = values.v.tobytes()
     made.reached(Position(0, 1))
     values.v[:] = 0
-    made.close()
+    made.__exit__(None, None, None)
     found = folder.latest()
     assert found is not None and found[1].parameters.v.tobytes() == before
 
@@ -224,6 +224,6 @@ def test_a_problem_is_told_once_and_ends_nothing() -> None:
     made._wait()
     folder.problem = OSError(28, "No space left on device")
     made.reached(Position(0, 5))
-    made.close()
+    made.__exit__(None, None, None)
     problem = "no checkpoint can be written to /nowhere: No space left on device; training goes on"
     assert said == [problem, "Checkpoint written: /nowhere", problem]

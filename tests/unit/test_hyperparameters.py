@@ -60,7 +60,7 @@ BUILT_IN = {
 }
 OURS = {
     *("_seed", "_engine", "_device", "_num_threads", "_early_stopping_patience"),
-    "_checkpoint_interval",
+    *("_checkpoint_interval", "_host_timeout"),
 }
 NOT_NUMBERS = (
     "",

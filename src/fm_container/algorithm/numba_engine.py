@@ -47,7 +47,8 @@ class NumbaEngine:
         size = min(settings.mini_batch_size, x.shape[0])
         self._shared = Shared(parts=aligned((2, pieces, size)), barrier=aligned((8,), np.int64))
         indptr = self._rows.indptr.view(np.int64)
-        nnz = int((indptr[size:] - indptr[:-size]).max())  # of a batch, at the most
+        # Of a batch, at the most; a host of several may have no rows at all.
+        nnz = int((indptr[size:] - indptr[: len(indptr) - size]).max())
         # By factors, a thread has its pieces in memory of its own: beside the others' they would be
         # fetched with those, and lost when those are written.
         self._columns = [slice(0, k)]

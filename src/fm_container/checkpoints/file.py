@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,7 +94,13 @@ def _named(prefix: str, parameters: Parameters) -> dict[str, NDArray[Any]]:
 
 def read(path: Path) -> Checkpoint:
     """Return what a file holds. Raises: one of DAMAGE if it is not a whole checkpoint."""
-    with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as archive:
+    with open(path, "rb") as stream:
+        return load(stream)
+
+
+def load(stream: BinaryIO) -> Checkpoint:
+    """Return what a stream holds, which can be searched, as `read` does."""
+    with np.load(stream, allow_pickle=False) as archive:
         arrays = {name: archive[name] for name in archive.files}
     meta = json.loads(arrays[_META].tobytes())
     if meta["format"] != FORMAT:

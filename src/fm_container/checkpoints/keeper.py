@@ -5,6 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 
 from fm_container.algorithm.fit import Engine
 from fm_container.algorithm.parameters import Parameters
@@ -75,8 +76,16 @@ class CheckpointKeeper:
         checkpoint = Checkpoint(self._identity, position, parameters, moments)
         self._writing = self._thread.submit(self._folder.write, checkpoint)
 
-    def close(self) -> None:
-        """Return when what is being written is written."""
+    def __enter__(self) -> "CheckpointKeeper":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Return when what is being written is written, however training ended."""
         self._wait()
         self._thread.shutdown()
 

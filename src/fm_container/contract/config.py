@@ -16,20 +16,21 @@ REQUIRED_CHANNEL = "train"
 CHANNELS = ("train", "test")
 MODEL_CHANNEL = "model"  # what training goes on from
 _MODES = ("TrainingInputMode", ("File", "FastFile"))
-_REPLICATED = ("S3DistributionType", ("FullyReplicated", "ShardedByS3Key"))  # the same on one host
+_SHARDED = "ShardedByS3Key"
+_DISTRIBUTION = ("S3DistributionType", ("FullyReplicated", _SHARDED))
 _DATA_DELIVERY = (
     _MODES,
     ("ContentType", (RECORDIO,)),
     ("CompressionType", ("None",)),
     ("RecordWrapperType", ("None", "RecordIO")),
-    _REPLICATED,
+    _DISTRIBUTION,
 )
 _MODEL_DELIVERY = (
     _MODES,
     ("ContentType", (SAGEMAKER_MODEL, "application/x-tar", "application/gzip")),
     ("CompressionType", ("None", "Gzip")),  # model.tar.gz as it is
     ("RecordWrapperType", ("None",)),
-    _REPLICATED,
+    _DISTRIBUTION,
 )
 _DEFAULT_HOST = "algo-1"
 
@@ -41,29 +42,47 @@ class Channel:
     name: str
     folder: Path
     files: tuple[Path, ...]
+    sharded: bool = False
+    """Whether each host has files of its own, of several hosts; else all have the same ones."""
 
 
-def host_name(paths: OptMl) -> str:
-    """Return the name of this host from resourceconfig.json, algo-1 where there is no such file.
+@dataclass(frozen=True)
+class Hosts:
+    """Who trains together: the name of this host and those of all."""
 
-    Raises: ConfigurationError if the file is malformed, or names more than one host.
+    current: str
+    names: tuple[str, ...]
+    interface: str | None = None
+    """The network interface that the job names; it may not exist."""
+
+
+def hosts(paths: OptMl) -> Hosts:
+    """Return the hosts of the job from resourceconfig.json, algo-1 where there is no such file.
+
+    Raises: ConfigurationError if the file is malformed, or this host is not among them.
     """
     if not paths.resource_config.exists():
-        return _DEFAULT_HOST
+        return Hosts(_DEFAULT_HOST, (_DEFAULT_HOST,))
     content = read_object(paths.resource_config)
     host = content.get("current_host", _DEFAULT_HOST)
-    hosts = content.get("hosts", [host])
-    if not isinstance(host, str) or not isinstance(hosts, list):
+    names = content.get("hosts", [host])
+    interface = content.get("network_interface_name")
+    if (
+        not isinstance(host, str)
+        or not isinstance(names, list)
+        or not all(isinstance(name, str) for name in names)
+    ):
         raise ConfigurationError(
             f"{paths.resource_config}: current_host must be a string and hosts a list; "
             f"got {shorten(content)}"
         )
-    if len(hosts) > 1:
+    if len(names) > 1 and names.count(host) != 1:
         raise ConfigurationError(
-            f"training runs on one host; the job has {len(hosts)} ({shorten(hosts)}): "
-            "set the instance count to 1"
+            f"{paths.resource_config}: current_host {host!r} must be one of the hosts; "
+            f"got {shorten(names)}"
         )
-    return host
+    several = tuple(names) if len(names) > 1 else (host,)
+    return Hosts(host, several, interface if isinstance(interface, str) else None)
 
 
 def channels(paths: OptMl) -> dict[str, Channel]:
@@ -86,7 +105,12 @@ def channels(paths: OptMl) -> dict[str, Channel]:
         raise ChannelError(f"the channel 'train' is required; the job's channels: {found}")
     for name, options in declared.items():
         _check_delivery(name, options)
-    return {name: _channel(name, paths.channel(name)) for name in CHANNELS if name in declared}
+    many = len(hosts(paths).names) > 1
+    return {
+        name: _channel(name, paths.channel(name), many and _is_sharded(declared[name]))
+        for name in CHANNELS
+        if name in declared
+    }
 
 
 def model_folder(paths: OptMl) -> Path | None:
@@ -131,7 +155,13 @@ def _check_delivery(name: str, options: dict[str, object]) -> None:
             raise ChannelError(f"channel {name!r}: {key} must be {choice}; got {value!r}")
 
 
-def _channel(name: str, folder: Path) -> Channel:
+def _is_sharded(options: dict[str, object]) -> bool:
+    return options.get("S3DistributionType") == _SHARDED
+
+
+def _channel(name: str, folder: Path, sharded: bool) -> Channel:
+    if sharded and not folder.is_dir():
+        return Channel(name, folder, (), sharded)  # there were fewer files than hosts
     if not folder.is_dir():
         raise ChannelError(f"channel {name!r}: the folder {folder} does not exist")
     try:
@@ -139,9 +169,9 @@ def _channel(name: str, folder: Path) -> Channel:
     except OSError as error:
         where = error.filename or folder
         raise PlatformError(f"channel {name!r}: {where}: {error.strerror}") from error
-    if not files:
+    if not files and not sharded:
         raise ChannelError(f"channel {name!r} is empty: no file with data below {folder}")
-    return Channel(name, folder, files)
+    return Channel(name, folder, files, sharded)
 
 
 def _sorted_files(folder: Path) -> Iterable[Path]:

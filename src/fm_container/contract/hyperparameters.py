@@ -107,6 +107,13 @@ TABLE: tuple[Parameter, ...] = (
         "0",
         low=0,
     ),
+    Integer(
+        "_host_timeout",
+        "ours: seconds that the hosts of a job wait for one another",
+        "300",
+        low=1,
+        high=86400,
+    ),
     Interval("_checkpoint_interval", "ours: how often a checkpoint is written", "60s"),
 )
 BY_NAME: Mapping[str, Parameter] = {parameter.name: parameter for parameter in TABLE}
