@@ -90,6 +90,7 @@ def _train(
 
     has_test = "test" in rows
     stopped()  # from here on a signal is for `fit` to answer
+    sent = group.sent
     # The last checkpoint is written beside the model, and waited for at the end.
     with keeper or contextlib.nullcontext():
         with progress:
@@ -105,6 +106,8 @@ def _train(
                 keeper,
                 _rows_at_once(rows["train"], settings),
             )
+        if group.size > 1:
+            log.message(f"Sent to the other hosts: {group.sent - sent} bytes")
         scores = progress.last.scores if progress.last else begin.scores
         if scores:
             log.quality("train", scores)
