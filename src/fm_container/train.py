@@ -104,7 +104,7 @@ def _train(
                 test if has_test else None,
                 begin,
                 keeper,
-                _rows_at_once(rows["train"], settings),
+                _rows_at_once(group, rows["train"], settings),
             )
         if group.size > 1:
             log.message(f"Sent to the other hosts: {group.sent - sent} bytes")
@@ -179,10 +179,14 @@ def _read(channel: Channel, settings: Settings) -> Rows:
     return rows
 
 
-def _rows_at_once(rows: Rows, settings: Settings) -> int:
-    """Return how many rows are trained on before a stop is answered: a second or so of work."""
+def _rows_at_once(group: "Team", rows: Rows, settings: Settings) -> int:
+    """Return how many rows are trained on before a stop is answered: a second or so of work.
+
+    The hosts ask one another about it, so that all have to do it after the same batches.
+    """
     work = settings.num_factors * max(1, int(rows.x.nnz) // max(1, len(rows)))
-    return min(ROWS_AT_ONCE, max(1, (1 << 27) // work))
+    mine = min(ROWS_AT_ONCE, max(1, (1 << 27) // work))
+    return int(group.numbers(np.array([mine], np.int64)).min())
 
 
 def _test(engine: Engine, rows: Rows, shares: Shares, settings: Settings, group: "Team") -> Metrics:

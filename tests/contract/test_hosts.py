@@ -19,7 +19,7 @@ import pytest
 from contract.conftest import GIVEN, ratings
 from fm_container import artifact
 from support.job import PATIENCE, Job, Result, command, free_port
-from support.recordio import sparse_file
+from support.recordio import dense_file, sparse_file
 
 NAMES = ("127.0.0.1", "127.0.0.2", "127.0.0.3")
 MANY = {**GIVEN, "epochs": 4, "_host_timeout": 40}
@@ -269,6 +269,25 @@ def test_one_that_dies_ends_the_others_and_is_named(cluster: Cluster, dead: int)
             assert one.code == 3
             assert f"host {NAMES[dead]!r} is gone" in str(job.failure), job.failure
             assert str(job.failure).endswith("; training has ended on all hosts")
+
+
+def test_one_that_hangs_is_given_up(two: Cluster) -> None:
+    two.hyperparameters(**{**MANY, "epochs": 10**8, "_host_timeout": 3})
+    with two.started() as processes:
+        two.wait_for("epoch=1, ")
+        processes[1].send_signal(signal.SIGSTOP)
+        assert processes[0].wait(PATIENCE) == 3
+    assert "host '127.0.0.2' did not answer" in str(two.jobs[0].failure)
+
+
+def test_hosts_of_rows_as_different_as_can_be_stay_in_step(two: Cluster) -> None:
+    two.sharded(275, 550)
+    dense = np.ones((275, 100), np.float32)
+    two.jobs[1].channel("train", dense_file(dense, np.zeros(275, np.float32), "float32"))
+    two.hyperparameters(**{**MANY, "num_factors": 5000, "epochs": 3, "mini_batch_size": 5})
+    done = two.train()
+    assert [one.code for one in done] == [0, 0], [one.stderr for one in done]
+    assert scores(done[0].stdout) == scores(done[1].stdout)
 
 
 def test_one_that_fails_tells_the_others_why(cluster: Cluster) -> None:

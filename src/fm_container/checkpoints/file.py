@@ -100,6 +100,11 @@ def read(path: Path) -> Checkpoint:
 
 def load(stream: BinaryIO) -> Checkpoint:
     """Return what a stream holds, which can be searched, as `read` does."""
+    # All checksums first: a damaged size must not be believed.
+    with zipfile.ZipFile(stream) as whole:
+        if (damaged := whole.testzip()) is not None:
+            raise zipfile.BadZipFile(f"{damaged} is not what was written")
+    stream.seek(0)
     with np.load(stream, allow_pickle=False) as archive:
         arrays = {name: archive[name] for name in archive.files}
     meta = json.loads(arrays[_META].tobytes())
