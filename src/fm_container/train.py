@@ -202,7 +202,7 @@ def _test(
     """Return the metrics of a channel's rows, of all hosts, by the parameters as they are."""
     metrics = metrics_for(settings.classifier)
     rows = source.rows
-    if shares and rows:
+    if shares is not None and rows is not None:  # a host of many may have no rows
         start, stop = shares.of(group.rank, np.array([[0, shares.rows]]))[0].tolist()
         for first in range(start, stop, _TESTED_AT_ONCE):
             last = min(first + _TESTED_AT_ONCE, stop)

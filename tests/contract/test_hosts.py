@@ -4,6 +4,7 @@ Their names are addresses of the loopback, so that each is a host that can be re
 """
 
 import contextlib
+import gzip
 import os
 import re
 import shutil
@@ -195,6 +196,15 @@ def test_sharded_rows_are_all_used_whatever_their_counts(
     np.testing.assert_allclose(found.parameters.v, model.parameters.v, rtol=1e-4, atol=1e-7)
 
 
+def test_a_host_without_a_test_row(two: Cluster) -> None:
+    two.sharded(275, 550)
+    shutil.rmtree(two.jobs[0].data / "test")
+    done = two.train()
+    assert [one.code for one in done] == [0, 0], [one.stderr for one in done]
+    assert "#test_score" in done[0].stdout
+    assert scores(done[0].stdout) == scores(done[1].stdout)
+
+
 def test_no_rows_anywhere(two: Cluster) -> None:
     two.sharded(0, 0)
     done = two.train()
@@ -228,6 +238,40 @@ def test_what_only_one_host_can_do(two: Cluster) -> None:
     assert two.jobs[1].failure == (
         "HyperparameterError: _engine must be 'auto' or 'numba' on 2 hosts; got 'torch'"
     )
+
+
+def test_pipe_mode_is_for_one_host(two: Cluster) -> None:
+    for job in two.jobs:
+        job.configure("inputdataconfig", {"train": {"TrainingInputMode": "Pipe"}})
+    assert [one.code for one in two.train()] == [2, 2]
+    for job in two.jobs:
+        assert job.failure == (
+            "ChannelError: channel 'train': TrainingInputMode 'Pipe' is for one host; on many it "
+            "must be 'File' or 'FastFile'"
+        )
+
+
+def test_a_channel_that_would_be_streamed_is_for_one_host(two: Cluster) -> None:
+    for job in two.jobs:
+        job.channel("train", sparse_file(*ratings(90_000, 1)))
+    two.hyperparameters(**MANY, _memory_budget_mb=1)
+    assert {one.code for one in two.train()} <= {2, 3}
+    assert any(
+        str(job.failure).startswith(
+            "ChannelError: channel 'train' does not fit the memory for data on host '127.0.0."
+        )
+        for job in two.jobs
+    )
+
+
+def test_gzip_on_many_hosts(two: Cluster) -> None:
+    plain = two.train()
+    for job in two.jobs:
+        job.channel("train", gzip.compress(sparse_file(*ratings(550, 1))))
+        job.configure("inputdataconfig", {"train": {"CompressionType": "Gzip"}, "test": {}})
+    done = two.train()
+    assert [one.code for one in done] == [0, 0], [one.stderr for one in done]
+    assert scores(done[1].stdout) == scores(plain[1].stdout)
 
 
 @pytest.mark.parametrize("late", [0, 1])

@@ -16,10 +16,15 @@ import pytest
 from contract.conftest import DIM, GIVEN, ratings
 from fm_container import artifact
 from support.job import PATIENCE, UNPRIVILEGED, Job, limited
+from support.pipes import fed, whole
 from support.recordio import sparse_file
 
 KILLS = int(os.environ.get("FM_KILLS", "6"))
 LONG = {**GIVEN, "epochs": 40, "num_factors": 64, "mini_batch_size": 10}
+STREAMED = {
+    **{**GIVEN, "epochs": 3, "num_factors": 400},
+    **{"mini_batch_size": 100, "batch_metrics_publish_interval": 100},
+}
 
 
 @pytest.fixture
@@ -83,6 +88,59 @@ def test_a_stopped_job_goes_on_to_the_same_bytes(kept: Job, engine: str) -> None
     # Each epoch is told of once, as if there had been no stop; the last lines are those of its end.
     told = [line for line in quality(first) if "epoch=" in line] + quality(done.stdout)
     assert told == lines
+
+
+@pytest.mark.parametrize("mode", ["File", "Pipe"])
+def test_a_stopped_job_of_a_streamed_channel_goes_on_to_the_same_bytes(
+    kept: Job, mode: str
+) -> None:
+    """It is stopped within an epoch, whose batches that were done are passed over."""
+    train = sparse_file(*ratings(90_000, 1))
+    test = sparse_file(*ratings(130, 2))
+    kept.channel("train", train)
+    given = {**STREAMED, "_memory_budget_mb": 1}
+    kept.hyperparameters(**given)
+    expected = uninterrupted(kept)
+    if mode == "Pipe":
+        kept.configure(
+            "inputdataconfig",
+            {name: {"TrainingInputMode": "Pipe"} for name in ("train", "test")},
+        )
+    with fed(kept, train=[whole(train)] * 3, test=[whole(test)]):
+        code, first, said = stop_in(kept, "epoch=1, batch=100 ", signal.SIGTERM)
+    assert code == 143, said
+    with fed(kept, train=[whole(train)] * 3, test=[whole(test)]):
+        done = kept.train()
+    assert done.code == 0, done.stderr
+    assert re.search(r"Resuming from .*: epoch \d, batch [1-9]", done.stdout)
+    told = [line for line in quality(first) if "epoch=" in line] + quality(done.stdout)
+    assert (content(kept), told) == expected
+
+
+def test_a_pipe_with_less_data_than_the_checkpoint_saw(kept: Job) -> None:
+    train, test = sparse_file(*ratings(90_000, 1)), sparse_file(*ratings(130, 2))
+    kept.configure(
+        "inputdataconfig", {name: {"TrainingInputMode": "Pipe"} for name in ("train", "test")}
+    )
+    kept.hyperparameters(**STREAMED)
+    with fed(kept, train=[whole(train)] * 3, test=[whole(test)]):
+        assert stop_in(kept, "epoch=1, batch=100 ", signal.SIGTERM)[0] == 143
+    with fed(kept, train=[whole(sparse_file(*ratings(550, 1)))], test=[]):
+        done = kept.train()
+    assert done.code == 2
+    assert kept.failure is not None
+    assert kept.failure.startswith("CheckpointError: the checkpoint is of other data: ")
+    assert kept.failure.endswith("and the channel 'train' has 6")
+
+
+def test_a_channel_in_memory_is_not_taken_for_one_by_pipe(kept: Job) -> None:
+    assert kept.train().code == 0
+    kept.configure("inputdataconfig", {"train": {"TrainingInputMode": "Pipe"}, "test": {}})
+    with fed(kept, train=[]):
+        done = kept.train()
+    assert done.code == 2
+    assert kept.failure is not None
+    assert "the channel 'train' must be in memory; it is in Pipe mode" in kept.failure
 
 
 def test_a_finished_job_has_nothing_left_to_do_and_more_epochs_go_on(kept: Job) -> None:

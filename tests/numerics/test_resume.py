@@ -5,11 +5,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fm_container.algorithm.fit import Epoch, fit
+from fm_container.algorithm.blocks import Block, blocks
+from fm_container.algorithm.fit import Epoch, fit, streamed
 from fm_container.algorithm.metrics import Metrics, metrics_for
 from fm_container.algorithm.parameters import Parameters, initial
 from fm_container.algorithm.position import Moments, Position
 from fm_container.algorithm.settings import Settings
+from fm_container.errors import CheckpointError
 from support.engines import ENGINES
 from support.fm import rows, settings
 
@@ -85,6 +87,50 @@ def test_gone_on_with_anywhere_to_the_same_bits(
         assert again == whole
         assert end == outcome
         assert rest == told[len(told) - len(rest) :]
+
+
+@pytest.mark.parametrize("kind", ENGINES)
+def test_streamed_rows_are_gone_on_with_anywhere_to_the_bits_of_all_rows_at_once(kind: str) -> None:
+    given = settings(D, 3, epochs=2, mini_batch_size=16, publish_interval=3)
+    x, y = rows(1, N, D)
+
+    def pieces() -> list[Block]:
+        ends = [0, 10, 50, 55, 112, N]
+        none = np.empty((0, 2), np.int64)
+        return [Block(x[a:b], y[a:b], none) for a, b in zip(ends, ends[1:], strict=False)]
+
+    def run(start: Any, stream: bool) -> tuple[list[bytes], list[Any], Keep]:
+        parameters = initial(given)
+        trained = ENGINES[kind](parameters, given, *((x[:0], y[:0]) if stream else (x, y)))
+        begin = Position()
+        if start is not None:
+            begin, saved, moments = start
+            parameters.take(saved)
+            trained.engine.restore(moments)
+        watch, keep = Watch(), Keep(parameters, trained.engine)
+        data = streamed(trained.engine, lambda: blocks(pieces(), 16)) if stream else N
+        fit(trained.engine, parameters, data, given, watch, begin=begin, keeper=keep)
+        return bits(parameters, trained.engine.moments()), watch.told, keep
+
+    whole, told, _ = run(None, stream=False)
+    again, rest, keep = run(None, stream=True)
+    assert (again, rest) == (whole, told)
+    assert len(keep.kept) > 2 * 4
+    for start in keep.kept:
+        for stream in (False, True):
+            again, rest, _ = run(start, stream)
+            assert again == whole
+            assert rest == told[len(told) - len(rest) :]
+
+
+def test_data_that_ends_before_where_training_stood_is_refused() -> None:
+    given = settings(D, 3, epochs=1, mini_batch_size=16)
+    x, y = rows(1, N, D)
+    parameters = initial(given)
+    engine = ENGINES["numba"](parameters, given, x, y).engine
+    told = r"10 mini-batches of epoch 0 were done, and the channel 'train' has 9"
+    with pytest.raises(CheckpointError, match=told):
+        fit(engine, parameters, N, given, Watch(), begin=Position(batch=10))
 
 
 def test_moments_are_the_same_whatever_they_were_kept_by() -> None:

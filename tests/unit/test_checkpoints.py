@@ -227,3 +227,26 @@ def test_a_problem_is_told_once_and_ends_nothing() -> None:
     made.__exit__(None, None, None)
     problem = "no checkpoint can be written to /nowhere: No space left on device; training goes on"
     assert said == [problem, "Checkpoint written: /nowhere", problem]
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "told"),
+    [
+        (
+            "streamed ab",
+            "streamed cd",
+            "the data of the channel 'train' must be the same; it is not",
+        ),
+        (
+            "streamed ab",
+            "ab",
+            "the channel 'train' must be streamed from its files; it is in memory",
+        ),
+        ("ab", "Pipe", "the channel 'train' must be in memory; it is in Pipe mode"),
+    ],
+)
+def test_what_cannot_be_compared_is_not_taken_for_the_same(was: str, now: str, told: str) -> None:
+    then = Identity({}, {"train": was}, "numba", 1)
+    then.check(Identity({}, {"train": was}, "numba", 1), "F")
+    with pytest.raises(CheckpointError, match=told):
+        then.check(Identity({}, {"train": now}, "numba", 1), "F")
