@@ -12,10 +12,11 @@ _REST = 160_000_000
 _TORCH = 350_000_000
 
 
-def for_data(settings: Settings, params: Hyperparameters) -> int:
+def for_data(settings: Settings, params: Hyperparameters, *, checkpoints: bool = False) -> int:
     """Return the bytes that decoded channels may take: `_memory_budget_mb`, or by the limit.
 
-    By the limit it is half of what it leaves beside the model.
+    By the limit it is half of what it leaves beside the model, and beside the copy of it that
+    `checkpoints` are written from.
 
     Raises: PlatformError if the model does not fit the limit, or the budget beside it, with what
         would; before any of it is allocated.
@@ -27,14 +28,16 @@ def for_data(settings: Settings, params: Hyperparameters) -> int:
     threads = params.integer("_num_threads")
     torch = params.text("_engine") == "torch" or params.text("_device") != "cpu"
     room = limit - memory.used() - _REST - torch * _TORCH
-    model = parameter_bytes(settings, 1 if torch else threads)
+    held = 1 if torch else threads
+    model = parameter_bytes(settings, held, copied=checkpoints)
     if model > room:
-        k, d = fitting(settings, 1 if torch else threads, room)
+        k, d = fitting(settings, held, room, copied=checkpoints)
         would = [f"num_factors up to {k}"] if k else []
         would += [f"feature_dim up to {d}"] if d else []
+        what = "training with checkpoints" if checkpoints else "training"
         raise PlatformError(
             f"not enough memory for feature_dim {settings.feature_dim} x num_factors "
-            f"{settings.num_factors}: training takes {_size(model)} of the {_size(room)} that the "
+            f"{settings.num_factors}: {what} takes {_size(model)} of the {_size(room)} that the "
             f"limit of {_size(limit)} leaves; {' or '.join(would) or 'nothing'} would fit"
         )
     if given > room - model:

@@ -1,15 +1,20 @@
 """Which engine trains: chosen by the job, told in its log, and kept in its artifact."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.sparse import csr_array
 
 from fm_container.algorithm.fit import Engine
+from fm_container.algorithm.hosts_plan import Shares
 from fm_container.algorithm.parameters import Parameters
 from fm_container.algorithm.settings import Settings
 from fm_container.data.recordio import Rows
 from fm_container.errors import PlatformError
+
+if TYPE_CHECKING:
+    from fm_container.team import Team
 
 
 @dataclass(frozen=True)
@@ -19,6 +24,11 @@ class Choice:
     engine: Engine
     name: str
 
+    @property
+    def kind(self) -> str:
+        """Return the name without how it runs: what its rounding depends on."""
+        return self.name.split()[0]
+
 
 def choose(
     name: str,
@@ -27,16 +37,23 @@ def choose(
     parameters: Parameters,
     settings: Settings,
     rows: Rows | None,
+    shares: Shares | None = None,
+    team: "Team | None" = None,
 ) -> Choice:
     """Return the engine for a job; `auto` is numba, or torch for a device that is no CPU.
 
-    It has `rows`, or none yet.
+    It has `rows`, or none yet. Of several hosts it is numba, with one thread on each.
 
     Raises: PlatformError if the device is not there.
     """
     if rows is None:
         none = csr_array((0, settings.feature_dim), dtype=np.float32)
         rows = Rows(none, np.empty(0, np.float32))
+    if team and shares and team.size > 1:
+        from fm_container.algorithm.hosts_engine import HostsEngine
+
+        shared = HostsEngine(parameters, settings, rows.x, rows.y, shares, team)
+        return Choice(shared, f"numba ({team.size} hosts)")
     if name == "torch" or device != "cpu":
         return _torch(device, parameters, settings, rows)
     from fm_container.algorithm.numba_engine import NumbaEngine

@@ -31,6 +31,10 @@ class ChannelError(UserError):
     """A channel is missing, empty, or of a kind that this container cannot read."""
 
 
+class CheckpointError(UserError):
+    """The checkpoints that a job is to go on from are of another job."""
+
+
 class DataError(UserError):
     """A record or a request body is malformed, or its values cannot be used."""
 

@@ -19,8 +19,6 @@ class JobProgress:
         self.last: Epoch | None = None
         self._log = log
         self._settings = settings
-        self._records = 0
-        self._batches = 0
         self._bar = tqdm(total=settings.epochs, unit="epoch", disable=not on_terminal())
 
     def __enter__(self) -> "JobProgress":
@@ -48,8 +46,7 @@ class JobProgress:
 
     def _end_of_epoch(self, epoch: Epoch) -> None:
         log, settings = self._log, self._settings
-        self._records += epoch.records
-        self._batches += epoch.batches
+        epochs = epoch.number + 1  # each has the same batches, also those of an earlier run
         log.quality("train", epoch.scores, epoch.number)
         numbers = {"update.time": statistics(1000 * (epoch.ended - epoch.started))}
         if epoch.number == 0:
@@ -57,11 +54,11 @@ class JobProgress:
         log.metrics(numbers, epoch.started, epoch.ended)
         log.progress(epoch.number, settings.epochs)
         counts = {
-            "Total Records Seen": self._records,
-            "Total Batches Seen": self._batches,
+            "Total Records Seen": epochs * epoch.records,
+            "Total Batches Seen": epochs * epoch.batches,
             "Max Records Seen Between Resets": epoch.records,
             "Max Batches Seen Between Resets": epoch.batches,
-            "Reset Count": epoch.number + 1,
+            "Reset Count": epochs,
             "Number of Records Since Last Reset": epoch.records,
             "Number of Batches Since Last Reset": epoch.batches,
         }
@@ -74,7 +71,7 @@ class JobProgress:
         )
         if epoch.test_scores is not None:
             log.quality("test", epoch.test_scores, epoch.number)
-        log.throughput(epoch.records, epoch.ended - epoch.started)
+        log.throughput(epoch.records - epoch.resumed, epoch.ended - epoch.started)
 
 
 def on_terminal() -> bool:

@@ -1,7 +1,9 @@
 """Where a channel's rows come from: memory, where they fit, or its bytes anew in each pass."""
 
 import contextlib
+import hashlib
 import io
+import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -59,6 +61,16 @@ class Source:
     def rows(self) -> Rows | None:
         """Return all rows where they are in memory as one."""
         return self._kept[0] if self._kept and len(self._kept) == 1 else None
+
+    @property
+    def content(self) -> str:
+        """Return what is known of rows that are not in memory before they are read."""
+        if self._channel.pipe:
+            return "Pipe"
+        names = [path.relative_to(self._channel.folder).as_posix() for path in self._known]
+        sizes = [stat.st_size for stat in self._known.values()]
+        listed = json.dumps([names, sizes, self._channel.gzip])
+        return f"streamed {hashlib.sha256(listed.encode()).hexdigest()}"
 
     @property
     def nbytes(self) -> int:
@@ -119,7 +131,7 @@ class Source:
 
     def _end_of_pass(self, records: int) -> None:
         what = f"channel {self._channel.name!r}, pass {self._passes - 1}"
-        if not records:
+        if not records and not self._channel.sharded:  # other hosts may have all of them
             raise DataError(f"{what}: there is no record")
         if self._records not in (None, records):
             raise PlatformError(

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from fm_container.contract import config
+from fm_container.contract.config import Hosts
 from fm_container.contract.paths import OptMl
 from fm_container.errors import ChannelError, ConfigurationError
 from support.job import Job
@@ -183,27 +184,44 @@ def test_a_channel_that_is_no_object(job: Job, options: object) -> None:
 
 def test_the_host_is_the_current_one(job: Job) -> None:
     paths = OptMl(job.base)
-    assert config.host_name(paths) == "algo-1"
+    assert config.hosts(paths).current == "algo-1"
     job.configure("resourceconfig", {"current_host": "algo-1-z7lsm", "hosts": ["algo-1-z7lsm"]})
-    assert config.host_name(paths) == "algo-1-z7lsm"
+    assert config.hosts(paths).current == "algo-1-z7lsm"
     job.configure("resourceconfig", {"current_host": "a", "network_interface_name": "ethwe"})
-    assert config.host_name(paths) == "a"
+    assert config.hosts(paths).current == "a"
     job.configure("resourceconfig", {})
-    assert config.host_name(paths) == "algo-1"
+    assert config.hosts(paths).current == "algo-1"
 
 
-def test_more_than_one_host_is_refused(job: Job) -> None:
-    job.configure("resourceconfig", {"current_host": "algo-1", "hosts": ["algo-1", "algo-2"]})
-    with pytest.raises(ConfigurationError) as caught:
-        config.host_name(OptMl(job.base))
-    assert str(caught.value) == (
-        'training runs on one host; the job has 2 (["algo-1", "algo-2"]): '
-        "set the instance count to 1"
-    )
+def test_more_than_one_host(job: Job) -> None:
+    job.configure("resourceconfig", {"current_host": "b", "hosts": ["b", "a"]})
+    assert config.hosts(OptMl(job.base)) == Hosts("b", ("b", "a"))
+    job.configure("resourceconfig", {"current_host": "c", "hosts": ["b", "a"]})
+    with pytest.raises(ConfigurationError, match="current_host 'c' must be one of the hosts; got"):
+        config.hosts(OptMl(job.base))
 
 
-@pytest.mark.parametrize("content", [{"current_host": 1}, {"hosts": "algo-1"}, {"hosts": None}])
+def test_a_share_of_the_files_may_be_none_where_there_are_many_hosts(job: Job) -> None:
+    options = {"S3DistributionType": "ShardedByS3Key"}
+    job.configure("inputdataconfig", {"train": options, "test": options})
+    (job.data / "train").mkdir()
+    with pytest.raises(ChannelError, match="'train' is empty"):
+        config.channels(OptMl(job.base))
+    job.configure("resourceconfig", {"current_host": "b", "hosts": ["b", "a"]})
+    found = config.channels(OptMl(job.base))
+    assert {name: (c.files, c.sharded) for name, c in found.items()} == {
+        "train": ((), True),
+        "test": ((), True),
+    }
+    job.configure("inputdataconfig", {"train": {}})
+    with pytest.raises(ChannelError, match="'train' is empty"):
+        config.channels(OptMl(job.base))
+
+
+@pytest.mark.parametrize(
+    "content", [{"current_host": 1}, {"hosts": "algo-1"}, {"hosts": None}, {"hosts": [1, 2]}]
+)
 def test_a_malformed_resource_config(job: Job, content: object) -> None:
     job.configure("resourceconfig", content)
     with pytest.raises(ConfigurationError, match="current_host must be a string and hosts a list"):
-        config.host_name(OptMl(job.base))
+        config.hosts(OptMl(job.base))

@@ -62,6 +62,7 @@ OURS = {
     "_memory_budget_mb",
     "_grow",
     *("_seed", "_engine", "_device", "_num_threads", "_early_stopping_patience"),
+    *("_checkpoint_interval", "_host_timeout"),
 }
 NOT_NUMBERS = (
     "",

@@ -109,6 +109,18 @@ def test_the_budget_is_half_of_what_is_left(monkeypatch: pytest.MonkeyPatch) -> 
     assert budget.for_data(settings, given()) > 1 << 50
 
 
+def test_the_copy_for_checkpoints_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = fm.settings(10**6, 64)
+    both = parameter_bytes(settings, copied=True)
+    assert both - parameter_bytes(settings) == 4 * 10**6 * 65 * 3
+    limited(monkeypatch, 260_000_000 + both + 500_000_000)
+    assert budget.for_data(settings, given(), checkpoints=True) == 250_000_000
+    limited(monkeypatch, 260_000_000 + both - 1)
+    assert budget.for_data(settings, given()) > 0
+    with pytest.raises(PlatformError, match=r"training with checkpoints takes 1\.6 GB"):
+        budget.for_data(settings, given(), checkpoints=True)
+
+
 def test_a_model_that_does_not_fit_says_what_would(monkeypatch: pytest.MonkeyPatch) -> None:
     limited(monkeypatch, 600_000_000)
     with pytest.raises(PlatformError) as caught:

@@ -8,17 +8,18 @@ from typing import Protocol
 from scipy.sparse import csr_array
 
 from fm_container.algorithm.blocks import Batches, Block, batches
-from fm_container.algorithm.metrics import Metrics, metrics_for
+from fm_container.algorithm.metrics import Metrics
 from fm_container.algorithm.parameters import Float32, Parameters
+from fm_container.algorithm.position import Best, Moments, Position
 from fm_container.algorithm.settings import Settings
-from fm_container.errors import DivergedError
+from fm_container.errors import CheckpointError, DivergedError
 
 Passes = Callable[[], Iterable[Batches]]
 """Gives the mini-batches of one epoch, in plans of rows that the engine then has."""
 
 # Rows that an engine is given at once: many enough that the call costs nothing, and few enough
 # that a signal is answered within a fraction of a second.
-_ROWS_AT_ONCE = 65_536
+ROWS_AT_ONCE = 65_536
 
 
 class Engine(Protocol):
@@ -40,6 +41,12 @@ class Engine(Protocol):
     def score(self, x: csr_array) -> Float32:
         """Return the scores of rows, (n,) float32."""
 
+    def moments(self) -> Moments:
+        """Return a copy of the optimiser's state."""
+
+    def restore(self, moments: Moments) -> None:
+        """Go on from the parameters as they are now, and an optimiser's state."""
+
 
 @dataclass
 class Epoch:
@@ -50,6 +57,7 @@ class Epoch:
     ended: float = 0.0
     batches: int = 0
     records: int = 0
+    resumed: int = 0  # records of those that an earlier run did
     scores: Mapping[str, float] = field(default_factory=dict)
     test_scores: Mapping[str, float] | None = None
 
@@ -62,6 +70,13 @@ class Observer(Protocol):
 
     def epoch(self, epoch: Epoch) -> None:
         """An epoch is done."""
+
+
+class Keeper(Protocol):
+    """Who may keep a copy of where training stands."""
+
+    def reached(self, position: Position, stopped: bool = False) -> None:
+        """Between two batches; `stopped` says that none follows."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +107,9 @@ def fit(
     observer: Observer,
     stopped: Callable[[], bool] = lambda: False,
     test: Callable[[], Metrics] | None = None,
+    begin: Position | None = None,
+    keeper: Keeper | None = None,
+    rows_at_once: int = ROWS_AT_ONCE,
 ) -> Outcome:
     """Train for the epochs of the settings, or until early stopping or `stopped` ends it.
 
@@ -104,30 +122,61 @@ def fit(
         observer: told of batches and epochs.
         stopped: asked several times a second.
         test: measures the test data; needed with a patience.
+        begin: where an earlier run stood, whose parameters and moments are restored. Batches that
+            it did are passed over.
+        keeper: told where training stands, as often as `stopped` is asked.
+        rows_at_once: rows between two questions.
 
-    Raises: DivergedError if the loss of a batch, or a parameter at an epoch's end, is not finite.
+    Raises: DivergedError if the loss of a batch, or a parameter at an epoch's end, is not finite;
+        CheckpointError if an epoch has fewer batches than are to be passed over.
     """
     passes = rows
     if isinstance(passes, int):
         whole = batches(passes, settings.mini_batch_size)
         passes = lambda: [whole]  # noqa: E731
-    best = _Best(settings.patience) if settings.patience and test else None
-    for number in range(settings.epochs):
-        epoch, began = Epoch(number, time.time()), time.perf_counter()
-        metrics = metrics_for(settings.classifier)
+    begin = begin or Position()
+    best = _Best(settings.patience, begin.best) if settings.patience and test else None
+    scores = begin.scores
+
+    def reached(number: int, batch: int, metrics: Metrics | None, stopped: bool = False) -> None:
+        if keeper is not None:
+            so_far = (metrics.rows, tuple(metrics.sums.tolist())) if metrics else (0, ())
+            kept = best.kept if best else None
+            keeper.reached(Position(number, batch, *so_far, scores, kept), stopped)
+
+    for number in range(begin.epoch, settings.epochs):
+        if best and best.enough(number - 1):
+            break
+        resumed = begin if number == begin.epoch else Position()
+        metrics = resumed.metrics(settings.classifier)
+        began = time.perf_counter()
+        epoch = Epoch(number, time.time(), batches=resumed.batch, resumed=metrics.rows)
+        met = 0  # batches in the plans so far
         for plan in passes():
-            for part in _segments(plan, epoch.batches, settings.publish_interval):
-                done = engine.run(part, metrics)
-                epoch.batches += done
+            for part in _segments(
+                plan, met, epoch.batches, settings.publish_interval, rows_at_once
+            ):
+                epoch.batches += engine.run(part, metrics)
                 if not metrics.finite():
                     where = f"the loss is not finite in batch {epoch.batches - 1}"
                     raise DivergedError(_advice(where, number))
                 if (epoch.batches - 1) % settings.publish_interval == 0:
                     observer.batch(number, epoch.batches - 1, metrics)
-                if stopped():
+                stop = stopped()
+                reached(number, epoch.batches, metrics, stop)
+                if stop:
                     return Outcome(finished=False)
+            met += len(plan)
+            if met <= resumed.batch and stopped():
+                break
         if stopped():  # while it waited for rows
+            reached(number, epoch.batches, metrics, stopped=True)
             return Outcome(finished=False)
+        if met < resumed.batch:
+            raise CheckpointError(
+                f"the checkpoint is of other data: {resumed.batch} mini-batches of epoch {number} "
+                f"were done, and the channel 'train' has {met}"
+            )
         if not parameters.finite():
             raise DivergedError(_advice("a parameter is not finite at the end", number))
         epoch.ended = epoch.started + time.perf_counter() - began  # a clock may be set meanwhile
@@ -135,44 +184,52 @@ def fit(
         epoch.scores = metrics.scores()
         measured = test() if best and test else None
         if measured and stopped():  # while it waited for test data
+            reached(number, epoch.batches, metrics, stopped=True)
             return Outcome(finished=False)
+        scores = epoch.scores
         epoch.test_scores = measured.scores() if measured else None
         observer.epoch(epoch)
-        if best and measured and best.enough(number, measured, parameters):
-            break
+        if best and measured:
+            best.note(number, measured, parameters)
+        reached(number + 1, 0, None)
     return Outcome(finished=True, kept=best.restore(parameters) if best else None)
 
 
 class _Best:
     """The parameters of the best epoch so far, and for how long none was better."""
 
-    def __init__(self, patience: int):
+    def __init__(self, patience: int, kept: Best | None):
         self._patience = patience
-        self._loss = float("inf")
-        self._epoch = 0
-        self._kept: Parameters | None = None
+        self.kept = kept
 
-    def enough(self, epoch: int, measured: Metrics, parameters: Parameters) -> bool:
-        """Take note of an epoch; return whether it is time to end."""
+    def note(self, epoch: int, measured: Metrics, parameters: Parameters) -> None:
+        """Take note of an epoch."""
         loss = measured.scores()[measured.loss]
-        if loss < self._loss:
-            self._loss, self._epoch, self._kept = loss, epoch, parameters.copy()
-        return epoch - self._epoch >= self._patience
+        if self.kept is None or loss < self.kept.loss:
+            self.kept = Best(epoch, loss, parameters.copy())
+
+    def enough(self, epoch: int) -> bool:
+        """Return whether it is time to end, once an epoch is done."""
+        return self.kept is not None and epoch - self.kept.epoch >= self._patience
 
     def restore(self, parameters: Parameters) -> int:
         """Make the best epoch's parameters the result; return that epoch."""
-        if self._kept is not None:
-            parameters.take(self._kept)
-        return self._epoch
+        if self.kept is None:
+            return 0
+        parameters.take(self.kept.parameters)
+        return self.kept.epoch
 
 
-def _segments(plan: Batches, before: int, publish_interval: int) -> Iterator[Batches]:
+def _segments(
+    plan: Batches, before: int, done: int, publish_interval: int, rows_at_once: int
+) -> Iterator[Batches]:
     """Yield the batches to run at once: up to the next one to publish, and not too many rows.
 
-    `before` are the batches of the epoch that are done.
+    `before` are the batches of the epoch in the plans before this one, and `done` are those that
+    were trained on, which may be some of this plan, where training goes on from a checkpoint.
     """
-    at_once = max(1, _ROWS_AT_ONCE // int(plan[0, 1] - plan[0, 0]))
-    first = 0
+    at_once = max(1, rows_at_once // int(plan[0, 1] - plan[0, 0]))
+    first = max(0, done - before)
     while first < len(plan):
         # Published are the batches 0, interval, 2 x interval …: a segment ends after each.
         published = -(-(before + first) // publish_interval) * publish_interval + 1

@@ -9,26 +9,32 @@ from fm_container.algorithm.settings import Settings
 _STATES = {"adam": 2, "adagrad": 1, "sgd": 0}
 
 
-def parameter_bytes(settings: Settings, threads: int = 1) -> int:
-    """Return the bytes of parameters, optimiser state and what training keeps beside them."""
+def parameter_bytes(settings: Settings, threads: int = 1, *, copied: bool = False) -> int:
+    """Return the bytes of parameters, optimiser state and what training keeps beside them.
+
+    `copied`: with the copy of parameters and state that a checkpoint is written from.
+    """
     d, k = settings.feature_dim, settings.num_factors
-    arrays = 1 + _STATES[settings.optimizer] + (settings.patience > 0)
+    trained = 1 + _STATES[settings.optimizer]
+    arrays = trained * (1 + copied) + (settings.patience > 0)
     # Threads that share the factors have them in memory of their own; every thread has an index
     # of the features; the check for numbers that are not finite takes a byte a parameter.
     return 4 * d * ((k + 1) * arrays + k * (threads > 1) + threads) + d * k
 
 
-def fitting(settings: Settings, threads: int, room: int) -> tuple[int, int]:
+def fitting(
+    settings: Settings, threads: int, room: int, *, copied: bool = False
+) -> tuple[int, int]:
     """Return the largest num_factors, and the largest feature_dim, that take no more than `room`.
 
     Each is what fits with the other as it is; 0 where none does.
     """
 
     def of_factors(k: int) -> int:
-        return parameter_bytes(replace(settings, num_factors=k), threads)
+        return parameter_bytes(replace(settings, num_factors=k), threads, copied=copied)
 
     def of_features(d: int) -> int:
-        return parameter_bytes(replace(settings, feature_dim=d), threads)
+        return parameter_bytes(replace(settings, feature_dim=d), threads, copied=copied)
 
     k = bisect_right(range(1, settings.num_factors + 1), room, key=of_factors)
     d = bisect_right(range(1, settings.feature_dim + 1), room, key=of_features)

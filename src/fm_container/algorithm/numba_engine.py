@@ -14,6 +14,7 @@ from fm_container.algorithm.kernel_types import Int64, Model, Own, Rows, Shared,
 from fm_container.algorithm.losses import BLOCK, BLOCK_COLUMNS
 from fm_container.algorithm.metrics import COLUMNS, Metrics
 from fm_container.algorithm.parameters import Float32, Parameters, aligned
+from fm_container.algorithm.position import MOMENTS, Moments
 from fm_container.algorithm.settings import Settings
 from fm_container.algorithm.steps import DONE
 from fm_container.algorithm.updates import NUMBERS, STATE_PARTS
@@ -38,6 +39,7 @@ class NumbaEngine:
         self._pool = ThreadPoolExecutor(self._threads) if self._threads > 1 else None
         self._parameters = parameters
         self._task = _task(settings)
+        self._names = MOMENTS[settings.optimizer]
         n = STATE_PARTS[self._task.optimizer]
         self._model = Model(parameters.w0, parameters.w, aligned((2,)), aligned((d, n)))
         self._steps = 0
@@ -137,6 +139,33 @@ class NumbaEngine:
             )
         )
         return z
+
+    def moments(self) -> Moments:
+        """Return a copy of the optimiser's state, see `Engine`."""
+        arrays = {}
+        for part, name in enumerate(self._names):
+            arrays[f"bias.{name}"] = self._model.state0[part : part + 1].copy()
+            arrays[f"linear.{name}"] = self._model.state[:, part].copy()
+            arrays[f"factors.{name}"] = np.hstack([share[:, part] for share in self._shares()])
+        return Moments(self._steps, arrays)
+
+    def restore(self, moments: Moments) -> None:
+        """Go on from the parameters as they are now, see `Engine`."""
+        self._steps = moments.steps
+        for part, name in enumerate(self._names):
+            self._model.state0[part] = moments.arrays[f"bias.{name}"][0]
+            self._model.state[:, part] = moments.arrays[f"linear.{name}"]
+            factors = moments.arrays[f"factors.{name}"]
+            for share, columns in zip(self._shares(), self._columns, strict=True):
+                share[:, part] = factors[:, columns]
+        if len(self._columns) > 1:
+            for own, columns in zip(self._own, self._columns, strict=True):
+                own.v[:] = self._parameters.v[:, columns]
+
+    def _shares(self) -> list[Float32]:
+        """Return the factors' state in each thread's memory, as (d, moments, q)."""
+        owns = self._own[: len(self._columns)]
+        return [own.state.reshape(own.v.shape[0], -1, own.v.shape[1]) for own in owns]
 
     def _together(self, work: Callable[[int], None]) -> None:
         """Call work(0), work(1) … in as many threads at once."""

@@ -1,7 +1,9 @@
 """Training steps as torch operations: the oracle, and the way to devices that are no CPU."""
 
+import numpy as np
 import torch
 from scipy.sparse import csr_array
+from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, mse_loss
 
 from fm_container.algorithm.blocks import Batches
@@ -9,6 +11,7 @@ from fm_container.algorithm.metrics import Metrics
 from fm_container.algorithm.model import Batch, FactorizationMachine
 from fm_container.algorithm.optimizer import OPTIMIZERS
 from fm_container.algorithm.parameters import Float32, Parameters
+from fm_container.algorithm.position import TERMS, Moments
 from fm_container.algorithm.settings import Settings
 
 _SCORING_ROWS = 8192  # a batch without gradients: large enough to hide the cost of a call
@@ -85,6 +88,41 @@ class TorchEngine:
                 parts.append(self.model(Batch.of(x, start, stop).to(self._device)))
         scores: Float32 = torch.cat(parts).cpu().numpy()
         return scores
+
+    def moments(self) -> Moments:
+        """Return a copy of the optimiser's state, see `Engine`."""
+        arrays = {}
+        for term, parameter, shape in self._terms():
+            state = self._optimizer.state[parameter]
+            for name in self._optimizer.state_names:
+                zeros = np.zeros(shape, np.float32)  # until the term's first step
+                kept = state[name].cpu().numpy().reshape(shape).copy() if state else zeros
+                arrays[f"{term}.{name}"] = kept
+        return Moments(self._optimizer.steps, arrays)
+
+    def restore(self, moments: Moments) -> None:
+        """Go on from the parameters as they are now, see `Engine`."""
+        self._optimizer.steps = moments.steps
+        given = self._parameters
+        for (term, parameter, _), values in zip(
+            self._terms(), (given.w0, given.w, given.v), strict=True
+        ):
+            with torch.no_grad():  # on a device the parameters are a copy
+                parameter.copy_(torch.from_numpy(values).reshape(parameter.shape))
+            if parameter.requires_grad:
+                self._optimizer.state[parameter] = {
+                    name: torch.tensor(
+                        moments.arrays[f"{term}.{name}"], device=parameter.device
+                    ).reshape(parameter.shape)
+                    for name in self._optimizer.state_names
+                }
+
+    def _terms(self) -> list[tuple[str, Tensor, tuple[int, ...]]]:
+        """Return of each term its name, its parameter, and the shape that others know it by."""
+        d = self._parameters.feature_dim
+        model = self.model
+        shapes = ((1,), (d,), tuple(model.v.shape))
+        return list(zip(TERMS, (model.w0, model.w, model.v), shapes, strict=True))
 
     def _copy_back(self) -> None:
         if self._device != "cpu":

@@ -17,21 +17,22 @@ CHANNELS = ("train", "test")
 MODEL_CHANNEL = "model"  # what training goes on from
 PIPE = "Pipe"
 GZIP = "Gzip"
-_REPLICATED = ("S3DistributionType", ("FullyReplicated", "ShardedByS3Key"))  # the same on one host
+_SHARDED = "ShardedByS3Key"
+_DISTRIBUTION = ("S3DistributionType", ("FullyReplicated", _SHARDED))
 _DATA_DELIVERY = (
     ("TrainingInputMode", ("File", "FastFile", PIPE)),
     ("ContentType", (RECORDIO,)),
     ("CompressionType", ("None", GZIP)),
     # With RecordIO, who delivers wraps each object as a record, in Pipe mode: it comes as records.
     ("RecordWrapperType", ("None", "RecordIO")),
-    _REPLICATED,
+    _DISTRIBUTION,
 )
 _MODEL_DELIVERY = (
     ("TrainingInputMode", ("File", "FastFile")),
     ("ContentType", (SAGEMAKER_MODEL, "application/x-tar", "application/gzip")),
     ("CompressionType", ("None", GZIP)),  # model.tar.gz as it is
     ("RecordWrapperType", ("None",)),
-    _REPLICATED,
+    _DISTRIBUTION,
 )
 _DEFAULT_HOST = "algo-1"
 
@@ -48,29 +49,47 @@ class Channel:
     files: tuple[Path, ...]
     pipe: bool = False
     gzip: bool = False
+    sharded: bool = False
+    """Whether each host has files of its own, of several hosts; else all have the same ones."""
 
 
-def host_name(paths: OptMl) -> str:
-    """Return the name of this host from resourceconfig.json, algo-1 where there is no such file.
+@dataclass(frozen=True)
+class Hosts:
+    """Who trains together: the name of this host and those of all."""
 
-    Raises: ConfigurationError if the file is malformed, or names more than one host.
+    current: str
+    names: tuple[str, ...]
+    interface: str | None = None
+    """The network interface that the job names; it may not exist."""
+
+
+def hosts(paths: OptMl) -> Hosts:
+    """Return the hosts of the job from resourceconfig.json, algo-1 where there is no such file.
+
+    Raises: ConfigurationError if the file is malformed, or this host is not among them.
     """
     if not paths.resource_config.exists():
-        return _DEFAULT_HOST
+        return Hosts(_DEFAULT_HOST, (_DEFAULT_HOST,))
     content = read_object(paths.resource_config)
     host = content.get("current_host", _DEFAULT_HOST)
-    hosts = content.get("hosts", [host])
-    if not isinstance(host, str) or not isinstance(hosts, list):
+    names = content.get("hosts", [host])
+    interface = content.get("network_interface_name")
+    if (
+        not isinstance(host, str)
+        or not isinstance(names, list)
+        or not all(isinstance(name, str) for name in names)
+    ):
         raise ConfigurationError(
             f"{paths.resource_config}: current_host must be a string and hosts a list; "
             f"got {shorten(content)}"
         )
-    if len(hosts) > 1:
+    if len(names) > 1 and names.count(host) != 1:
         raise ConfigurationError(
-            f"training runs on one host; the job has {len(hosts)} ({shorten(hosts)}): "
-            "set the instance count to 1"
+            f"{paths.resource_config}: current_host {host!r} must be one of the hosts; "
+            f"got {shorten(names)}"
         )
-    return host
+    several = tuple(names) if len(names) > 1 else (host,)
+    return Hosts(host, several, interface if isinstance(interface, str) else None)
 
 
 def channels(paths: OptMl) -> dict[str, Channel]:
@@ -93,8 +112,9 @@ def channels(paths: OptMl) -> dict[str, Channel]:
         raise ChannelError(f"the channel 'train' is required; the job's channels: {found}")
     for name, options in declared.items():
         _check_delivery(name, options)
+    many = len(hosts(paths).names) > 1
     return {
-        name: _channel(name, paths.channel(name), declared[name])
+        name: _channel(name, paths.channel(name), declared[name], many)
         for name in CHANNELS
         if name in declared
     }
@@ -142,10 +162,18 @@ def _check_delivery(name: str, options: dict[str, object]) -> None:
             raise ChannelError(f"channel {name!r}: {key} must be {choice}; got {value!r}")
 
 
-def _channel(name: str, folder: Path, options: dict[str, object]) -> Channel:
+def _channel(name: str, folder: Path, options: dict[str, object], many: bool) -> Channel:
     gzip = options.get("CompressionType") == GZIP
+    sharded = many and options.get("S3DistributionType") == _SHARDED
     if options.get("TrainingInputMode") == PIPE:
+        if many:
+            raise ChannelError(
+                f"channel {name!r}: TrainingInputMode 'Pipe' is for one host; on many it must be "
+                "'File' or 'FastFile'"
+            )
         return Channel(name, folder, (), pipe=True, gzip=gzip)
+    if sharded and not folder.is_dir():
+        return Channel(name, folder, (), sharded=True)  # there were fewer files than hosts
     if not folder.is_dir():
         raise ChannelError(f"channel {name!r}: the folder {folder} does not exist")
     try:
@@ -153,9 +181,9 @@ def _channel(name: str, folder: Path, options: dict[str, object]) -> Channel:
     except OSError as error:
         where = error.filename or folder
         raise PlatformError(f"channel {name!r}: {where}: {error.strerror}") from error
-    if not files:
+    if not files and not sharded:
         raise ChannelError(f"channel {name!r} is empty: no file with data below {folder}")
-    return Channel(name, folder, files, gzip=gzip)
+    return Channel(name, folder, files, gzip=gzip, sharded=sharded)
 
 
 def _sorted_files(folder: Path) -> Iterable[Path]:

@@ -10,7 +10,16 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from fm_container.contract.jsonfile import read_object
-from fm_container.contract.parameter import Choice, Flag, Integer, Parameter, Real, Text, Value
+from fm_container.contract.parameter import (
+    Choice,
+    Flag,
+    Integer,
+    Interval,
+    Parameter,
+    Real,
+    Text,
+    Value,
+)
 from fm_container.errors import ConfigurationError, HyperparameterError
 
 LARGEST_FEATURE_DIM = 2**31 - 1  # keys are held as int32
@@ -111,6 +120,14 @@ TABLE: tuple[Parameter, ...] = (
         "0",
         low=0,
     ),
+    Integer(
+        "_host_timeout",
+        "ours: seconds that the hosts of a job wait for one another",
+        "300",
+        low=1,
+        high=86400,
+    ),
+    Interval("_checkpoint_interval", "ours: how often a checkpoint is written", "60s"),
 )
 BY_NAME: Mapping[str, Parameter] = {parameter.name: parameter for parameter in TABLE}
 
@@ -122,6 +139,11 @@ class Hyperparameters:
         self._values = dict(values)
         self.texts = dict(texts)
         """What the job runs with, as strings: the defaults with the job's own on top."""
+
+    @property
+    def values(self) -> dict[str, Value]:
+        """Return all of them, checked, by name; None for one that is not set."""
+        return dict(self._values)
 
     def integer(self, name: str) -> int:
         """Return the value of an Integer row."""

@@ -63,6 +63,10 @@ class JobLog:
             now = time.strftime("%m/%d/%Y %H:%M:%S", time.gmtime())
             self.plain(f"[{now} {level.upper()} {threading.get_ident()}] {text}")
 
+    def warning(self, text: str) -> None:
+        """Write a line of what a person should know, though the job goes on."""
+        self.message(text, "warning")
+
     def quality(
         self,
         channel: str,

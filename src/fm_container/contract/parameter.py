@@ -117,6 +117,23 @@ class Flag(Parameter):
 
 
 @dataclass(frozen=True)
+class Interval(Parameter):
+    """A number of epochs, as in 5, or of seconds, as in 60s."""
+
+    def parse(self, text: str) -> str:
+        """Return it, without spaces. Raises: ValueError if it is neither, or nothing."""
+        word = text.strip()
+        number = word.removesuffix("s")
+        if not _INTEGER.fullmatch(number) or len(number) > 9 or int(number) < 1:
+            raise ValueError(text)
+        return word
+
+    def allowed(self) -> str:
+        """Return both forms."""
+        return "a number of epochs, as '5', or of seconds, as '60s'"
+
+
+@dataclass(frozen=True)
 class Text(Parameter):
     """Any string: accepted for the sake of jobs that send it, without effect here."""
 

@@ -62,3 +62,8 @@ class OptMl:
     def output_data(self) -> Path:
         """Extra artifacts of a job; becomes output.tar.gz."""
         return self.output / "data"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Kept across an interruption and given back to the next run; may not exist."""
+        return self.base / "checkpoints"

@@ -1,0 +1,153 @@
+"""A run that was cut off anywhere and gone on with leaves the bits of one that never was."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fm_container.algorithm.blocks import Block, blocks
+from fm_container.algorithm.fit import Epoch, fit, streamed
+from fm_container.algorithm.metrics import Metrics, metrics_for
+from fm_container.algorithm.parameters import Parameters, initial
+from fm_container.algorithm.position import Moments, Position
+from fm_container.algorithm.settings import Settings
+from fm_container.errors import CheckpointError
+from support.engines import ENGINES
+from support.fm import rows, settings
+
+D, N = 40, 130
+
+
+class Watch:
+    """Notes all that an observer is told, but the times."""
+
+    def __init__(self) -> None:
+        self.told: list[Any] = []
+
+    def batch(self, epoch: int, batch: int, metrics: Metrics) -> None:
+        self.told.append((epoch, batch, metrics.scores()))
+
+    def epoch(self, epoch: Epoch) -> None:
+        self.told.append((epoch.number, epoch.records, epoch.scores, epoch.test_scores))
+
+
+class Keep:
+    """Keeps everything, at every chance."""
+
+    def __init__(self, parameters: Parameters, engine: Any) -> None:
+        self._parameters, self._engine = parameters, engine
+        self.kept: list[tuple[Position, Parameters, Moments]] = []
+
+    def reached(self, position: Position, stopped: bool = False) -> None:
+        self.kept.append((position, self._parameters.copy(), self._engine.moments()))
+
+
+def bits(parameters: Parameters, moments: Moments) -> list[bytes]:
+    arrays = [parameters.w0, parameters.w, parameters.v, *moments.arrays.values()]
+    return [array.tobytes() for array in arrays]
+
+
+@pytest.mark.parametrize("patience", [0, 2])
+@pytest.mark.parametrize("optimizer", ["adam", "adagrad", "sgd"])
+@pytest.mark.parametrize("kind", ENGINES)
+@pytest.mark.parametrize("k", [3, 40])
+def test_gone_on_with_anywhere_to_the_same_bits(
+    kind: str, optimizer: str, patience: int, k: int
+) -> None:
+    given = settings(
+        D, k, optimizer=optimizer, patience=patience, epochs=5, mini_batch_size=16,
+        publish_interval=3, use_linear=k == 3,
+    )  # fmt: skip
+    x, y = rows(1, N, D)
+
+    def run(start: Any = None) -> tuple[list[bytes], list[Any], Keep, object]:
+        parameters = initial(given)
+        trained = ENGINES[kind](parameters, given, x, y)
+        begin = Position()
+        if start is not None:
+            begin, saved, moments = start
+            parameters.take(saved)
+            trained.engine.restore(moments)
+        watch, keep = Watch(), Keep(parameters, trained.engine)
+
+        def test() -> Metrics:
+            metrics = metrics_for(True)
+            metrics.add(trained.engine.score(x[:50]), 1 - y[:50])
+            return metrics
+
+        outcome = fit(
+            trained.engine, parameters, N, given, watch, test=test, begin=begin, keeper=keep
+        )
+        return bits(parameters, trained.engine.moments()), watch.told, keep, outcome
+
+    whole, told, keep, outcome = run()
+    assert len(keep.kept) >= 3 * 4  # segments and epochs
+    for start in keep.kept:
+        again, rest, _, end = run(start)
+        assert again == whole
+        assert end == outcome
+        assert rest == told[len(told) - len(rest) :]
+
+
+@pytest.mark.parametrize("kind", ENGINES)
+def test_streamed_rows_are_gone_on_with_anywhere_to_the_bits_of_all_rows_at_once(kind: str) -> None:
+    given = settings(D, 3, epochs=2, mini_batch_size=16, publish_interval=3)
+    x, y = rows(1, N, D)
+
+    def pieces() -> list[Block]:
+        ends = [0, 10, 50, 55, 112, N]
+        none = np.empty((0, 2), np.int64)
+        return [Block(x[a:b], y[a:b], none) for a, b in zip(ends, ends[1:], strict=False)]
+
+    def run(start: Any, stream: bool) -> tuple[list[bytes], list[Any], Keep]:
+        parameters = initial(given)
+        trained = ENGINES[kind](parameters, given, *((x[:0], y[:0]) if stream else (x, y)))
+        begin = Position()
+        if start is not None:
+            begin, saved, moments = start
+            parameters.take(saved)
+            trained.engine.restore(moments)
+        watch, keep = Watch(), Keep(parameters, trained.engine)
+        data = streamed(trained.engine, lambda: blocks(pieces(), 16)) if stream else N
+        fit(trained.engine, parameters, data, given, watch, begin=begin, keeper=keep)
+        return bits(parameters, trained.engine.moments()), watch.told, keep
+
+    whole, told, _ = run(None, stream=False)
+    again, rest, keep = run(None, stream=True)
+    assert (again, rest) == (whole, told)
+    assert len(keep.kept) > 2 * 4
+    for start in keep.kept:
+        for stream in (False, True):
+            again, rest, _ = run(start, stream)
+            assert again == whole
+            assert rest == told[len(told) - len(rest) :]
+
+
+def test_data_that_ends_before_where_training_stood_is_refused() -> None:
+    given = settings(D, 3, epochs=1, mini_batch_size=16)
+    x, y = rows(1, N, D)
+    parameters = initial(given)
+    engine = ENGINES["numba"](parameters, given, x, y).engine
+    told = r"10 mini-batches of epoch 0 were done, and the channel 'train' has 9"
+    with pytest.raises(CheckpointError, match=told):
+        fit(engine, parameters, N, given, Watch(), begin=Position(batch=10))
+
+
+def test_moments_are_the_same_whatever_they_were_kept_by() -> None:
+    given: Settings = settings(D, 40, epochs=1, mini_batch_size=16)
+    x, y = rows(1, N, D)
+    kept = {}
+    for kind, make in ENGINES.items():
+        parameters = initial(given)
+        engine = make(parameters, given, x, y).engine
+        fit(engine, parameters, N, given, Watch())
+        kept[kind] = engine.moments()
+    numba = kept["numba"]
+    assert numba.steps == 9
+    assert {name: array.shape for name, array in numba.arrays.items()} == {
+        "bias.m": (1,), "bias.s": (1,), "linear.m": (D,), "linear.s": (D,),
+        "factors.m": (D, 40), "factors.s": (D, 40),
+    }  # fmt: skip
+    for name, array in numba.arrays.items():
+        assert kept["numba, two threads"].arrays[name].tobytes() == array.tobytes()
+        np.testing.assert_allclose(kept["torch"].arrays[name], array, rtol=1e-3, atol=1e-6)

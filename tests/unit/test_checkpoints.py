@@ -1,0 +1,252 @@
+"""Checkpoints: the file, the folder of them, what they are of, and when they are written."""
+
+import threading
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fm_container.algorithm.parameters import Parameters
+from fm_container.algorithm.position import Best, Moments, Position
+from fm_container.checkpoints import (
+    Checkpoint,
+    CheckpointKeeper,
+    Folder,
+    Identity,
+    Interval,
+    digest,
+    file,
+)
+from fm_container.errors import CheckpointError
+from support.fm import parameters as random_parameters
+
+IDENTITY = Identity({"num_factors": 3, "eps": None, "_engine": "auto"}, {"train": "ab"}, "numba", 1)
+
+
+def checkpoint(steps: int = 7, seed: int = 0, best: bool = True) -> Checkpoint:
+    values = random_parameters(seed, 5, 3)
+    moments = {"bias.m": values.w0 * 2, "linear.m": values.w * 2, "factors.m": values.v * 2}
+    kept = Best(1, 0.1 + seed, random_parameters(seed + 50, 5, 3)) if best else None
+    position = Position(2, 3, 40, (0.1, 1 / 3, 0.0, 2.0, 1e-300), {"rmse": 1 / 3}, kept)
+    return Checkpoint(IDENTITY, position, values, Moments(steps, moments))
+
+
+def same(a: Checkpoint, b: Checkpoint) -> bool:
+    def flat(one: Checkpoint) -> list[Any]:
+        best = one.position.best
+        kept = [best.epoch, best.loss, best.parameters.v.tobytes()] if best else None
+        moments = {name: array.tobytes() for name, array in one.moments.arrays.items()}
+        arrays = [p.tobytes() for p in (one.parameters.w0, one.parameters.w, one.parameters.v)]
+        return [one.identity, replace(one.position, best=None), kept, moments, arrays]
+
+    return flat(a) == flat(b) and a.moments.steps == b.moments.steps
+
+
+@pytest.mark.parametrize("best", [True, False])
+def test_a_file_holds_every_bit(tmp_path: Path, best: bool) -> None:
+    given = checkpoint(best=best)
+    file.write(tmp_path / "c.npz", given)
+    assert same(file.read(tmp_path / "c.npz"), given)
+    assert [path.name for path in tmp_path.iterdir()] == ["c.npz"]
+
+
+def test_any_byte_that_is_lost_or_changed_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "c.npz"
+    given = checkpoint()
+    file.write(path, given)
+    content = path.read_bytes()
+    for size in range(0, len(content), 7):
+        path.write_bytes(content[:size])
+        with pytest.raises(file.DAMAGE):
+            file.read(path)
+    unnoticed = 0
+    for at in range(0, len(content), 5):
+        path.write_bytes(content[:at] + bytes([content[at] ^ 0x55]) + content[at + 1 :])
+        try:
+            found = file.read(path)
+        except file.DAMAGE:
+            continue
+        assert same(found, given)  # a byte that says nothing: a date, or padding
+        unnoticed += 1
+    assert unnoticed < len(content) / 5 / 2
+
+
+def test_another_format_is_not_guessed_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(file, "FORMAT", 2)
+    file.write(tmp_path / "c.npz", checkpoint())
+    monkeypatch.undo()
+    with pytest.raises(ValueError, match="its format is 2; this version reads 1"):
+        file.read(tmp_path / "c.npz")
+
+
+def test_there_is_no_pickle(tmp_path: Path) -> None:
+    file.write(tmp_path / "c.npz", checkpoint())
+    with zipfile.ZipFile(tmp_path / "c.npz") as archive:
+        assert archive.testzip() is None
+    with np.load(tmp_path / "c.npz", allow_pickle=False) as archive:
+        assert {archive[name].dtype.kind for name in archive.files} == {"f", "u"}
+
+
+def test_the_newest_whole_one_counts_and_two_are_kept(tmp_path: Path) -> None:
+    warnings: list[str] = []
+    folder = Folder(tmp_path, warnings.append)
+    assert folder.latest() is None
+    for steps in (5, 10, 100):
+        folder.write(checkpoint(steps, seed=steps))
+    names = ["checkpoint-000000000010.npz", "checkpoint-000000000100.npz"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
+    newest = tmp_path / names[1]
+    newest.write_bytes(newest.read_bytes()[:-30])
+
+    again = Folder(tmp_path, warnings.append)
+    found = again.latest()
+    assert found is not None and found[0] == tmp_path / names[0]
+    assert same(found[1], checkpoint(10, seed=10))
+    assert warnings == [w for w in warnings if str(newest) in w and "torn or damaged" in w] != []
+    # What is torn is not one of the two.
+    again.write(checkpoint(20, seed=20))
+    left = ["checkpoint-000000000010.npz", "checkpoint-000000000020.npz"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == left
+
+
+def test_what_differs_is_refused_by_name() -> None:
+    other = Identity(
+        {"num_factors": 4, "eps": 1e-6, "_engine": "numba"}, {"train": "cd"}, "torch", 2
+    )
+    with pytest.raises(CheckpointError) as caught:
+        IDENTITY.check(other, "F")
+    assert str(caught.value) == (
+        "F is of another job: eps must be None; got 1e-06; num_factors must be 3; got 4; "
+        "the engine must be 'numba'; got 'torch'; the number of hosts must be 1; got 2; "
+        "the data of the channel 'train' must be the same; it is not. "
+        "Run it as it was, or empty the folder to begin anew"
+    )
+    free = {"num_factors": 3, "eps": None, "epochs": 5, "_num_threads": 2}
+    IDENTITY.check(Identity(free, {"train": "ab"}, "numba", 1), "F")
+
+
+def test_a_digest_is_of_values_order_and_shape() -> None:
+    a = np.arange(6, dtype=np.int32)
+    assert digest(a) == digest(a.astype(np.int64)) != digest(a[::-1])
+    assert digest(a.reshape(2, 3)) != digest(a.reshape(3, 2))
+    assert digest(a[:3], a[3:]) != digest(a[:2], a[2:])
+    assert digest(np.empty(0, np.float32)) != digest(np.zeros(1, np.float32))
+
+
+class Engine:
+    """Has moments, and nothing to train."""
+
+    def __init__(self) -> None:
+        self.steps = 0
+
+    def moments(self) -> Moments:
+        self.steps += 1
+        return Moments(self.steps, {})
+
+
+class Slow(Folder):
+    """Writes when it is allowed to."""
+
+    def __init__(self, problem: OSError | None = None) -> None:
+        super().__init__(Path("/nowhere"), print)
+        self.go, self.written, self.problem = threading.Event(), [], problem  # type: ignore[var-annotated]
+
+    def write(self, checkpoint: Checkpoint) -> Path:
+        assert self.go.wait(60)
+        if self.problem:
+            raise self.problem
+        self.written.append(checkpoint.position)
+        return self.path
+
+
+def keeper(
+    folder: Folder, interval: Interval, said: list[str], epochs: int = 9
+) -> tuple[CheckpointKeeper, Parameters]:
+    values = random_parameters(0, 5, 3)
+    engine: Any = Engine()
+    made = CheckpointKeeper(
+        folder, IDENTITY, interval, epochs, engine, values, said.append, said.append
+    )
+    return made, values
+
+
+def test_epochs_are_counted_and_the_last_one_is_always_kept() -> None:
+    folder, said = Slow(), []  # type: ignore[var-annotated]
+    folder.go.set()
+    made, _ = keeper(folder, Interval(epochs=2), said)
+    made.begin(Position(1))
+    for epoch in range(1, 10):
+        made.reached(Position(epoch, 3))
+        if epoch > 1:
+            made._wait()
+    made.__exit__(None, None, None)
+    assert [position.epoch for position in folder.written] == [3, 5, 7, 9]
+
+
+def test_training_does_not_wait_for_the_disk() -> None:
+    folder, said = Slow(), []  # type: ignore[var-annotated]
+    made, values = keeper(folder, Interval(seconds=1e-9), said)
+    made.reached(Position(0, 1))  # its write waits
+    made.reached(Position(0, 2))
+    made.reached(Position(0, 3))
+    assert folder.written == []
+    folder.go.set()
+    made.reached(Position(0, 4), stopped=True)
+    made.__exit__(None, None, None)
+    assert [position.batch for position in folder.written] == [1, 4]
+    assert said == ["Checkpoint written: /nowhere"] * 2
+
+
+def test_a_copy_is_what_is_written(tmp_path: Path) -> None:
+    folder = Folder(tmp_path, print)
+    made, values = keeper(folder, Interval(seconds=1e-9), [])
+    before = values.v.tobytes()
+    made.reached(Position(0, 1))
+    values.v[:] = 0
+    made.__exit__(None, None, None)
+    found = folder.latest()
+    assert found is not None and found[1].parameters.v.tobytes() == before
+
+
+def test_a_problem_is_told_once_and_ends_nothing() -> None:
+    said: list[str] = []
+    folder = Slow(OSError(28, "No space left on device"))
+    folder.go.set()
+    made, _ = keeper(folder, Interval(seconds=1e-9), said)
+    for batch in range(3):
+        made.reached(Position(0, batch))
+        made._wait()
+    folder.problem = None
+    made.reached(Position(0, 4))
+    made._wait()
+    folder.problem = OSError(28, "No space left on device")
+    made.reached(Position(0, 5))
+    made.__exit__(None, None, None)
+    problem = "no checkpoint can be written to /nowhere: No space left on device; training goes on"
+    assert said == [problem, "Checkpoint written: /nowhere", problem]
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "told"),
+    [
+        (
+            "streamed ab",
+            "streamed cd",
+            "the data of the channel 'train' must be the same; it is not",
+        ),
+        (
+            "streamed ab",
+            "ab",
+            "the channel 'train' must be streamed from its files; it is in memory",
+        ),
+        ("ab", "Pipe", "the channel 'train' must be in memory; it is in Pipe mode"),
+    ],
+)
+def test_what_cannot_be_compared_is_not_taken_for_the_same(was: str, now: str, told: str) -> None:
+    then = Identity({}, {"train": was}, "numba", 1)
+    then.check(Identity({}, {"train": was}, "numba", 1), "F")
+    with pytest.raises(CheckpointError, match=told):
+        then.check(Identity({}, {"train": now}, "numba", 1), "F")
