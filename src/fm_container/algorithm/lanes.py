@@ -11,13 +11,14 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
+from numba.core import cgutils, config
 from numba.core.datamodel import PrimitiveModel, register_default
 from numba.core.imputils import lower_builtin
 from numba.core.typing.templates import ConcreteTemplate, infer_global, signature
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
 
+from fm_container.algorithm import lanes_plain
 from fm_container.jit import REASSOCIATE
 
 LINE = 16  # lanes, and float32 numbers in a cache line
@@ -201,3 +202,11 @@ def prefetch(typing_context: Any, array: Any, index: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(array, types.int64), generate
+
+
+if config.DISABLE_JIT:
+    for name in (
+        *("splat", "load", "store", "clipped", "total", "float_of", "square_root"),
+        *("prefetch", "estimates"),
+    ):
+        globals()[name] = getattr(lanes_plain, name)
