@@ -21,6 +21,8 @@ import torch.distributed  # noqa: E402
 
 _distributed: Any = torch.distributed  # its types leave out what gloo alone has
 _Gloo = _distributed.ProcessGroupGloo
+# Nothing here is computed with torch: threads of its own only stand in the way of the wire's.
+torch.set_num_threads(1)
 Bytes = NDArray[np.uint8]
 _PAUSE = 0.05
 _FAREWELL = 2.0  # seconds that the store outlives a failure, so that all can read why
