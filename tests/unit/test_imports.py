@@ -28,7 +28,7 @@ ALLOWED: dict[str, set[str]] = {
     "budget": {"algorithm", "contract", "errors"},
     "source": {"algorithm", "contract", "data", "errors"},
     "train": {
-        *("__init__", "algorithm", "artifact", "budget", "contract", "engines", "errors"),
+        *("__init__", "algorithm", "artifact", "budget", "contract", "data", "engines", "errors"),
         *("progress", "resume", "source", "team", "warmstart"),
     },
     "exchange": {"algorithm", "artifact", "errors"},
