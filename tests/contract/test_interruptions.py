@@ -8,6 +8,7 @@ import os
 import random
 import re
 import signal
+import threading
 import time
 from pathlib import Path
 
@@ -69,8 +70,13 @@ def stop_in(job: Job, line_with: str, number: signal.Signals) -> tuple[int, str,
             if line_with in line:
                 break
         process.send_signal(number)
-        rest, said = process.communicate(timeout=PATIENCE)
-        return process.returncode, "".join(seen) + rest, said
+        # Not `communicate`, which loses what the stream has read ahead.
+        hung = threading.Timer(PATIENCE, process.kill)
+        hung.start()
+        assert process.stderr is not None
+        rest, said = process.stdout.read(), process.stderr.read()
+        hung.cancel()
+        return process.wait(PATIENCE), "".join(seen) + rest, said
 
 
 @pytest.mark.parametrize("engine", ["numba", "torch"])
