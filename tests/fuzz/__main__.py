@@ -18,7 +18,7 @@ if _COMPILED:  # kernels must be compiled from what they are, not from what the 
     import fm_container.data.recordio
 with atheris.instrument_imports(include=["fm_container"]):
     import fm_container.artifact
-    import fm_container.data.formats
+    import fm_container.data.formats.media
     import fm_container.data.recordio  # noqa: F401
 
 from fuzz.seeds import SEEDS  # noqa: E402

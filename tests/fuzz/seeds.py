@@ -39,7 +39,7 @@ def _requests() -> list[bytes]:
         *_decoder()[:4],
         b"1,2,3\n4,5,6\n",
     ]  # fmt: skip
-    return [bytes([kind]) + body for kind in range(4) for body in bodies]
+    return [bytes([kind]) + body for kind in range(5) for body in bodies]
 
 
 def _model() -> list[bytes]:

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from fm_container import artifact
-from fm_container.data import formats, frames, recordio
+from fm_container.data import frames, recordio
+from fm_container.data.formats import media
 from fm_container.data.recordio import Decoder
 from fm_container.errors import ArtifactError, DataError
 
@@ -103,14 +104,15 @@ def decoder(data: bytes) -> str:
 
 def requests(data: bytes) -> str:
     """Decode a request's body, by the content type that the first byte picks."""
-    names = sorted(formats.DECODERS)
+    names = sorted(media.READERS)
     name = names[data[0] % len(names)] if data else names[0]
     try:
-        x = formats.decoder(name)(data[1:], DIM)
+        rows = media.READERS[name](data[1:], DIM)
     except DataError as error:
         assert len(str(error)) < 600, error
         return f"{name}, refused"
-    assert x.shape[1] == DIM and np.isfinite(x.data).all()
+    assert rows.indptr[0] == 0 and rows.indptr[-1] == rows.keys.size == rows.values.size
+    assert ((rows.keys >= 0) & (rows.keys < DIM)).all() and np.isfinite(rows.values).all()
     return f"{name}, rows"
 
 
