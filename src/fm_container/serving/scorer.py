@@ -48,11 +48,9 @@ class Scorer:
         z = np.full(len(rows), self.w0, np.float32)
         with np.errstate(over="ignore", invalid="ignore"):
             for which, keys, values in _rectangles(rows):
-                part, s = self._factors(keys, values)
-                flat = part.reshape(s.shape[0], -1)
-                pairs = np.einsum("nf,nf->n", s, s) - np.einsum("nf,nf->n", flat, flat)
+                pairs, s = self._factors(keys, values)
                 linear = (np.take(self.w, keys) * values).sum(axis=1)
-                z[which] += linear + np.float32(0.5) * pairs
+                z[which] += linear + pairs
                 if sums is not None:
                     sums[which] = s
         return z
@@ -71,16 +69,24 @@ class Scorer:
         return scores, (scores > 0.5).astype(np.float32)
 
     def _factors(self, keys: Int64, values: Float32) -> tuple[Float32, Float32]:
-        """Return x * v of each non-zero of n rows, (n, m, k), and their sums by row, (n, k)."""
+        """Return what the pairs add to the score of n rows, (n,), and the sums of x * v, (n, k)."""
         part = np.take(self.v, keys, axis=0)
         if (values != 1).any():  # mostly one-hot: there is nothing to multiply
             part *= values[:, :, None]
         if part.shape[1] > _SHORT:
-            return part, part.sum(axis=1)
+            # The square of the sum less the squares, which float32 has no digits for where one
+            # feature is far larger than the others.
+            total = part.sum(axis=1, dtype=np.float64)
+            squares = np.einsum("nmf,nmf->n", part, part, dtype=np.float64)
+            pairs = 0.5 * (np.einsum("nf,nf->n", total, total) - squares)
+            return pairs.astype(np.float32), total.astype(np.float32)
+        # Each part times the sum of those before it, as in training: nothing cancels.
         s = part[:, 0].copy()
+        short = np.zeros(len(s), np.float32)
         for place in range(1, part.shape[1]):
+            short += np.einsum("nf,nf->n", part[:, place], s)
             s += part[:, place]
-        return part, s
+        return short, s
 
 
 def _rectangles(rows: Instances) -> Iterator[tuple[Int64, Int64, Float32]]:
