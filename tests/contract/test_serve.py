@@ -328,7 +328,7 @@ def test_503_while_the_model_is_loaded(job: Job) -> None:
         "artifact.read = lambda folder: (time.sleep(2), read(folder))[1]; "
         "from fm_container.cli import serve; serve()"
     )
-    with job.served(program=[sys.executable, "-c", slow]) as running:
+    with job.served(program=[sys.executable, "-c", slow], loaded=False) as running:
         answers = [running.ping(), running.invoke({"instances": []})]
         for answer in answers:
             assert answer.status_code == 503

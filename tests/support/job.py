@@ -141,8 +141,9 @@ class Job:
         self,
         environment: Mapping[str, str] | None = None,
         program: Sequence[str] = (),
+        loaded: bool = True,
     ) -> Iterator["Endpoint"]:
-        """Start `serve`, or another program, wait for its first answer, and end it in any case."""
+        """Start `serve`, or another program, wait for its model or answer, end it in any case."""
         port = free_port()
         log = self.base / "serve.log"
         extra = {"SAGEMAKER_BIND_TO_PORT": str(port), **(environment or {})}
@@ -157,7 +158,7 @@ class Job:
             )
         endpoint = Endpoint(process, port, log)
         try:
-            endpoint.wait()
+            endpoint.wait(loaded)
             yield endpoint
         finally:
             if process.poll() is None:
@@ -182,17 +183,19 @@ class Endpoint:
         """Return where it listens."""
         return f"http://127.0.0.1:{self.port}"
 
-    def wait(self) -> None:
-        """Return at the first answer of /ping, whatever it says."""
+    def wait(self, loaded: bool = True) -> None:
+        """Return at the first answer of /ping, or if `loaded` at one that is not "wait"."""
         until = time.monotonic() + PATIENCE
         while time.monotonic() < until:
             if self.process.poll() is not None:
                 raise AssertionError(f"serve ended: {self.log.read_text()}")
             try:
-                self.ping()
-                return
+                said = self.ping().content
+                if not loaded or b'"Loading"' not in said:
+                    return
             except requests.ConnectionError:
-                time.sleep(0.02)
+                pass
+            time.sleep(0.02)
         raise AssertionError(f"no answer from serve: {self.log.read_text()}")
 
     def ping(self) -> requests.Response:
