@@ -20,7 +20,7 @@ Row = dict[int, float]
 rows = st.lists(
     st.dictionaries(
         st.integers(0, DIM - 1),
-        st.floats(-100, 100, width=32) | st.sampled_from([0.0, 1.0, 1.0]),
+        st.floats(-2, 2, width=32) | st.sampled_from([0.0, 1.0, 1.0]),
         max_size=DIM,
     ),
     max_size=12,
@@ -85,11 +85,11 @@ def test_in_every_format(given: list[Row]) -> None:
                 scores = [tuple(map(float, line.split(b","))) for line in content.splitlines()]
             found.append(scores)
     assert len(found[0]) == len(given)
-    # To the bit, but for the order in which a format may have the keys.
+    # But for rounding: a format may have the keys in another order, and leaves zeros out or not.
     for scores in found[1:]:
         np.testing.assert_allclose(
-            np.reshape(scores, (-1, 2))[:, 0], np.reshape(found[0], (-1, 2))[:, 0], rtol=1e-5,
-            atol=1e-7,
+            np.reshape(scores, (-1, 2))[:, 0], np.reshape(found[0], (-1, 2))[:, 0], rtol=0,
+            atol=1e-5,
         )  # fmt: skip
 
 

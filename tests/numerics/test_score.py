@@ -127,6 +127,12 @@ def test_served_as_trained(k: int, block: int, monkeypatch: pytest.MonkeyPatch) 
         np.testing.assert_array_equal(served.predict(instances(x[some]))[0], z[some])
 
 
+def test_rows_of_two_lengths_with_as_many_non_zeros_as_one_filled_up() -> None:
+    x, parameters = ragged(1, 9, [1, 5]), fm.parameters(2, 9, 3)
+    z, _ = scorer(parameters, "regressor").predict(instances(x))
+    assert_close(z, fm.score_of_pairs(x, parameters))
+
+
 def test_more_rows_than_one_batch_of_scoring() -> None:
     (x, _), parameters = CASES["common"]
     many = csr_array(vstack([x] * 900))

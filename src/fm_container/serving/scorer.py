@@ -101,7 +101,7 @@ def _rectangles(rows: Instances) -> Iterator[tuple[Int64, Int64, Float32]]:
         if length == 0:
             continue
         which = np.flatnonzero(kinds == kind)
-        if which.size * length == rows.keys.size:  # all rows, and none is shorter
+        if which.size == len(rows) and rows.keys.size == which.size * length:  # none is filled up
             keys, values = rows.keys.reshape(-1, length), rows.values.reshape(-1, length)
         else:
             place = rows.indptr[which, None] + np.arange(length)
