@@ -21,8 +21,11 @@ ACCURACY, CROSS_ENTROPY, F1 = (
 TITLES = {ACCURACY: "accuracy", CROSS_ENTROPY: "cross-entropy", F1: "F1"}
 SERVICE = {ACCURACY: 0.697, CROSS_ENTROPY: 0.577, F1: 0.744}  # the same lab in the cloud
 
-_SECONDS = re.compile(r"\b(fit|deploy|first predict) took (\d+\.\d+) s")
-_PREDICTION = re.compile(r"score (\S+) label (\S+) truth (\S+)")
+# The endpoint's log is in the same output: its lines may begin right after a text of the lab's, or
+# end right before one.
+_NUMBER = r"(\d+(?:\.\d+)?(?:e-?\d+)?)"
+_SECONDS = re.compile(r"(fit|deploy|first predict) took (\d+\.\d+) s")
+_PREDICTION = re.compile(f"score {_NUMBER} label {_NUMBER} truth {_NUMBER}")
 
 
 @dataclass(frozen=True)

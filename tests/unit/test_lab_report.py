@@ -63,6 +63,14 @@ def test_result_has_seconds_and_predictions():
     assert json.loads(result.as_json(backend="process"))["backend"] == "process"
 
 
+def test_lines_of_the_endpoint_s_log_may_be_joined_with_the_lab_s():
+    said = "POST /invocations 200, 131425 bytes in, 532 out, 7.57 ms"
+    joined = [*(said + line + said for line in SCRIPT)]
+    alone, mixed = (Result.of_output([*LOG, *lines]) for lines in (SCRIPT, joined))
+    assert mixed.predictions == alone.predictions
+    assert mixed.seconds == alone.seconds
+
+
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
