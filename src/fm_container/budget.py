@@ -31,7 +31,8 @@ def for_data(settings: Settings, params: Hyperparameters, *, checkpoints: bool =
     held = 1 if torch else threads
     model = parameter_bytes(settings, held, copied=checkpoints)
     if model > room:
-        k, d = fitting(settings, held, room, copied=checkpoints)
+        # A little less than what there is: another run finds some MB more in use.
+        k, d = fitting(settings, held, room - room // 20, copied=checkpoints)
         would = [f"num_factors up to {k}"] if k else []
         would += [f"feature_dim up to {d}"] if d else []
         what = "training with checkpoints" if checkpoints else "training"

@@ -127,6 +127,6 @@ def test_a_model_that_does_not_fit_says_what_would(monkeypatch: pytest.MonkeyPat
         budget.for_data(fm.settings(10**6, 64), given())
     assert str(caught.value) == (
         "not enough memory for feature_dim 1000000 x num_factors 64: training takes 848 MB of the "
-        "340 MB that the limit of 600 MB leaves; num_factors up to 24 or feature_dim up to 400943 "
+        "340 MB that the limit of 600 MB leaves; num_factors up to 23 or feature_dim up to 380896 "
         "would fit"
     )
