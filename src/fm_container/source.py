@@ -75,7 +75,7 @@ class Source:
     @property
     def nbytes(self) -> int:
         """Return the bytes of the rows that are in memory."""
-        return sum(8 * rows.x.nnz + 20 * len(rows) for rows in self._kept or ())
+        return sum(rows.nbytes for rows in self._kept or ())
 
     def load(self) -> None:
         """Decode files into memory, if they fit; see `rows`. What comes by FIFO stays there."""
@@ -120,7 +120,7 @@ class Source:
             self._check(rows, records)
             records += len(rows)
             if self._keeping is not None:
-                taken += 8 * rows.x.nnz + 20 * len(rows)
+                taken += rows.nbytes
                 self._keeping = [*self._keeping, rows] if taken <= self._room else None
             yield rows
         if ended():

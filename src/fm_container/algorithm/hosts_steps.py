@@ -4,7 +4,6 @@ Between them goes what one host found: a head of HEAD words, then for each of it
 key, the sums `gw` and `c`, and k sums `g`, as `kernel_types.Own` has them; four bytes each.
 """
 
-import math
 from typing import Any
 
 from numba import types
@@ -30,23 +29,22 @@ from fm_container.algorithm.kernel_types import (
     UInt32,
 )
 from fm_container.algorithm.lanes import LINE, estimates, load, store
-from fm_container.algorithm.losses import BLOCK, logistic, squared
+from fm_container.algorithm.losses import BLOCK, GRADIENT
 from fm_container.algorithm.metrics import COLUMNS
 from fm_container.algorithm.steps import (
     add_up,
+    correction,
     gather,
     index,
-    linear,
     look_ahead,
-    pairs,
+    measure,
+    scores,
     update,
     update_bias,
 )
-from fm_container.algorithm.updates import ADAM
 from fm_container.jit import LEAN, kernel
 
 HEAD = 16  # words: the metrics' sums and the gradient of the bias, as float64
-GRADIENT = COLUMNS
 
 Int = Any
 
@@ -98,28 +96,11 @@ def gradients(
         head: its head, (HEAD / 2,) of the same memory.
     """
     estimates()
-    bounds, pieces = own.bounds, own.bounds.size - 1
     ahead = look_ahead(rows, stop)
     parts = shared[0]
     blocks = (stop - start + BLOCK - 1) // BLOCK
-    for i in range(stop - start):
-        for n in range(pieces):
-            parts[n, i] = pairs(rows, own.v, start + i, bounds[n], bounds[n + 1], own.s, i, ahead)
-        parts[0, i] += linear(rows, model, start + i, ahead)
-    for b in range(blocks):
-        first, last = b * BLOCK, min(b * BLOCK + BLOCK, stop - start)
-        z, dz = own.z[first:last], own.dz[first:last]
-        for i in range(last - first):
-            z[i] = 0
-        for piece in range(pieces):
-            part = parts[piece, first:last]
-            for i in range(last - first):
-                z[i] += part[i]
-        labels = rows.y[start + first : start + last]
-        if task.classifier:
-            logistic(z, labels, scale, dz, own.blocks[b])
-        else:
-            squared(z, labels, scale, dz, own.blocks[b])
+    scores(rows, model, start, 0, stop - start, parts, own, ahead)
+    measure(rows, start, stop, 0, blocks, scale, task.classifier, parts, own)
     own.sums[:] = 0
     head[GRADIENT] = add_up(own, blocks)
     for column in range(COLUMNS):
@@ -198,9 +179,7 @@ def apply(
                 for f in range(0, q, LINE):
                     more = load(floats, row + f, q - f)
                     store(own.g, u * q + f, q - f, load(own.g, u * q + f, q - f) + more)
-    correction = 1.0
-    if task.optimizer == ADAM:
-        correction = math.sqrt(1 - 0.999**step) / (1 - 0.9**step)
+    factor = correction(task.optimizer, step)
     if task.use_bias:
-        update_bias(task, model, gradient, correction)
-    update(n, task.use_linear, task, model, own, correction)
+        update_bias(task, model, gradient, factor)
+    update(n, task.use_linear, task, model, own, factor)

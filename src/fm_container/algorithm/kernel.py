@@ -7,8 +7,6 @@ loss gradients) and then by features (parameter gradients and updates), and meet
 Either way the result is the same with any number of threads.
 """
 
-import math
-
 import numpy as np
 from numba import types
 
@@ -31,20 +29,22 @@ from fm_container.algorithm.kernel_types import (
     Task,
 )
 from fm_container.algorithm.lanes import LINE, estimates
-from fm_container.algorithm.losses import BLOCK, logistic, squared
+from fm_container.algorithm.losses import BLOCK
 from fm_container.algorithm.steps import (
     DIVERGED,
     add_up,
+    correction,
     gather,
     index,
     linear,
     look_ahead,
+    measure,
     pairs,
+    scores,
     update,
     update_bias,
 )
 from fm_container.algorithm.threads import meet
-from fm_container.algorithm.updates import ADAM
 from fm_container.jit import LEAN, kernel
 
 
@@ -89,7 +89,6 @@ def train(
         threads: how many there are; no more than there are pieces, if these are several.
     """
     estimates()
-    bounds, pieces = own.bounds, own.bounds.size - 1
     by_factors = shared.parts.shape[1] > 1
     owner, owners = (0, 1) if by_factors else (thread, threads)
     weights = task.use_linear and own.piece == 0
@@ -100,41 +99,20 @@ def train(
         parts = shared.parts[batch % 2]
         count = (stop - start + BLOCK - 1) // BLOCK
         begin, end = count * owner // owners, count * (owner + 1) // owners
-        for i in range(begin * BLOCK, min(end * BLOCK, stop - start)):
-            for n in range(pieces):
-                parts[own.piece + n, i] = pairs(
-                    rows, own.v, start + i, bounds[n], bounds[n + 1], own.s, i, ahead
-                )
-            if own.piece == 0:
-                parts[0, i] += linear(rows, model, start + i, ahead)
+        last = min(end * BLOCK, stop - start)
+        scores(rows, model, start, begin * BLOCK, last, parts, own, ahead)
         if by_factors:
             meet(shared.barrier, threads)
-        for b in range(begin, end):
-            first, last = b * BLOCK, min(b * BLOCK + BLOCK, stop - start)
-            z, dz = own.z[first:last], own.dz[first:last]
-            for i in range(last - first):
-                z[i] = 0
-            for piece in range(parts.shape[0]):
-                part = parts[piece, first:last]
-                for i in range(last - first):
-                    z[i] += part[i]
-            labels = rows.y[start + first : start + last]
-            if task.classifier:
-                logistic(z, labels, scale, dz, own.blocks[b])
-            else:
-                squared(z, labels, scale, dz, own.blocks[b])
+        measure(rows, start, stop, begin, end, scale, task.classifier, parts, own)
         if not by_factors:
             meet(shared.barrier, threads)
-        correction = 1.0
-        if task.optimizer == ADAM:
-            t = steps + batch + 1
-            correction = math.sqrt(1 - 0.999**t) / (1 - 0.9**t)
+        factor = correction(task.optimizer, steps + batch + 1)
         gradient = add_up(own, count)
         if thread == 0 and task.use_bias:
-            update_bias(task, model, gradient, correction)
+            update_bias(task, model, gradient, factor)
         nonzeros, touched = index(rows, start, stop, owner, owners, own, ahead)
         gather(rows, start, nonzeros, touched, own)
-        update(touched, weights, task, model, own, correction)
+        update(touched, weights, task, model, own, factor)
         if not by_factors:
             meet(shared.barrier, threads)
         if own.progress[DIVERGED]:

@@ -21,7 +21,7 @@ from numba.np.arrayobj import make_array
 from fm_container.algorithm import lanes_plain
 from fm_container.jit import REASSOCIATE
 
-LINE = 16  # lanes, and float32 numbers in a cache line
+LINE = lanes_plain.LINE  # lanes, and float32 numbers in a cache line
 _FLAGS = tuple(sorted(REASSOCIATE))
 _WORD, _BIT = ir.IntType(32), ir.IntType(1)
 _VECTOR = ir.VectorType(ir.FloatType(), LINE)

@@ -3,10 +3,8 @@
 from bisect import bisect_right
 from dataclasses import replace
 
+from fm_container.algorithm.position import MOMENTS
 from fm_container.algorithm.settings import Settings
-
-# Arrays of the optimiser's state for each array of parameters.
-_STATES = {"adam": 2, "adagrad": 1, "sgd": 0}
 
 
 def parameter_bytes(settings: Settings, threads: int = 1, *, copied: bool = False) -> int:
@@ -15,7 +13,7 @@ def parameter_bytes(settings: Settings, threads: int = 1, *, copied: bool = Fals
     `copied`: with the copy of parameters and state that a checkpoint is written from.
     """
     d, k = settings.feature_dim, settings.num_factors
-    trained = 1 + _STATES[settings.optimizer]
+    trained = 1 + len(MOMENTS[settings.optimizer])
     arrays = trained * (1 + copied) + (settings.patience > 0)
     # Threads that share the factors have them in memory of their own; every thread has an index
     # of the features; the check for numbers that are not finite takes a byte a parameter.

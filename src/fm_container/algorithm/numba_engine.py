@@ -17,7 +17,7 @@ from fm_container.algorithm.parameters import Float32, Parameters, aligned
 from fm_container.algorithm.position import MOMENTS, Moments
 from fm_container.algorithm.settings import Settings
 from fm_container.algorithm.steps import DONE
-from fm_container.algorithm.updates import NUMBERS, STATE_PARTS
+from fm_container.algorithm.updates import NUMBERS
 from fm_container.errors import AlgorithmError
 
 
@@ -40,7 +40,7 @@ class NumbaEngine:
         self._parameters = parameters
         self._task = _task(settings)
         self._names = MOMENTS[settings.optimizer]
-        n = STATE_PARTS[self._task.optimizer]
+        n = len(self._names)
         self._model = Model(parameters.w0, parameters.w, aligned((2,)), aligned((d, n)))
         self._steps = 0
         self._most = settings.mini_batch_size

@@ -4,6 +4,7 @@ Every sum has one order, by row, by block of rows, by non-zero or by piece of th
 not depend on the number of threads.
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -22,9 +23,9 @@ from fm_container.algorithm.kernel_types import (
     Task,
 )
 from fm_container.algorithm.lanes import LINE, load, prefetch, splat, store, total
-from fm_container.algorithm.losses import GRADIENT
+from fm_container.algorithm.losses import BLOCK, GRADIENT, logistic, squared
 from fm_container.algorithm.metrics import COLUMNS, LOSS
-from fm_container.algorithm.updates import update_factors, update_one
+from fm_container.algorithm.updates import ADAM, update_factors, update_one
 from fm_container.jit import LEAN, REASSOCIATE, kernel
 
 OWNED = 16  # neighbouring features of one thread: their weights share a cache line
@@ -85,6 +86,66 @@ def linear(rows: Rows, model: Model, row: Int, ahead: Int) -> Any:
     return model.w0[0] + total
 
 
+@kernel(
+    types.void(
+        *(ROWS, MODEL, types.int64, types.int64, types.int64, F2, OWN, types.uint64),
+    ),
+    **LEAN,
+)
+def scores(
+    rows: Rows, model: Model, start: Int, first: Int, last: Int, parts: Float32, own: Own,
+    ahead: Int,
+) -> None:  # fmt: skip
+    """Leave in parts (P, B) what a thread's pieces add to the scores of a batch's [first, last).
+
+    Row i of the batch is start + i of the data. Bias and weights go with the first piece.
+    """
+    bounds = own.bounds
+    for i in range(first, last):
+        for n in range(bounds.size - 1):
+            parts[own.piece + n, i] = pairs(
+                rows, own.v, start + i, bounds[n], bounds[n + 1], own.s, i, ahead
+            )
+        if own.piece == 0:
+            parts[0, i] += linear(rows, model, start + i, ahead)
+
+
+@kernel(
+    types.void(
+        *(ROWS, types.int64, types.int64, types.int64, types.int64),
+        *(types.float32, types.boolean, F2, OWN),
+    ),
+    **LEAN,
+)
+def measure(
+    rows: Rows, start: Int, stop: Int, begin: Int, end: Int, scale: Any, classifier: bool,
+    parts: Float32, own: Own,
+) -> None:  # fmt: skip
+    """Add up the scores of a batch's blocks [begin, end), and leave their gradients and sums."""
+    for b in range(begin, end):
+        first, last = b * BLOCK, min(b * BLOCK + BLOCK, stop - start)
+        z, dz = own.z[first:last], own.dz[first:last]
+        for i in range(last - first):
+            z[i] = 0
+        for piece in range(parts.shape[0]):
+            part = parts[piece, first:last]
+            for i in range(last - first):
+                z[i] += part[i]
+        labels = rows.y[start + first : start + last]
+        if classifier:
+            logistic(z, labels, scale, dz, own.blocks[b])
+        else:
+            squared(z, labels, scale, dz, own.blocks[b])
+
+
+@kernel(types.float64(types.int64, types.int64), **LEAN)
+def correction(optimizer: Int, step: Int) -> Any:
+    """Return the factor of the step size at a step, from 1: Adam's bias correction."""
+    if optimizer == ADAM:
+        return math.sqrt(1 - 0.999**step) / (1 - 0.9**step)
+    return 1.0
+
+
 @kernel(types.float64(OWN, types.int64), **LEAN)
 def add_up(own: Own, count: Int) -> Any:
     """Add up a batch's blocks of rows: its metrics; return the gradient of the bias."""
@@ -99,13 +160,13 @@ def add_up(own: Own, count: Int) -> Any:
 
 
 @kernel(types.void(TASK, MODEL, types.float64, types.float64), **LEAN)
-def update_bias(task: Task, model: Model, gradient: float, correction: float) -> None:
+def update_bias(task: Task, model: Model, gradient: float, factor: float) -> None:
     """Update the bias."""
     grad = np.float32(gradient)
     if task.clip > 0:
         grad = min(max(grad, -task.clip), task.clip)
     grad += task.wd[BIAS] * model.w0[0]
-    size = np.float32(task.lr[BIAS] * correction)
+    size = np.float32(task.lr[BIAS] * factor)
     model.w0[0] = update_one(task.optimizer, model.w0[0], grad, model.state0, size, task.eps)
 
 
@@ -171,12 +232,12 @@ def gather(rows: Rows, start: Int, count: Int, n: Int, own: Own) -> None:
     fastmath=REASSOCIATE,
     **LEAN,
 )
-def update(n: Int, weights: bool, task: Task, model: Model, own: Own, correction: float) -> None:
+def update(n: Int, weights: bool, task: Task, model: Model, own: Own, factor: float) -> None:
     """Update a thread's factors of n touched features, and maybe their weights."""
     w, v, g, clip = model.w, own.v, own.g, task.clip
     q, wide = v.shape[1], own.state.shape[1]
-    size = np.float32(task.lr[FACTORS] * correction)
-    size_w = np.float32(task.lr[LINEAR] * correction)
+    size = np.float32(task.lr[FACTORS] * factor)
+    size_w = np.float32(task.lr[LINEAR] * factor)
     for u in range(n):
         if u + AHEAD_FEATURES < n:
             ahead = np.int64(own.touched[u + AHEAD_FEATURES])

@@ -14,7 +14,6 @@ from fm_container.jit import LEAN, REASSOCIATE, kernel
 
 ADAM, ADAGRAD, SGD = range(3)
 NUMBERS = {"adam": ADAM, "adagrad": ADAGRAD, "sgd": SGD}
-STATE_PARTS = {ADAM: 2, ADAGRAD: 1, SGD: 0}  # state numbers a parameter
 BETA1, BETA2 = np.float32(0.9), np.float32(0.999)
 REST1, REST2 = np.float32(1 - 0.9), np.float32(1 - 0.999)
 

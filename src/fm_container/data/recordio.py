@@ -39,6 +39,11 @@ class Rows:
     def __len__(self) -> int:
         return int(self.y.size)
 
+    @property
+    def nbytes(self) -> int:
+        """Return their size in memory, with what a row is handled by."""
+        return _bytes(self.x.nnz, len(self))
+
 
 class Decoder:
     """Appends the records of one source after the other to one set of arrays.
@@ -74,7 +79,7 @@ class Decoder:
     @property
     def nbytes(self) -> int:
         """Return the size of the rows so far, in memory."""
-        return 8 * int(self._state[frames.NNZ]) + 20 * len(self)
+        return _bytes(int(self._state[frames.NNZ]), len(self))
 
     def feed(self, data: NDArray[np.uint8], source: str) -> None:
         """Append the framed records in `data`, (n,) uint8; `source` names it in errors.
@@ -199,6 +204,10 @@ class Decoder:
 
 _MAGIC = reasons.MAGIC.to_bytes(4, "little")
 _NESTED = ": it is RecordIO itself, which RecordWrapperType 'RecordIO' is not for: leave that out"
+
+
+def _bytes(nnz: int, rows: int) -> int:
+    return 8 * nnz + 20 * rows
 
 
 def _no_memory(nnz: int, rows: int) -> PlatformError:
