@@ -86,11 +86,13 @@ class App:
             headers.append((b"content-type", answer.kind.encode()))
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": answer.content})
-        if scope["path"] != "/ping":
+        path = scope["path"]
+        if path != "/ping":
             took = 1000 * (time.perf_counter() - began)
+            shown = path if path in self._routes else _printable(scope)
             log(
-                f"{scope['method']} {_printable(scope)} {answer.status}, {exchange.received} bytes "
-                f"in, {len(answer.content)} out, {took:.2f} ms"
+                f"{scope['method']} {shown} {answer.status}, {exchange.received} bytes in, "
+                f"{len(answer.content)} out, {took:.2f} ms"
             )
 
     async def _answer(self, exchange: "_Exchange") -> _Answer:

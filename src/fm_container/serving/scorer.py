@@ -49,7 +49,7 @@ class Scorer:
         with np.errstate(over="ignore", invalid="ignore"):
             for which, keys, values in _rectangles(rows):
                 pairs, s = self._factors(keys, values)
-                linear = (np.take(self.w, keys) * values).sum(axis=1)
+                linear = (self.w.take(keys) * values).sum(axis=1)
                 z[which] += linear + pairs
                 if sums is not None:
                     sums[which] = s
@@ -60,8 +60,9 @@ class Scorer:
 
         Raises: DataError if one is not finite.
         """
-        if not np.isfinite(z).all():
-            row = int(np.flatnonzero(~np.isfinite(z))[0])
+        finite = np.isfinite(z)
+        if not finite.all():
+            row = int(np.flatnonzero(~finite)[0])
             raise DataError(f"instance {row} (the first is 0): its score is beyond float32")
         if not self.classifier:
             return z, None
@@ -70,7 +71,7 @@ class Scorer:
 
     def _factors(self, keys: Int64, values: Float32) -> tuple[Float32, Float32]:
         """Return what the pairs add to the score of n rows, (n,), and the sums of x * v, (n, k)."""
-        part = np.take(self.v, keys, axis=0)
+        part = self.v.take(keys, axis=0)
         if (values != 1).any():  # mostly one-hot: there is nothing to multiply
             part *= values[:, :, None]
         if part.shape[1] > _SHORT:
@@ -95,12 +96,12 @@ def _rectangles(rows: Instances) -> Iterator[tuple[Int64, Int64, Float32]]:
     Rows are filled up to a few lengths with values of zero. What a row is filled up to depends on
     nothing but itself, so that its sums have one order.
     """
-    kinds = np.searchsorted(_LENGTHS, np.diff(rows.indptr))
-    for kind in np.flatnonzero(np.bincount(kinds)).tolist():
+    kinds = np.searchsorted(_LENGTHS, rows.indptr[1:] - rows.indptr[:-1])
+    for kind in np.bincount(kinds).nonzero()[0].tolist():
         length = int(_LENGTHS[kind])
         if length == 0:
             continue
-        which = np.flatnonzero(kinds == kind)
+        which = (kinds == kind).nonzero()[0]
         if which.size == len(rows) and rows.keys.size == which.size * length:  # none is filled up
             keys, values = rows.keys.reshape(-1, length), rows.values.reshape(-1, length)
         else:

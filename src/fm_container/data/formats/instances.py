@@ -45,6 +45,8 @@ def stack(sizes: Iterable[int], keys: Int64, values: Float32) -> Instances:
 def _ascending(rows: Instances) -> bool:
     """Return whether the keys of each row ascend, so that none is there twice."""
     falls = rows.keys[1:] <= rows.keys[:-1]
+    if not falls.any():
+        return True
     starts = rows.indptr[1:-1]  # from one row to the next they may fall
     falls[starts[(starts > 0) & (starts < rows.keys.size)] - 1] = False
     return not falls.any()

@@ -107,10 +107,9 @@ def _together(instances: Sequence[Any], feature_dim: int) -> Instances | None:
         rows = _flat(keys, values) if kinds == {list} else _pieces(keys, values, feature_dim)
     except (KeyError, TypeError, OverflowError):
         return None
-    fits = np.isfinite(rows.values).all() and (
-        rows.keys.size == 0 or (0 <= rows.keys.min() and rows.keys.max() < feature_dim)
-    )
-    return rows if fits else None
+    # As unsigned numbers the negative ones are the largest.
+    in_range = rows.keys.view(np.uint64).max(initial=0) < feature_dim
+    return rows if in_range and np.isfinite(rows.values).all() else None
 
 
 def _flat(keys: Sequence[list[int]], values: Sequence[list[float]]) -> Instances:
