@@ -98,26 +98,28 @@ class NumbaEngine:
         for own in self._own:
             # From what there is: in how many calls the batches are run changes no sum.
             own.sums[:], own.progress[:] = metrics.sums, 0
-        self._together(
-            lambda thread: kernel.train(
+
+        def work(thread: int) -> None:
+            own = self._own[thread]
+            kernel.train(
                 self._rows,
                 batches,
                 self._task,
                 self._model,
                 self._shared,
-                self._own[thread],
+                own,
                 self._steps,
                 thread,
                 self._threads,
             )
-        )
+            if len(self._columns) > 1:
+                self._parameters.v[:, self._columns[thread]] = own.v
+
+        self._together(work)
         done = int(self._own[0].progress[DONE])
         self._steps += done
         metrics.rows += int((batches[:done, 1] - batches[:done, 0]).sum())
         metrics.sums[:] = self._own[0].sums
-        if len(self._columns) > 1:
-            for own, columns in zip(self._own, self._columns, strict=True):
-                self._parameters.v[:, columns] = own.v
         return done
 
     def score(self, x: csr_array) -> Float32:
