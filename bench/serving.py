@@ -1,6 +1,7 @@
 """Serving: start, memory, requests a second beside flask's, and what the handler does alone."""
 
 import functools
+import gc
 import http.client
 import json
 import statistics
@@ -91,6 +92,9 @@ def _inside(options: Options) -> None:
     assert isinstance(scorer, Scorer)
     _, test = lab(options.data)
     records = write_records(test, WORK / "test.rec").read_bytes()
+    # As `serve` does before it answers: a collection need not look at what was imported.
+    gc.collect()
+    gc.freeze()
     table = Table(f"Inside the handler: {len(test):,} records as recordIO", milliseconds)
     for accept in (JSON, RECORDS):
         call = functools.partial(answer, scorer, records, RECORDS, accept, batch=False)

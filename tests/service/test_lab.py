@@ -82,14 +82,15 @@ def test_what_others_write(service):
 
 
 @pytest.mark.docker
-def test_the_lab_in_a_container(tmp_path, ratings):
-    if reason := sdk.missing(1):
+@pytest.mark.parametrize("version", [1, 2])
+def test_the_lab_in_a_container(version, tmp_path, ratings):
+    if reason := sdk.missing(version):
         pytest.skip(reason)
     started = up(tmp_path / "state", "--backend", "docker")
     try:
         client = started.client("s3")
         assert client.list_buckets()["Buckets"] == []
-        output = run(started, 1, ROOT / "tests/service/lab2.py", ratings)
+        output = run(started, version, ROOT / "tests/service/lab2.py", ratings)
     finally:
         down(started)
     assert parse(output.splitlines()).test["binary_classification_accuracy"] > 0.65
