@@ -7,35 +7,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from scipy.sparse import csr_array
 
-from local_sagemaker.generated import generate
-from local_sagemaker.ratings import MOVIES, USERS, write_folder
 from local_sagemaker.s3server import s3_server
 from support import sdk
 from support.job import free_port
-from support.recordio import sparse_file
+from support.ratings import write_ratings
 
 
 @pytest.fixture(scope="session")
 def ratings(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder of generated ratings, in the forms that the SDKs' scripts read.
-
-    `ua.base.shuffled`, the notebook's, is in the order of examples/lab2.py. The protobuf files are
-    both again as google.protobuf writes them, for an SDK that has no writer.
-    """
+    """Return a folder of generated ratings, in the forms that the SDKs' scripts read."""
     folder = tmp_path_factory.mktemp("ratings")
-    made = generate()
-    write_folder(made, folder)
-    shuffled = np.random.default_rng(0).permutation(made.train)
-    np.savetxt(folder / "ua.base.shuffled", shuffled, fmt="%d", delimiter="\t")
-    for channel, rows in (("train", shuffled), ("test", made.test)):
-        keys = np.stack([rows[:, 0] - 1, USERS + rows[:, 1] - 1], axis=1).ravel()
-        ones, starts = np.ones(len(keys), np.float32), np.arange(0, len(keys) + 1, 2)
-        x = csr_array((ones, keys, starts), shape=(len(rows), USERS + MOVIES))
-        (folder / f"{channel}.protobuf").write_bytes(sparse_file(x, rows[:, 2] >= 4))
+    write_ratings(folder)
     return folder
 
 

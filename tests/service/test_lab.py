@@ -4,13 +4,11 @@ import json
 import re
 import subprocess
 
-import numpy as np
 import pytest
 
-from local_sagemaker.generated import generate
 from local_sagemaker.logs import parse
-from local_sagemaker.ratings import write_folder
 from support import sdk
+from support.ratings import write_ratings
 from support.service import PATIENCE, ROOT, down, up
 
 pytestmark = pytest.mark.sdk
@@ -20,10 +18,7 @@ NOTEBOOK = ROOT / ".sdk" / "notebook" / "bin" / "jupyter"
 @pytest.fixture(scope="module")
 def ratings(tmp_path_factory):
     folder = tmp_path_factory.mktemp("ratings")
-    made = generate()
-    write_folder(made, folder)
-    shuffled = np.random.default_rng(0).permutation(made.train)
-    np.savetxt(folder / "ua.base.shuffled", shuffled, fmt="%d", delimiter="\t")
+    write_ratings(folder)
     return folder
 
 
@@ -50,6 +45,15 @@ def test_the_lab_as_it_is_written(service, version, ratings):
     assert len(log.epochs["binary_classification_accuracy"]) == 100
     assert len(re.findall(r"'predicted_label': [01]\.0", output)) == 10
     print(re.findall("seconds: fit.*", output))
+
+
+def test_the_lab_by_the_sdk_v3(service, ratings):
+    if reason := sdk.missing(3, containers=False):
+        pytest.skip(reason)
+    output = run(service, 3, ROOT / "tests/service/lab_v3.py", ratings)
+    metrics = dict(re.findall(r"^metric (\S+) (\S+)$", output, re.MULTILINE))
+    assert float(metrics["test:binary_classification_accuracy"]) > 0.65
+    assert len(re.findall(r"'predicted_label': [01]\.0", output)) == 10
 
 
 @pytest.mark.skipif(not NOTEBOOK.is_file(), reason="no .sdk/notebook (./build.sh sdk notebook)")

@@ -8,12 +8,13 @@ from typing import Any
 os.environ.setdefault("MOTO_DISABLE_GLOBAL_CORS", "true")  # moto reads it when it is imported
 
 from moto.iam.models import iam_backends
-from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication
 from moto.sts.models import sts_backends
 
-from local_sagemaker.service import guard
+from local_sagemaker.service import guard, permissions
 from local_sagemaker.service.api import Api
 from local_sagemaker.service.authority import Authority
+from local_sagemaker.service.backends import backend
 from local_sagemaker.service.console.app import create_app
 from local_sagemaker.service.context import ACCOUNT, KEY_ID, REGION, ROLE, SECRET, Context, Settings
 from local_sagemaker.service.endpoints import Endpoints
@@ -37,7 +38,7 @@ class Service:
         settings.state.mkdir(parents=True, exist_ok=True)
         self.settings = settings
         self.authority = Authority(settings.state / "ca")
-        moto = DomainDispatcherApplication(create_backend_app)
+        moto = DomainDispatcherApplication(backend)
         front = Front(moto, settings.names)
         self._server = Server(settings.host, settings.port, front, self.authority, guard.is_aws)
         self.url, self.port = self._server.url, self._server.port
@@ -71,11 +72,12 @@ class Service:
 
 def _let_in() -> None:
     """Make the role that get_execution_role finds, and the key of a session that has it."""
+    permissions.add_to_moto()
     iam = iam_backends[ACCOUNT]["aws"]
     if not any(role.name == ROLE for role in iam.roles.values()):
         iam.create_role(
             role_name=ROLE,
-            assume_role_policy_document='{"Version": "2012-10-17", "Statement": []}',
+            assume_role_policy_document=permissions.TRUST,
             path="/",
             permissions_boundary=None,
             description="The role of the local SageMaker service",
