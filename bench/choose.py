@@ -55,7 +55,7 @@ def told(given: Given) -> dict[str, object]:
     batch = given["mini_batch_size"]
     values = {**given, **{name: given[name] / batch for name in ("factors_wd", "linear_wd")}}
     del values["num_factors"]
-    return {"_optimizer": "adagrad", "epochs": 40, "bias_wd": 0, **values}
+    return {"_optimizer": "adagrad", "_shuffle": True, "epochs": 40, "bias_wd": 0, **values}
 
 
 def course(given: Given, train: Rows, held_out: Rows) -> Course:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from bench import libfm, myfm, xlearn
 from bench.data import WORK
-from fm_container.algorithm.blocks import batches
+from fm_container.algorithm.blocks import batches, reordered
 from fm_container.algorithm.metrics import ACCURACY, CROSS_ENTROPY, metrics_for
 from fm_container.algorithm.numba_engine import NumbaEngine
 from fm_container.algorithm.parameters import initial
@@ -42,9 +42,10 @@ def by_numba(
     engine = NumbaEngine(parameters, settings, train.x, train.y, threads)
     plan = batches(len(train), settings.mini_batch_size)
     course, spent = Course([], [], []), 0.0
-    for _ in range(settings.epochs):
+    for epoch in range(settings.epochs):
         began = perf_counter()
-        engine.run(plan, metrics_for(settings.classifier))
+        order = reordered(plan, settings.seed, epoch) if settings.shuffle else plan
+        engine.run(order, metrics_for(settings.classifier))
         spent += perf_counter() - began
         measured = metrics_for(settings.classifier)
         measured.add(engine.score(test.x), test.y)

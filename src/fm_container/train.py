@@ -76,6 +76,11 @@ def _train(
         room -= source.nbytes
         sources[name] = source
     training = sources["train"]
+    if settings.shuffle and training.rows is None:
+        raise ChannelError(
+            "_shuffle needs the channel 'train' in memory, and it is streamed: raise "
+            "_memory_budget_mb or the memory, use File mode, or leave _shuffle out"
+        )
     shares = {
         name: team.shares(group, channels[name], source.rows) for name, source in sources.items()
     }
@@ -180,6 +185,7 @@ def settings_of(params: Hyperparameters) -> Settings:
         seed=params.integer("_seed"),
         publish_interval=params.integer("batch_metrics_publish_interval"),
         optimizer=params.text("_optimizer"),
+        shuffle=params.flag("_shuffle"),
         patience=params.integer("_early_stopping_patience"),
     )
 

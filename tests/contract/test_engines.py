@@ -52,6 +52,26 @@ def test_an_optimizer_is_another_result(good: Job, optimizer: str) -> None:
     assert artifact.read(good.model).parameters.v.tobytes() != adam
 
 
+def test_a_shuffled_job_repeats_and_is_another_result(good: Job) -> None:
+    found = []
+    for given in ({}, {"_shuffle": "true"}, {"_shuffle": "true"}, {"_shuffle": "true", "_seed": 1}):
+        good.hyperparameters(**{**GIVEN, "mini_batch_size": 50}, **given)
+        assert good.train().code == 0
+        found.append(artifact.read(good.model).parameters.v.tobytes())
+    assert found[1] == found[2]
+    assert len({*found}) == 3
+
+
+def test_a_streamed_channel_cannot_be_shuffled(good: Job) -> None:
+    good.configure("inputdataconfig", {"train": {"TrainingInputMode": "Pipe"}})
+    good.hyperparameters(**GIVEN, _shuffle="true")
+    assert good.train().code == 2
+    assert good.failure == (
+        "ChannelError: _shuffle needs the channel 'train' in memory, and it is streamed: raise "
+        "_memory_budget_mb or the memory, use File mode, or leave _shuffle out"
+    )
+
+
 def test_early_stopping_needs_a_test_channel(good: Job) -> None:
     good.configure("inputdataconfig", {"train": {"TrainingInputMode": "File"}})
     good.hyperparameters(**GIVEN, _early_stopping_patience=3)

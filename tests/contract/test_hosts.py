@@ -155,6 +155,16 @@ def test_hosts_with_a_share_of_each_batch_equal_one_with_all(
     assert f"Training with the engine numba ({len(done)} hosts)" in done[0].stdout
 
 
+def test_hosts_shuffle_alike(tmp_path: Path, two: Cluster) -> None:
+    two.hyperparameters(**MANY, _shuffle="true")
+    model, told = alone(tmp_path, two)
+    done = two.train()
+    assert [one.code for one in done] == [0, 0], [one.stderr for one in done]
+    found = artifact.read(two.jobs[0].model)
+    np.testing.assert_allclose(found.parameters.v, model.parameters.v, rtol=1e-4, atol=1e-7)
+    assert scores(done[1].stdout) == pytest.approx(told, rel=1e-5)
+
+
 @pytest.mark.parametrize("optimizer", ["adagrad", "sgd"])
 def test_a_regressor_of_another_optimizer(tmp_path: Path, two: Cluster, optimizer: str) -> None:
     two.hyperparameters(

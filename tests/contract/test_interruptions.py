@@ -96,6 +96,18 @@ def test_a_stopped_job_goes_on_to_the_same_bytes(kept: Job, engine: str) -> None
     assert told == lines
 
 
+def test_a_stopped_job_draws_the_order_of_its_epoch_again(kept: Job) -> None:
+    kept.hyperparameters(**{**LONG, "epochs": 300}, _shuffle="true", _seed=5)
+    whole, lines = uninterrupted(kept)
+    code, first, said = stop_in(kept, "epoch=3, ", signal.SIGTERM)
+    assert code == 143, said
+    done = kept.train()
+    assert done.code == 0, done.stderr
+    assert content(kept) == whole
+    told = [line for line in quality(first) if "epoch=" in line] + quality(done.stdout)
+    assert told == lines
+
+
 @pytest.mark.parametrize("mode", ["File", "Pipe"])
 def test_a_stopped_job_of_a_streamed_channel_goes_on_to_the_same_bytes(
     kept: Job, mode: str

@@ -74,6 +74,38 @@ def test_any_byte_that_is_lost_or_changed_is_noticed(tmp_path: Path) -> None:
     assert unnoticed < len(content) / 5 / 2
 
 
+def test_a_damaged_size_is_not_believed(tmp_path: Path) -> None:
+    path = tmp_path / "c.npz"
+    file.write(path, replace(checkpoint(), parameters=random_parameters(0, 5000, 3)))
+    content = path.read_bytes()
+    small, large = b"(5000, 3), }", b"(500000000000000, 3), }"
+    filled = small.ljust(len(large))
+    assert filled in content
+    path.write_bytes(content.replace(filled, large))
+    with pytest.raises(zipfile.BadZipFile):
+        file.read(path)
+
+
+def test_the_one_before_is_there_until_all_of_the_next_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "c.npz"
+    given = checkpoint()
+    file.write(path, given)
+
+    def half(stream: Any, **_: Any) -> None:
+        stream.write(b"PK")
+        stream.flush()
+        assert same(file.read(path), given)
+        raise OSError("no space left")
+
+    monkeypatch.setattr(file.np, "savez", half)
+    with pytest.raises(OSError, match="no space left"):
+        file.write(path, checkpoint(seed=1))
+    assert same(file.read(path), given)
+    assert [one.name for one in tmp_path.iterdir()] == ["c.npz"]
+
+
 def test_another_format_is_not_guessed_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(file, "FORMAT", 2)
     file.write(tmp_path / "c.npz", checkpoint())

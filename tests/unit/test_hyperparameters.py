@@ -61,6 +61,7 @@ BUILT_IN = {
 OURS = {
     "_memory_budget_mb",
     "_grow",
+    "_shuffle",
     *("_seed", "_engine", "_device", "_num_threads", "_early_stopping_patience"),
     *("_checkpoint_interval", "_host_timeout"),
 }

@@ -49,6 +49,15 @@ def batches(rows: int, size: int) -> Batches:
     return np.stack([starts, starts + size], axis=1)
 
 
+def reordered(whole: Batches, seed: int, epoch: int) -> Batches:
+    """Return an epoch's mini-batches in an order of its own; the same for the same seed and epoch.
+
+    An epoch that is gone on with, or that several hosts share, has to draw it again.
+    """
+    order: Batches = whole[np.random.default_rng([seed, epoch]).permutation(len(whole))]
+    return order
+
+
 def blocks(
     pieces: Iterable[Piece], size: int, *, overlap: bool = True, most: float = np.inf
 ) -> Iterator[Block]:

@@ -1,4 +1,4 @@
-"""The training loop: epochs of mini-batches in the order of the data, measured as they go."""
+"""The training loop: epochs of mini-batches, measured as they go."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -7,15 +7,15 @@ from typing import Protocol
 
 from scipy.sparse import csr_array
 
-from fm_container.algorithm.blocks import Batches, Block, batches
+from fm_container.algorithm.blocks import Batches, Block, batches, reordered
 from fm_container.algorithm.metrics import Metrics
 from fm_container.algorithm.parameters import Float32, Parameters
 from fm_container.algorithm.position import Best, Moments, Position
 from fm_container.algorithm.settings import Settings
 from fm_container.errors import CheckpointError, DivergedError
 
-Passes = Callable[[], Iterable[Batches]]
-"""Gives the mini-batches of one epoch, in plans of rows that the engine then has."""
+Passes = Callable[[int], Iterable[Batches]]
+"""Gives the mini-batches of an epoch, by its number, in plans of rows that the engine then has."""
 
 # Rows that an engine is given at once: many enough that the call costs nothing, and few enough
 # that a signal is answered within a fraction of a second.
@@ -91,7 +91,7 @@ class Outcome:
 def streamed(engine: Engine, one_pass: Callable[[], Iterable[Block]]) -> Passes:
     """Return the passes over rows that the engine is given block by block."""
 
-    def plans() -> Iterator[Batches]:
+    def plans(_: int) -> Iterator[Batches]:
         for block in one_pass():
             engine.use(block.x, block.y)
             yield block.batches
@@ -130,10 +130,7 @@ def fit(
     Raises: DivergedError if the loss of a batch, or a parameter at an epoch's end, is not finite;
         CheckpointError if an epoch has fewer batches than are to be passed over.
     """
-    passes = rows
-    if isinstance(passes, int):
-        whole = batches(passes, settings.mini_batch_size)
-        passes = lambda: [whole]  # noqa: E731
+    passes = _in_memory(rows, settings) if isinstance(rows, int) else rows
     begin = begin or Position()
     best = _Best(settings.patience, begin.best) if settings.patience and test else None
     scores = begin.scores
@@ -152,7 +149,7 @@ def fit(
         began = time.perf_counter()
         epoch = Epoch(number, time.time(), batches=resumed.batch, resumed=metrics.rows)
         met = 0  # batches in the plans so far
-        for plan in passes():
+        for plan in passes(number):
             for part in _segments(
                 plan, met, epoch.batches, settings.publish_interval, rows_at_once
             ):
@@ -193,6 +190,13 @@ def fit(
             best.note(number, measured, parameters)
         reached(number + 1, 0, None)
     return Outcome(finished=True, kept=best.restore(parameters) if best else None)
+
+
+def _in_memory(rows: int, settings: Settings) -> Passes:
+    whole = batches(rows, settings.mini_batch_size)
+    if settings.shuffle:
+        return lambda epoch: [reordered(whole, settings.seed, epoch)]
+    return lambda _: [whole]
 
 
 class _Best:

@@ -78,7 +78,7 @@ class HostsEngine(NumbaEngine):
 
     def run(self, batches: Batches, metrics: Metrics) -> int:
         """Train on mini-batches, see `Engine`; all hosts do so at once."""
-        first = int(np.searchsorted(self._plan[:, 0], batches[0, 0]))
+        numbers = np.searchsorted(self._plan[:, 0], batches[:, 0]).tolist()
         mine = self._division.of(self._peers.rank, batches)
         totals = np.sum(
             [np.diff(self._division.of(rank, batches))[:, 0] for rank in range(self._peers.size)],
@@ -86,7 +86,7 @@ class HostsEngine(NumbaEngine):
         )
         done = 0
         for number, (start, stop), total in zip(
-            range(first, first + len(batches)), mine.tolist(), totals.tolist(), strict=True
+            numbers, mine.tolist(), totals.tolist(), strict=True
         ):
             self._step(number, start, stop, total)
             done += 1

@@ -40,5 +40,7 @@ class Settings:
     seed: int = 0
     publish_interval: int = 500
     optimizer: str = "adam"
+    shuffle: bool = False
+    """Whether each epoch has its mini-batches in another order, drawn from `seed`."""
     patience: int = 0
     """Epochs without a better test loss until training ends; 0 trains all epochs."""
