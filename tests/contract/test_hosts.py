@@ -155,14 +155,19 @@ def test_hosts_with_a_share_of_each_batch_equal_one_with_all(
     assert f"Training with the engine numba ({len(done)} hosts)" in done[0].stdout
 
 
-def test_hosts_shuffle_alike(tmp_path: Path, two: Cluster) -> None:
-    two.hyperparameters(**MANY, _shuffle="true")
+def agree_with_one(tmp_path: Path, two: Cluster) -> None:
+    """Train on both hosts and on one, and compare."""
     model, told = alone(tmp_path, two)
     done = two.train()
     assert [one.code for one in done] == [0, 0], [one.stderr for one in done]
     found = artifact.read(two.jobs[0].model)
     np.testing.assert_allclose(found.parameters.v, model.parameters.v, rtol=1e-4, atol=1e-7)
     assert scores(done[1].stdout) == pytest.approx(told, rel=1e-5)
+
+
+def test_hosts_shuffle_alike(tmp_path: Path, two: Cluster) -> None:
+    two.hyperparameters(**MANY, _shuffle="true")
+    agree_with_one(tmp_path, two)
 
 
 @pytest.mark.parametrize("optimizer", ["adagrad", "sgd"])
@@ -170,12 +175,7 @@ def test_a_regressor_of_another_optimizer(tmp_path: Path, two: Cluster, optimize
     two.hyperparameters(
         **{**MANY, "predictor_type": "regressor", "num_factors": 33}, _optimizer=optimizer
     )
-    model, told = alone(tmp_path, two)
-    done = two.train()
-    assert [one.code for one in done] == [0, 0], [one.stderr for one in done]
-    found = artifact.read(two.jobs[0].model)
-    np.testing.assert_allclose(found.parameters.v, model.parameters.v, rtol=1e-4, atol=1e-7)
-    assert scores(done[1].stdout) == pytest.approx(told, rel=1e-5)
+    agree_with_one(tmp_path, two)
 
 
 @pytest.mark.parametrize("ends", [(275, 550), (50, 550), (0, 550), (549, 550)])
