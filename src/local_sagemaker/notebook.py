@@ -1,6 +1,7 @@
 """The lab's notebook, with the local service running and the environment set."""
 
 import os
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +28,8 @@ class Options:
 def run(options: Options, settings: Settings) -> None:
     """Open the notebook in JupyterLab, or run it and write what came of it; never returns.
 
+    What is only run leaves no service behind that was not there before.
+
     Raises: LocalError if something is missing.
     """
     jupyter = options.root / ".sdk" / "notebook" / "bin" / "jupyter"
@@ -34,19 +37,25 @@ def run(options: Options, settings: Settings) -> None:
     for file in (jupyter, notebook):
         if not file.is_file():
             raise LocalError(f"There is no {file}: ./build.sh lab --notebook makes it.")
-    known = up.ensure(settings)
+    before = up.running(settings.state)
+    known = before or up.ensure(settings)
     up.say(f"notebook: the service is at {known['url']}, its console at {known['url']}/console")
     env = {
         **clean_environment(),
         **variables(settings.state, known["url"]),
         "LAB_DATA": str(_ratings(options)),
     }
-    if options.execute:
-        options.out.mkdir(parents=True, exist_ok=True)
-        command = ["nbconvert", "--to", "html", "--execute", "--output-dir", str(options.out)]
-    else:
-        command = ["lab"]
-    os.execve(jupyter, [str(jupyter), *command, str(notebook)], env)  # noqa: S606
+    if not options.execute:
+        up.say("notebook: ./build.sh down ends the service, after JupyterLab")
+        os.execve(jupyter, [str(jupyter), "lab", str(notebook)], env)  # noqa: S606
+    options.out.mkdir(parents=True, exist_ok=True)
+    command = ["nbconvert", "--to", "html", "--execute", "--output-dir", str(options.out)]
+    try:
+        done = subprocess.run([str(jupyter), *command, str(notebook)], env=env, check=False)
+    finally:
+        if before is None:
+            up.down(settings.state)
+    raise SystemExit(done.returncode)
 
 
 def _ratings(options: Options) -> Path:

@@ -1,15 +1,15 @@
 """The lab's literal code through `eval "$(./build.sh up --env)"`, by the real SDKs."""
 
-import json
 import re
 import subprocess
 
 import pytest
 
 from local_sagemaker.logs import parse
+from local_sagemaker.service.up import running
 from support import sdk
 from support.ratings import write_ratings
-from support.service import PATIENCE, ROOT, down, up
+from support.service import PATIENCE, ROOT, command, down, up
 
 pytestmark = pytest.mark.sdk
 NOTEBOOK = ROOT / ".sdk" / "notebook" / "bin" / "jupyter"
@@ -57,21 +57,21 @@ def test_the_lab_by_the_sdk_v3(service, ratings):
 
 
 @pytest.mark.skipif(not NOTEBOOK.is_file(), reason="no .sdk/notebook (./build.sh sdk notebook)")
-def test_the_notebook_runs_whole(service, ratings, tmp_path):
+def test_the_notebook_runs_whole_and_leaves_no_service(ratings, tmp_path):
+    state = tmp_path / "state"
+    options = ("--root", ROOT, "--data", ratings, "--out", tmp_path, "--port", 0)
     done = subprocess.run(
-        [NOTEBOOK, "nbconvert", "--to", "notebook", "--execute", "--output-dir", tmp_path,
-         ROOT / "examples/lab2.ipynb"],
-        env=service.environment() | {"LAB_DATA": str(ratings)},
+        [*command("notebook", state, "--execute", "--backend", "process"), *map(str, options)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         timeout=PATIENCE * 2,
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stdout[-4000:]
-    cells = json.loads((tmp_path / "lab2.ipynb").read_text())["cells"]
-    outputs = [out for cell in cells for out in cell.get("outputs", ())]
-    pictures = [out for out in outputs if "image/png" in out.get("data", {})]
-    assert len(pictures) == 4
+    page = (tmp_path / "lab2.html").read_text()
+    assert len(re.findall(r'<img [^>]*src="data:image/png;base64,', page)) == 4
+    assert (state / "service.log").is_file()
+    assert running(state) is None
 
 
 def test_what_others_write(service):
