@@ -2,7 +2,6 @@
 
 import os
 import sys
-from types import TracebackType
 
 from tqdm import tqdm
 
@@ -24,12 +23,7 @@ class JobProgress:
     def __enter__(self) -> "JobProgress":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._bar.close()
 
     def batch(self, epoch: int, batch: int, metrics: Metrics) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fm_container.algorithm.blocks import Block, blocks
-from fm_container.algorithm.fit import Epoch, fit, streamed
+from fm_container.algorithm.fit import Engine, Epoch, fit, streamed
 from fm_container.algorithm.metrics import Metrics, metrics_for
 from fm_container.algorithm.parameters import Parameters, initial
 from fm_container.algorithm.position import Moments, Position
@@ -47,6 +47,18 @@ def bits(parameters: Parameters, moments: Moments) -> list[bytes]:
     return [array.tobytes() for array in arrays]
 
 
+def gone_on_from(
+    start: tuple[Position, Parameters, Moments] | None, parameters: Parameters, engine: Engine
+) -> Position:
+    """Restore what `Keep` kept, and return where it stood; the beginning for None."""
+    if start is None:
+        return Position()
+    begin, saved, moments = start
+    parameters.take(saved)
+    engine.restore(moments)
+    return begin
+
+
 @pytest.mark.parametrize("patience", [0, 2])
 @pytest.mark.parametrize("optimizer", ["adam", "adagrad", "sgd"])
 @pytest.mark.parametrize("kind", ENGINES)
@@ -63,11 +75,7 @@ def test_gone_on_with_anywhere_to_the_same_bits(
     def run(start: Any = None) -> tuple[list[bytes], list[Any], Keep, object]:
         parameters = initial(given)
         trained = ENGINES[kind](parameters, given, x, y)
-        begin = Position()
-        if start is not None:
-            begin, saved, moments = start
-            parameters.take(saved)
-            trained.engine.restore(moments)
+        begin = gone_on_from(start, parameters, trained.engine)
         watch, keep = Watch(), Keep(parameters, trained.engine)
 
         def test() -> Metrics:
@@ -102,11 +110,7 @@ def test_streamed_rows_are_gone_on_with_anywhere_to_the_bits_of_all_rows_at_once
     def run(start: Any, stream: bool) -> tuple[list[bytes], list[Any], Keep]:
         parameters = initial(given)
         trained = ENGINES[kind](parameters, given, *((x[:0], y[:0]) if stream else (x, y)))
-        begin = Position()
-        if start is not None:
-            begin, saved, moments = start
-            parameters.take(saved)
-            trained.engine.restore(moments)
+        begin = gone_on_from(start, parameters, trained.engine)
         watch, keep = Watch(), Keep(parameters, trained.engine)
         data = streamed(trained.engine, lambda: blocks(pieces(), 16)) if stream else N
         fit(trained.engine, parameters, data, given, watch, begin=begin, keeper=keep)

@@ -11,7 +11,6 @@ import pytest
 
 from local_sagemaker.s3server import s3_server
 from support import sdk
-from support.job import free_port
 from support.ratings import write_ratings
 
 
@@ -59,16 +58,6 @@ def through(
     ratings: Path, s3: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[int], sdk.Run]:
     """Return what runs the lab's script of an SDK, once, and skips where something is missing."""
-    done: dict[int, sdk.Run] = {}
-
-    def run(version: int) -> sdk.Run:
-        if reason := sdk.missing(version):
-            pytest.skip(reason)
-        if version not in done:
-            base = tmp_path_factory.mktemp(f"sdk-v{version}")
-            # v2's session comes from local_sagemaker.sdk, which finds both by itself.
-            local = () if version == 2 else (free_port(), base / "root")
-            done[version] = sdk.run(base, s3, version, f"lab2_v{version}.py", ratings, *local)
-        return done[version]
-
-    return run
+    return sdk.once_each(
+        s3, "lab2_v{}.py", ratings, lambda version: tmp_path_factory.mktemp(f"sdk-v{version}")
+    )

@@ -1,7 +1,7 @@
 """A trained model through the SDK v1: RealTimePredictor with its JSON and RecordIO serializers.
 
-Arguments: where to write the result, a folder with model.tar.gz and the rows as rows.npy, the root
-of local mode's folders, the port to serve on.
+Arguments: where to write the result, a folder with model.tar.gz and the rows as rows.npy, the port
+to serve on, the root of local mode's folders.
 """
 
 import json
@@ -20,7 +20,7 @@ from sagemaker.predictor import (
     json_serializer,
 )
 
-result_file, folder, root, port = sys.argv[1:]
+result_file, folder, port, root = sys.argv[1:]
 boto3.client("s3").create_bucket(Bucket="serve-v1")
 boto3.client("s3").upload_file(f"{folder}/model.tar.gz", "serve-v1", "in/model.tar.gz")
 

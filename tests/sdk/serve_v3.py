@@ -1,7 +1,7 @@
 """A trained model through the SDK v3's local session: an endpoint, and a batch transform job.
 
 Arguments: where to write the result, a folder with model.tar.gz, the rows as rows.npy,
-rows.csv and rows.rec, the root of local mode's folders, the port to serve on. v3's local mode
+rows.csv and rows.rec, the port to serve on, the root of local mode's folders. v3's local mode
 splits no RecordIO any more.
 """
 
@@ -13,7 +13,7 @@ import numpy as np
 from sagemaker.core import image_uris
 from sagemaker.core.local.local_session import LocalSession
 
-result_file, folder, root, port = sys.argv[1:]
+result_file, folder, port, root = sys.argv[1:]
 session = LocalSession()
 session.config = {"local": {"serving_port": int(port), "container_root": root}}
 client = session.sagemaker_client

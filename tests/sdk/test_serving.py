@@ -12,7 +12,6 @@ from scipy.sparse import csr_array
 from fm_container import artifact
 from fm_container.algorithm import reference
 from support import fm, sdk
-from support.job import free_port
 from support.recordio import sparse_file
 
 pytestmark = [pytest.mark.sdk, pytest.mark.docker]
@@ -52,19 +51,9 @@ def served(
     folder: Path, s3: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[int], sdk.Run]:
     """Return what runs a script, once, and skips where something is missing."""
-    done: dict[int, sdk.Run] = {}
-
-    def run(version: int) -> sdk.Run:
-        if reason := sdk.missing(version):
-            pytest.skip(reason)
-        if version not in done:
-            base = tmp_path_factory.mktemp(f"serve-v{version}")
-            # v2's session comes from local_sagemaker.sdk, which finds both by itself.
-            local = () if version == 2 else (base / "root", free_port())
-            done[version] = sdk.run(base, s3, version, f"serve_v{version}.py", folder, *local)
-        return done[version]
-
-    return run
+    return sdk.once_each(
+        s3, "serve_v{}.py", folder, lambda version: tmp_path_factory.mktemp(f"serve-v{version}")
+    )
 
 
 @pytest.mark.parametrize(

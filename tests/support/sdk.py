@@ -5,14 +5,17 @@ import os
 import shlex
 import shutil
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from local_sagemaker.docker import clean_up, has_network
 from local_sagemaker.lab import NO_TELEMETRY
 from support import docker
-from support.job import command
+from support.job import command, free_port
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = ROOT / "tests" / "sdk"
@@ -136,3 +139,25 @@ def _environment(base: Path, s3: str) -> dict[str, str]:
         "SAGEMAKER_ADMIN_CONFIG_OVERRIDE": settings,
         "SAGEMAKER_USER_CONFIG_OVERRIDE": settings,
     }
+
+
+def once_each(
+    s3: str, script: str, folder: Path, base: Callable[[int], Path]
+) -> Callable[[int], Run]:
+    """Return what runs a script of a version once, and skips where something is missing.
+
+    `script` has a place for the version, as in "lab2_v{}.py"; `base` makes an empty folder for it.
+    """
+    done: dict[int, Run] = {}
+
+    def one(version: int) -> Run:
+        if reason := missing(version):
+            pytest.skip(reason)
+        if version not in done:
+            here = base(version)
+            # v2's session comes from local_sagemaker.sdk, which finds both by itself.
+            local = () if version == 2 else (free_port(), here / "root")
+            done[version] = run(here, s3, version, script.format(version), folder, *local)
+        return done[version]
+
+    return one

@@ -56,7 +56,7 @@ class HostsEngine(NumbaEngine):
         mine = np.ascontiguousarray(shares.of(peers.rank, self._plan))
         counts = np.zeros(len(self._plan), np.int64)
         hosts_steps.count(self._rows, mine, own, counts)
-        # The order of the data is that of every epoch: who sends how much is known for each batch.
+        # Epochs differ in nothing but the order of their batches: who sends how much is known.
         self._counts = np.ascontiguousarray(peers.numbers(counts).T)  # (m, H)
         k = parameters.num_factors
         sizes = HEAD + self._counts * (3 + k)

@@ -59,8 +59,7 @@ class NumbaEngine:
                 _own(aligned((d, bounds[-1] - bounds[0])), bounds, first, n)
                 for first, bounds in shares
             ]
-            for own, columns in zip(self._own, self._columns, strict=True):
-                own.v[:] = parameters.v[:, columns]
+            self._spread()
         for _ in range(len(self._own), self._threads):
             more = _own(self._own[0].v, self._bounds, 0, 0)
             self._own.append(more._replace(state=self._own[0].state))
@@ -161,8 +160,12 @@ class NumbaEngine:
             for share, columns in zip(self._shares(), self._columns, strict=True):
                 share[:, part] = factors[:, columns]
         if len(self._columns) > 1:
-            for own, columns in zip(self._own, self._columns, strict=True):
-                own.v[:] = self._parameters.v[:, columns]
+            self._spread()
+
+    def _spread(self) -> None:
+        """Give each thread its factors as they are in the parameters."""
+        for own, columns in zip(self._own, self._columns, strict=True):
+            own.v[:] = self._parameters.v[:, columns]
 
     def _shares(self) -> list[Float32]:
         """Return the factors' state in each thread's memory, as (d, moments, q)."""

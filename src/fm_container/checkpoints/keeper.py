@@ -5,7 +5,6 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 
 from fm_container.algorithm.fit import Engine
 from fm_container.algorithm.parameters import Parameters
@@ -79,12 +78,7 @@ class CheckpointKeeper:
     def __enter__(self) -> "CheckpointKeeper":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Return when what is being written is written, however training ended."""
         self._wait()
         self._thread.shutdown()

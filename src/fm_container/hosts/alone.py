@@ -1,7 +1,6 @@
 """A group of one: the face of `group.Group`, with nobody to talk to."""
 
 from collections.abc import Sequence
-from types import TracebackType
 from typing import Any
 
 from numpy.typing import NDArray
@@ -39,10 +38,5 @@ class Alone:
     def __enter__(self) -> "Alone":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Nobody is to be told."""

@@ -5,7 +5,6 @@ import select
 import socket
 import threading
 import time
-from types import TracebackType
 
 import orjson
 
@@ -40,9 +39,7 @@ class Waiting:
     def __enter__(self) -> None:
         self._thread.start()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: object, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         # Joined, and not only told: the server is about to fork, and takes the rest of the queue.
         self._wake.close()
         self._thread.join()
