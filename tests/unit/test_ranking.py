@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fm_container.algorithm.parameters import Parameters
 from fm_container.errors import DataError
 from fm_container.serving import ranking
 from fm_container.serving.app import App
@@ -71,6 +72,27 @@ def test_equal_to_scoring_each_pair(
             assert ("predicted_label" in item) == (kind == "binary_classifier")
             if label is not None and abs(score - 0.5) > 1e-5:
                 assert item["predicted_label"] == label
+
+
+@pytest.mark.parametrize("k", [1, 2, 9, 24, 25, 26, 390, 400])
+@pytest.mark.parametrize("excluded", [[], [405, 17, 17, 3], list(range(10, 400))])
+@pytest.mark.parametrize("kind", ["ties", "random", "ascending"])
+def test_the_best_of_many(kind: str, excluded: list[int], k: int) -> None:
+    """With w alone, so that the scores are known to the bit; 401 of them, ties or not."""
+    random = np.random.default_rng(k)
+    w = np.arange(410) if kind == "ascending" else random.standard_normal(410)
+    w = (w.round() if kind == "ties" else w).astype(np.float32)
+    w[405], w[2] = np.nan, np.inf  # excluded in one case, outside of the block in all
+    block = [5, 404] if 405 not in excluded else [5, 405]
+    model = scorer(
+        Parameters(np.zeros(1, np.float32), w, np.zeros((410, 2), np.float32)), "regressor"
+    )
+    top = ranking.parse({"from": block, "k": k, "exclude": excluded}, 410)
+    (answer,) = ranking.rank(model, instances(np.zeros((1, 410), np.float32)), top)
+    left = [key for key in range(block[0], block[1] + 1) if key not in excluded]
+    want = sorted(left, key=lambda key: (-w[key], key))[:k]
+    assert [item["key"] for item in answer["top_k"]] == want
+    assert [item["score"] for item in answer["top_k"]] == w[want].tolist()
 
 
 def test_of_equal_ones_the_smaller_keys() -> None:

@@ -15,6 +15,7 @@ _BLOCK = 2048
 _SHORT = 8
 # What the lengths of rows are filled up to: 0, 1, 2, 3, 4, 6, 8, 12, 16, 24, …
 _LENGTHS = np.array([0, 1, *(part << power for power in range(30) for part in (2, 3))])
+_EXACT = frozenset(_LENGTHS[1:].tolist())
 
 
 class Scorer:
@@ -45,7 +46,8 @@ class Scorer:
         It is the same bytes whatever other rows are there; infinite or NaN beyond float32. The sum
         of x * v over each row is left in `sums`, (n, k) zeros, where that is given.
         """
-        z = np.full(len(rows), self.w0, np.float32)
+        z = np.zeros(len(rows), np.float32)
+        z += self.w0
         with np.errstate(over="ignore", invalid="ignore"):
             for which, keys, values in _rectangles(rows):
                 pairs, s = self._factors(keys, values)
@@ -56,14 +58,15 @@ class Scorer:
         return z
 
     def finish(self, z: Float32) -> tuple[Float32, Float32 | None]:
-        """Return score and label for log-odds, or for a regressor's scores as they are.
-
-        Raises: DataError if one is not finite.
-        """
+        """Return what `answers` does. Raises: DataError if one of them is not finite."""
         finite = np.isfinite(z)
         if not finite.all():
             row = int(np.flatnonzero(~finite)[0])
             raise DataError(f"instance {row} (the first is 0): its score is beyond float32")
+        return self.answers(z)
+
+    def answers(self, z: Float32) -> tuple[Float32, Float32 | None]:
+        """Return score and label for log-odds, or for a regressor's scores as they are."""
         if not self.classifier:
             return z, None
         scores = sigmoid(z)
@@ -72,7 +75,7 @@ class Scorer:
     def _factors(self, keys: Int64, values: Float32) -> tuple[Float32, Float32]:
         """Return what the pairs add to the score of n rows, (n,), and the sums of x * v, (n, k)."""
         part = self.v.take(keys, axis=0)
-        if (values != 1).any():  # mostly one-hot: there is nothing to multiply
+        if np.count_nonzero(values != 1):  # mostly one-hot: there is nothing to multiply
             part *= values[:, :, None]
         if part.shape[1] > _SHORT:
             # The square of the sum less the squares, which float32 has no digits for where one
@@ -90,12 +93,15 @@ class Scorer:
         return short, s
 
 
-def _rectangles(rows: Instances) -> Iterator[tuple[Int64, Int64, Float32]]:
+def _rectangles(rows: Instances) -> Iterator[tuple[Int64 | slice, Int64, Float32]]:
     """Yield rows of one length, _BLOCK non-zeros of them: which (n,), keys and values (n, m).
 
     Rows are filled up to a few lengths with values of zero. What a row is filled up to depends on
     nothing but itself, so that its sums have one order.
     """
+    if len(rows) == 1 and rows.keys.size in _EXACT:  # mostly: a single row, of a user and an item
+        yield slice(None), rows.keys[None], rows.values[None]
+        return
     kinds = np.searchsorted(_LENGTHS, rows.indptr[1:] - rows.indptr[:-1])
     for kind in np.bincount(kinds).nonzero()[0].tolist():
         length = int(_LENGTHS[kind])

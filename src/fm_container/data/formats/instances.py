@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,15 +36,15 @@ class Instances:
 
 def stack(sizes: Iterable[int], keys: Int64, values: Float32) -> Instances:
     """Return rows of the given sizes; a repeated key in a row stands for the sum of its values."""
-    counts = np.fromiter(sizes, np.int64)
-    indptr = np.zeros(counts.size + 1, np.int64)
-    np.cumsum(counts, out=indptr[1:])
+    indptr = np.fromiter(chain((0,), sizes), np.int64).cumsum()
     rows = Instances(indptr, keys, values)
     return rows if _ascending(rows) else _merged(rows)
 
 
 def _ascending(rows: Instances) -> bool:
     """Return whether the keys of each row ascend, so that none is there twice."""
+    if rows.keys.size < 2:
+        return True
     falls = rows.keys[1:] <= rows.keys[:-1]
     if not falls.any():
         return True

@@ -117,22 +117,24 @@ def _flat(keys: Sequence[list[int]], values: Sequence[list[float]]) -> Instances
     sizes = list(map(len, keys))
     if sizes != list(map(len, values)):
         raise TypeError
-    places, numbers = chain.from_iterable(keys), chain.from_iterable(values)
-    return stack(sizes, _int64(list(places)), _float32(_float64(list(numbers))))
+    places, numbers = keys[0], values[0]
+    if len(keys) > 1:
+        places, numbers = list(chain.from_iterable(keys)), list(chain.from_iterable(values))
+    return stack(sizes, _int64(places), _float32(numbers))
 
 
 def _pieces(
     keys: Sequence[list[int] | None], values: Sequence[list[float]], feature_dim: int
 ) -> Instances:
-    """Return rows of which some are dense: each is copied to float64 alone, not all of them."""
+    """Return rows of which some are dense: each is an array alone, not all of them together."""
     places, numbers = [np.empty(0, np.int64)], [np.empty(0, np.float32)]
     for where, what in zip(keys, values, strict=True):
-        full = _float64(what)
+        full = _float32(what)
         if full.size != (feature_dim if where is None else len(where)):
             raise TypeError
         nonzero = full.nonzero()[0] if where is None else _int64(where)
         places.append(nonzero)
-        numbers.append(_float32(full[nonzero] if where is None else full))
+        numbers.append(full[nonzero] if where is None else full)
     sizes = [piece.size for piece in places[1:]]
     return stack(sizes, np.concatenate(places), np.concatenate(numbers))
 
@@ -142,13 +144,8 @@ def _int64(numbers: list[int]) -> Int64:
     return np.frombuffer(array("q", numbers), np.int64)
 
 
-def _float64(numbers: list[float]) -> NDArray[np.float64]:
-    return np.frombuffer(array("d", numbers), np.float64)
-
-
-def _float32(numbers: NDArray[np.float64]) -> Float32:
-    with np.errstate(over="ignore"):
-        return numbers.astype(np.float32)
+def _float32(numbers: list[float]) -> Float32:
+    return np.frombuffer(array("f", numbers), np.float32)  # what is beyond float32 is infinite
 
 
 def _row(instance: Any, feature_dim: int) -> tuple[Int64, Float32]:
