@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from time import perf_counter
 
-from bench import curve, decoding, job, kernel, machine, scaling, serving, soak, wide
+from bench import curve, decoding, held_out, job, kernel, machine, scaling, serving, soak, wide
 from bench.data import WORK, Options
 from local_sagemaker.errors import LocalError
 
@@ -16,6 +16,7 @@ PARTS = {
     "decoding": decoding.run,
     "job": job.run,
     "curve": curve.run,
+    "held-out": held_out.run,
     "serving": serving.run,
     "soak": soak.run,
 }

@@ -6,8 +6,9 @@ from bench import machine
 from bench.data import Options, lab, settings, shuffled
 from bench.engines import numba_epoch, trained
 from bench.timing import Contender, Table, milliseconds, repeated
+from fm_container.algorithm import kernel
 
-FACTORS = (16, 64)
+FACTORS = (16, 64, 128)
 BATCHES = (100, 300, 1000, 3000, 10_000)
 
 
@@ -27,6 +28,16 @@ def run(options: Options) -> None:
                     one,
                 ),
             ]
+            if kernel.pieces(k).size > 2:
+                # What each of two threads does at the least: all but the other's factors.
+                half = settings(rows, k // 2, mini_batch_size=batch)
+                contenders.append(
+                    Contender(
+                        f"k {k}, batch {batch}, half of the factors alone",
+                        repeated(partial(numba_epoch, rows, half, 1), 2),
+                        one,
+                    )
+                )
             alone, shared = trained(rows, told, 1), trained(rows, told, 2)
             if any(
                 getattr(alone, name).tobytes() != getattr(shared, name).tobytes()
@@ -35,6 +46,10 @@ def run(options: Options) -> None:
                 unlike.append(f"k {k}, batch {batch}")
     same = f"not the same for {'; '.join(unlike)}" if unlike else "the same in every row"
     table.notes.append(f"The parameters' bytes after an epoch, one thread and two: {same}.")
+    table.notes.append(
+        "From 32 factors on threads share the factors: half of them alone is what each of two would "
+        "need if none waited for the other."
+    )
     if machine.cores() < 2:
         table.notes.append("There is one core: two threads share it.")
     table.measure(contenders, options.repeats)
