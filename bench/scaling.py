@@ -47,8 +47,8 @@ def run(options: Options) -> None:
     same = f"not the same for {'; '.join(unlike)}" if unlike else "the same in every row"
     table.notes.append(f"The parameters' bytes after an epoch, one thread and two: {same}.")
     table.notes.append(
-        "From 32 factors on threads share the factors: half of them alone is what each of two would "
-        "need if none waited for the other."
+        "From 32 factors on threads share the factors: half of them alone is what each of two "
+        "would need if none waited for the other."
     )
     if machine.cores() < 2:
         table.notes.append("There is one core: two threads share it.")
