@@ -36,7 +36,7 @@ class NumbaEngine:
         self._bounds = kernel.pieces(k)
         pieces = len(self._bounds) - 1
         self._threads = min(threads, pieces) if pieces > 1 else threads
-        self._pool = ThreadPoolExecutor(self._threads) if self._threads > 1 else None
+        self._pool = ThreadPoolExecutor(self._threads - 1) if self._threads > 1 else None
         self._parameters = parameters
         self._task = _task(settings)
         self._names = MOMENTS[settings.optimizer]
@@ -173,11 +173,15 @@ class NumbaEngine:
         return [own.state.reshape(own.v.shape[0], -1, own.v.shape[1]) for own in owns]
 
     def _together(self, work: Callable[[int], None]) -> None:
-        """Call work(0), work(1) … in as many threads at once."""
-        if self._pool is None:
-            work(0)
-            return
-        for future in [self._pool.submit(work, thread) for thread in range(self._threads)]:
+        """Call work(0), work(1) … in as many threads at once, of which this is one.
+
+        A thread that only waited would be on a core when the others are woken: two of them then
+        may share the other core for milliseconds.
+        """
+        others = range(1, self._threads)
+        futures = [self._pool.submit(work, thread) for thread in others] if self._pool else []
+        work(0)
+        for future in futures:
             future.result()
 
 
