@@ -1,9 +1,10 @@
 """The hosts of a job, as one of them sees them: what each sends, all have in the same order."""
 
+import contextlib
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from types import TracebackType
 from typing import Any
@@ -25,7 +26,8 @@ _Gloo = _distributed.ProcessGroupGloo
 torch.set_num_threads(1)
 Bytes = NDArray[np.uint8]
 _PAUSE = 0.05
-_FAREWELL = 2.0  # seconds that the store outlives a failure, so that all can read why
+_FAREWELL = 5.0  # seconds at most that the store outlives a failure, so that all can read why
+_LAST = timedelta(seconds=1)  # for the rest of an exchange that has failed
 _FAILED = "failed"
 
 
@@ -57,6 +59,7 @@ class Group:
         self.rank = self.names.index(host)
         self.size = len(self.names)
         self.sent = 0  # bytes, to all others together
+        self._gone: set[int] = set()  # ranks that will not read why
         self._patience = patience
         self._limit = timedelta(seconds=patience)
         until = time.monotonic() + patience
@@ -101,17 +104,26 @@ class Group:
         tensors = [torch.from_numpy(part.view(np.uint8)) for part in parts]
         mine = tensors[self.rank]
         self.sent += mine.numel() * (self.size - 1)
-        work = []
-        rank = self.rank
-        try:
-            for rank in self.others:
-                work.append((rank, self._gloo.recv([tensors[rank]], rank, 0)))
-            for rank in self.others:
-                work.append((rank, self._gloo.send([mine], rank, 0)))
-            for rank, one in work:  # noqa: B007 - who it was is told below
-                one.wait(self._limit)
-        except RuntimeError as error:
-            raise self._lost(rank, error) from None
+        lost: list[tuple[int, RuntimeError]] = []
+
+        def attempt(rank: int, call: Callable[..., Any], *arguments: Any) -> Any:
+            try:
+                return call(*arguments)
+            except RuntimeError as error:
+                lost.append((rank, error))
+                return None
+
+        work = [
+            (rank, attempt(rank, self._gloo.recv, [tensors[rank]], rank, 0)) for rank in self.others
+        ]
+        work += [(rank, attempt(rank, self._gloo.send, [mine], rank, 0)) for rank in self.others]
+        for rank, one in work:
+            if one is not None:
+                # Where one is lost, the others still get this host's part: they would wait for it,
+                # and not learn who is lost, until this host ends and the master's store with it.
+                attempt(rank, one.wait, _LAST if lost else self._limit)
+        if lost:
+            raise self._lost(*lost[0])
 
     def each(self, content: bytes) -> list[bytes]:
         """Return what every host gives, by rank."""
@@ -152,8 +164,18 @@ class Group:
         if not isinstance(error, HostLost):
             text = error.failure_text() if isinstance(error, ContainerError) else repr(error)
             self._tell(f"host {self.names[self.rank]!r} ended: {text}")
-        if self.rank == 0:
-            time.sleep(_FAREWELL)
+        with contextlib.suppress(RuntimeError):  # the store may be gone with the master
+            self._store.set(f"told/{self.rank}", "")
+            if self.rank == 0:
+                self._outlive()
+
+    def _outlive(self) -> None:
+        """Keep the store, which is the master's, until all who can still read why have done so."""
+        until = time.monotonic() + _FAREWELL
+        left = set(self.others) - self._gone
+        while left and time.monotonic() < until:
+            time.sleep(_PAUSE)
+            left = {rank for rank in left if not self._store.check([f"told/{rank}"])}
 
     def _tell(self, text: str) -> str:
         """Make a reason known, unless there is one already; return the one that is known."""
@@ -171,7 +193,10 @@ class Group:
         except RuntimeError:
             rank, told = 0, False  # the store is the master's
         name = self.names[rank] if rank is not None else "of the job"
-        what = "did not answer" if "imed out" in str(error) else "is gone"
+        what = "did not answer"
+        if "imed out" not in str(error):
+            what = "is gone"
+            self._gone |= {rank} if rank is not None else set()
         text = f"host {name!r} {what} ({_first(error)})"
         if told or rank != 0:
             text = self._tell(text)
