@@ -193,10 +193,10 @@ class Group:
         except RuntimeError:
             rank, told = 0, False  # the store is the master's
         name = self.names[rank] if rank is not None else "of the job"
-        what = "did not answer"
-        if "imed out" not in str(error):
-            what = "is gone"
-            self._gone |= {rank} if rank is not None else set()
+        gone = "imed out" not in str(error)
+        if gone and rank is not None:
+            self._gone.add(rank)
+        what = "is gone" if gone else "did not answer"
         text = f"host {name!r} {what} ({_first(error)})"
         if told or rank != 0:
             text = self._tell(text)

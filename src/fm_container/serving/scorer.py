@@ -46,8 +46,7 @@ class Scorer:
         It is the same bytes whatever other rows are there; infinite or NaN beyond float32. The sum
         of x * v over each row is left in `sums`, (n, k) zeros, where that is given.
         """
-        z = np.zeros(len(rows), np.float32)
-        z += self.w0
+        z = np.full(len(rows), self.w0, np.float32)
         with np.errstate(over="ignore", invalid="ignore"):
             for which, keys, values in _rectangles(rows):
                 pairs, s = self._factors(keys, values)
