@@ -35,4 +35,5 @@ def sigmoid(z: Float32) -> Float32:
     """Return 1 / (1 + exp(-z)) element by element, without overflow, in float32."""
     # exp of a number that is not positive cannot overflow.
     small = np.exp(-np.abs(z))
-    return np.asarray(np.where(z >= 0, 1, small) / (1 + small), np.float32)
+    scores: Float32 = np.maximum(small, z >= 0) / (1 + small)
+    return scores

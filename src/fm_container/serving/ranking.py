@@ -8,12 +8,11 @@ which follows from lemma 3.1 of Rendle, "Factorization Machines" (ICDM 2010). So
 ranked by one matrix product, in O(block * k) for a row, however many non-zeros the row has.
 """
 
-from dataclasses import dataclass
-from typing import Any
+import math
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from fm_container.data.formats.answers import predictions
 from fm_container.data.formats.instances import Float32, Instances, Int64
 from fm_container.data.formats.json_body import keys_below, shown, whole_numbers
 from fm_container.errors import DataError
@@ -22,11 +21,11 @@ from fm_container.serving.scorer import Scorer
 # Scores that one request may ask for: what a worker does in about a second.
 MOST_SCORES = 50_000_000
 _CHUNK = 2_000_000  # scores in memory at a time
+_NONE = np.empty(0, np.int64)
 _ROWS = 8  # of the table in whose columns the best scores are looked for
 
 
-@dataclass(frozen=True)
-class TopK:
+class TopK(NamedTuple):
     """How many of which features: `first` to `last`, both in it, but none of `excluded`.
 
     `excluded` (e,) int64 are distinct places in the range, the first of which is 0.
@@ -54,9 +53,9 @@ def parse(content: Any, feature_dim: int) -> TopK:
     try:
         if not isinstance(content, dict):
             raise ValueError(f"it must be an object; got {shown(content)}")
-        unknown = sorted(set(content) - {"from", "k", "exclude"})
+        unknown = content.keys() - {"from", "k", "exclude"}
         if unknown:
-            raise ValueError(f'it has "from", "k" and "exclude"; got {shown(unknown[0])}')
+            raise ValueError(f'it has "from", "k" and "exclude"; got {shown(min(unknown))}')
         block = content.get("from")
         if not isinstance(block, list) or list(map(type, block)) != [int, int]:
             raise ValueError(f'"from" must be [first, last], two keys; got {shown(block)}')
@@ -69,8 +68,9 @@ def parse(content: Any, feature_dim: int) -> TopK:
         k = content.get("k")
         if type(k) is not int or k < 1:
             raise ValueError(f'"k" must be a whole number >= 1; got {shown(k)}')
-        excluded = whole_numbers(content.get("exclude", []), '"exclude"')
-        keys = keys_below(excluded, feature_dim)
+        keys = _NONE
+        if "exclude" in content:
+            keys = keys_below(whole_numbers(content["exclude"], '"exclude"'), feature_dim)
     except ValueError as error:
         raise DataError(f"top_k: {error}") from None
     if keys.size:
@@ -78,6 +78,7 @@ def parse(content: Any, feature_dim: int) -> TopK:
     return TopK(k, first, last, keys)
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def rank(scorer: Scorer, rows: Instances, top: TopK) -> list[dict[str, list[dict[str, float]]]]:
     """Return `{"top_k": [{"key": …, "score": …, "predicted_label": …}, …]}` for each row.
 
@@ -93,21 +94,20 @@ def rank(scorer: Scorer, rows: Instances, top: TopK) -> list[dict[str, list[dict
         )
     if not count:
         return [{"top_k": []} for _ in range(len(rows))]
-    sums = np.zeros((len(rows), scorer.num_factors), np.float32)
-    z = scorer.score(rows, sums)
     chosen = slice(top.first, top.last + 1)
     v, w = scorer.v[chosen], scorer.w[chosen]
+    # Mostly the rows are of users and the block is of items, so that no row has any of it.
+    apart = max(rows.keys.tolist(), default=-1) < top.first
     answers = []
     step = max(1, _CHUNK // w.size)
+    z, sums = scorer.score_and_sums(rows)
     for start in range(0, len(rows), step):
-        part = slice(start, start + step)
-        with np.errstate(over="ignore", invalid="ignore"):
-            scores = sums[part] @ v.T
-            scores += w
-            scores += z[part, None]
-            for row, found in enumerate(scores, start):
+        for row, found in enumerate(sums[start : start + step].dot(v.T), start):
+            found += w
+            found += z[row]
+            if not apart:
                 _correct(found, *rows.row(row), top, v)
-                answers.append(_best(scorer, found, top, row))
+            answers.append({"top_k": _best(scorer, found, top, row)})
     return answers
 
 
@@ -119,12 +119,11 @@ def _correct(scores: Float32, keys: Int64, values: Float32, top: TopK, v: Float3
         scores[places] -= values[there] * np.einsum("nf,nf->n", v[places], v[places])
 
 
-def _best(
-    scorer: Scorer, scores: Float32, top: TopK, row: int
-) -> dict[str, list[dict[str, float]]]:
+def _best(scorer: Scorer, scores: Float32, top: TopK, row: int) -> list[dict[str, float]]:
     if top.excluded.size:
         scores[top.excluded] = 0  # finite, whatever it was
-    if not np.isfinite(scores).all():
+    # One pass for the sum of the squares, which may be infinite where no score is.
+    if not math.isfinite(scores.dot(scores)) and not np.isfinite(scores).all():
         raise DataError(f"instance {row} (the first is 0): one of its scores is beyond float32")
     if top.excluded.size:
         scores[top.excluded] = -np.inf
@@ -132,15 +131,23 @@ def _best(
     # Of equal ones all, until the order is known.
     places = (scores >= _reached(scores, k)).nonzero()[0]
     places = places[(-scores[places]).argsort(kind="stable")[:k]]
-    answers = predictions(*scorer.answers(scores[places]))
-    keys = (places + top.first).tolist()
-    return {"top_k": [{"key": key, **rest} for key, rest in zip(keys, answers, strict=True)]}
+    best, labels = scorer.answers(scores[places])
+    places += top.first
+    if labels is None:
+        pairs = zip(places.tolist(), best.tolist(), strict=True)
+        return [{"key": key, "score": score} for key, score in pairs]
+    triples = zip(places.tolist(), best.tolist(), labels.tolist(), strict=True)
+    return [{"key": key, "score": z, "predicted_label": label} for key, z, label in triples]
 
 
-def _reached(scores: Float32, k: int) -> float:
+def _reached(scores: Float32, k: int) -> np.float32:
     """Return what k of the scores reach, and few others do."""
     columns = scores.size // _ROWS
     if columns >= 2 * k:
         # Each column's best, an eighth of the scores: k of these reach the k-th best of these.
-        scores = scores[: columns * _ROWS].reshape(_ROWS, columns).max(axis=0)
-    return float(np.partition(scores, scores.size - k)[scores.size - k])
+        best = np.maximum.reduce(scores[: columns * _ROWS].reshape(_ROWS, columns))
+    else:
+        best = scores.copy()
+    best.partition(best.size - k)
+    reached: np.float32 = best[best.size - k]
+    return reached

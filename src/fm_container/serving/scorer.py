@@ -15,6 +15,7 @@ _BLOCK = 2048
 _SHORT = 8
 # What the lengths of rows are filled up to: 0, 1, 2, 3, 4, 6, 8, 12, 16, 24, …
 _LENGTHS = np.array([0, 1, *(part << power for power in range(30) for part in (2, 3))])
+_ONE = np.float32(1).tobytes()
 _EXACT = frozenset(_LENGTHS[1:].tolist())
 
 
@@ -40,21 +41,28 @@ class Scorer:
         """
         return self.finish(self.score(rows))
 
-    def score(self, rows: Instances, sums: Float32 | None = None) -> Float32:
+    @np.errstate(over="ignore", invalid="ignore")
+    def score(self, rows: Instances) -> Float32:
         """Return the score of each row before the sigmoid, (n,) float32.
 
-        It is the same bytes whatever other rows are there; infinite or NaN beyond float32. The sum
-        of x * v over each row is left in `sums`, (n, k) zeros, where that is given.
+        It is the same bytes whatever other rows are there; infinite or NaN beyond float32.
         """
+        return self.score_and_sums(rows, wanted=False)[0]
+
+    def score_and_sums(self, rows: Instances, *, wanted: bool = True) -> tuple[Float32, Float32]:
+        """Return what `score` does, and the sums of x * v over each row, (n, k), where `wanted`.
+
+        To be called where numpy says nothing of what is beyond float32.
+        """
+        if len(rows) == 1 and rows.keys.size in _EXACT:  # mostly: a user and an item
+            return self._rectangle(rows.keys[None], rows.values[None])
         z = np.full(len(rows), self.w0, np.float32)
-        with np.errstate(over="ignore", invalid="ignore"):
-            for which, keys, values in _rectangles(rows):
-                pairs, s = self._factors(keys, values)
-                linear = (self.w.take(keys) * values).sum(axis=1)
-                z[which] += linear + pairs
-                if sums is not None:
-                    sums[which] = s
-        return z
+        sums = np.zeros((len(rows) if wanted else 0, self.num_factors), np.float32)
+        for which, keys, values in _rectangles(rows):
+            z[which], s = self._rectangle(keys, values)
+            if wanted:
+                sums[which] = s
+        return z, sums
 
     def finish(self, z: Float32) -> tuple[Float32, Float32 | None]:
         """Return what `answers` does. Raises: DataError if one of them is not finite."""
@@ -71,36 +79,36 @@ class Scorer:
         scores = sigmoid(z)
         return scores, (scores > 0.5).astype(np.float32)
 
-    def _factors(self, keys: Int64, values: Float32) -> tuple[Float32, Float32]:
-        """Return what the pairs add to the score of n rows, (n,), and the sums of x * v, (n, k)."""
-        part = self.v.take(keys, axis=0)
-        if np.count_nonzero(values != 1):  # mostly one-hot: there is nothing to multiply
+    def _rectangle(self, keys: Int64, values: Float32) -> tuple[Float32, Float32]:
+        """Return the scores of n rows of one length, (n,), and the sums of x * v, (n, k)."""
+        weights, part = self.w.take(keys), self.v.take(keys, axis=0)
+        # Mostly one-hot: there is nothing to multiply. For a few values bytes are compared faster.
+        if values.tobytes() != _ONE * values.size:
+            weights *= values
             part *= values[:, :, None]
-        if part.shape[1] > _SHORT:
+        if keys.shape[1] > _SHORT:
             # The square of the sum less the squares, which float32 has no digits for where one
             # feature is far larger than the others.
             total = part.sum(axis=1, dtype=np.float64)
             squares = np.einsum("nmf,nmf->n", part, part, dtype=np.float64)
             pairs = 0.5 * (np.einsum("nf,nf->n", total, total) - squares)
-            return pairs.astype(np.float32), total.astype(np.float32)
+            z = weights.sum(axis=1) + pairs.astype(np.float32)
+            return self.w0 + z, total.astype(np.float32)
         # Each part times the sum of those before it, as in training: nothing cancels.
-        s = part[:, 0].copy()
-        short = np.zeros(len(s), np.float32)
-        for place in range(1, part.shape[1]):
-            short += np.einsum("nf,nf->n", part[:, place], s)
+        z, s = weights[:, 0], part[:, 0]
+        for place in range(1, keys.shape[1]):
+            z += np.einsum("nf,nf->n", part[:, place], s)
+            z += weights[:, place]
             s += part[:, place]
-        return short, s
+        return self.w0 + z, s
 
 
-def _rectangles(rows: Instances) -> Iterator[tuple[Int64 | slice, Int64, Float32]]:
+def _rectangles(rows: Instances) -> Iterator[tuple[Int64, Int64, Float32]]:
     """Yield rows of one length, _BLOCK non-zeros of them: which (n,), keys and values (n, m).
 
     Rows are filled up to a few lengths with values of zero. What a row is filled up to depends on
     nothing but itself, so that its sums have one order.
     """
-    if len(rows) == 1 and rows.keys.size in _EXACT:  # mostly: a single row, of a user and an item
-        yield slice(None), rows.keys[None], rows.values[None]
-        return
     kinds = np.searchsorted(_LENGTHS, rows.indptr[1:] - rows.indptr[:-1])
     for kind in np.bincount(kinds).nonzero()[0].tolist():
         length = int(_LENGTHS[kind])

@@ -36,8 +36,11 @@ class Instances:
 
 def stack(sizes: Iterable[int], keys: Int64, values: Float32) -> Instances:
     """Return rows of the given sizes; a repeated key in a row stands for the sum of its values."""
-    indptr = np.fromiter(chain((0,), sizes), np.int64).cumsum()
-    rows = Instances(indptr, keys, values)
+    return summed(Instances(np.fromiter(chain((0,), sizes), np.int64).cumsum(), keys, values))
+
+
+def summed(rows: Instances) -> Instances:
+    """Return the rows with each key once in a row, and the sum of its values."""
     return rows if _ascending(rows) else _merged(rows)
 
 

@@ -14,11 +14,12 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from fm_container.data.formats.instances import Float32, Instances, Int64, stack
+from fm_container.data.formats.instances import Float32, Instances, Int64, stack, summed
 from fm_container.errors import DataError
 
 EXAMPLE = '{"instances": [{"features": […]}]}'
 _NUMBERS = {int, float}
+_MOST = float(np.finfo(np.float32).max)
 
 
 def read_json(body: bytes, feature_dim: int) -> Instances:
@@ -101,6 +102,8 @@ def _together(instances: Sequence[Any], feature_dim: int) -> Instances | None:
             else:
                 keys.append(None)
                 values.append(features)
+        if len(keys) == 1 and type(keys[0]) is type(values[0]) is list:
+            return _single(keys[0], values[0], feature_dim)
         kinds = set(map(type, keys))
         if not set(map(type, values)) <= {list} or not kinds <= {list, type(None)}:
             return None
@@ -112,15 +115,28 @@ def _together(instances: Sequence[Any], feature_dim: int) -> Instances | None:
     return rows if in_range and np.isfinite(rows.values).all() else None
 
 
+def _single(keys: list[int], values: list[float], feature_dim: int) -> Instances | None:
+    """Return one sparse row, in as few steps as that takes, None for one with a fault.
+
+    Raises: TypeError, OverflowError for lists that make no row.
+    """
+    if len(keys) != len(values):
+        return None
+    indptr = np.array((0, len(keys)), np.int64)
+    rows = summed(Instances(indptr, _int64(keys), _float32(values)))
+    # Of a few numbers Python's own extremes are the faster ones; JSON has no NaN.
+    if keys and not (min(keys) >= 0 and max(keys) < feature_dim):
+        return None
+    return rows if not values or (min(values) >= -_MOST and max(values) <= _MOST) else None
+
+
 def _flat(keys: Sequence[list[int]], values: Sequence[list[float]]) -> Instances:
     """Return sparse rows. Raises: TypeError, OverflowError for lists that make none."""
     sizes = list(map(len, keys))
     if sizes != list(map(len, values)):
         raise TypeError
-    places, numbers = keys[0], values[0]
-    if len(keys) > 1:
-        places, numbers = list(chain.from_iterable(keys)), list(chain.from_iterable(values))
-    return stack(sizes, _int64(places), _float32(numbers))
+    places, numbers = chain.from_iterable(keys), chain.from_iterable(values)
+    return stack(sizes, _int64(list(places)), _float32(list(numbers)))
 
 
 def _pieces(
