@@ -150,6 +150,7 @@ SHAPE = '"shape" must be a list of one number, [4]'
         ({"features": ["x" * 99, 2, 3, 4]}, f'value 0 must be a number; got "{"x" * 36}...'),
         ({"features": [1, 1e39, 3, 4]}, "value 1 does not fit float32; got 1e39"),
         (sparse([0], [-1e300]), "value 0 does not fit float32; got -1e300"),
+        (sparse([0], [1e39]), "value 0 does not fit float32; got 1e39"),
         (sparse([4], [1]), "key 4 must be from 0 to 3"),
         (sparse([-1], [1]), "key -1 must be from 0 to 3"),
         (sparse([2**63], [1]), f"key {2**63} must be from 0 to 3"),
@@ -181,6 +182,8 @@ def test_instances_that_are_none(instance: object, message: str) -> None:
     [
         [sparse([0, 2], [1, 0.5]), {"data": sparse([3], [2], shape=[DIM])}],
         [{"features": [1, 0, 2.5, 0]}, sparse([], [])],
+        [sparse([2, 0], [1, -3e38])],
+        [sparse([], [])],
         [],
     ],
 )

@@ -194,6 +194,17 @@ def test_scores_beyond_float32() -> None:
         ranking.rank(scorer(PARAMETERS), rows, ranking.parse({"from": [0, 9], "k": 1}, DIM))
 
 
+def test_scores_whose_squares_are_beyond_float32() -> None:
+    w = np.array([1e30, 3e30, -2e30], np.float32)
+    model = scorer(
+        Parameters(np.zeros(1, np.float32), w, np.zeros((3, 2), np.float32)), "regressor"
+    )
+    top = ranking.parse({"from": [0, 2], "k": 2}, 3)
+    (answer,) = ranking.rank(model, instances(np.zeros((1, 3), np.float32)), top)
+    want = [{"key": key, "score": float(w[key])} for key in (1, 0)]
+    assert answer == {"top_k": want}
+
+
 def test_nothing_is_left() -> None:
     top = ranking.parse({"from": [2, 3], "k": 1, "exclude": [2, 3]}, DIM)
     rows = instances(np.zeros((2, DIM), np.float32))
