@@ -101,7 +101,8 @@ def _latest(team: "Team", folder: Folder, identity: Identity) -> tuple[str, Chec
         content = found[0].read_bytes() if team.size > 1 else b""
     content = team.of_master(content)
     if team.rank > 0 and content:
-        path, checkpoint = f"the checkpoint of {team.names[0]}", file.load(BytesIO(content))
+        path = f"the checkpoint of {team.names[0]}"
+        checkpoint = file.load(BytesIO(content), path)
     return path, checkpoint
 
 

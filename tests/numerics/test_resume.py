@@ -24,6 +24,9 @@ class Watch:
     def __init__(self) -> None:
         self.told: list[Any] = []
 
+    def first_batch(self, rows: int) -> None:
+        pass
+
     def batch(self, epoch: int, batch: int, metrics: Metrics) -> None:
         self.told.append((epoch, batch, metrics.scores()))
 

@@ -43,6 +43,9 @@ class Watch:
         self.batches: list[tuple[int, int]] = []
         self.epochs: list[Epoch] = []
 
+    def first_batch(self, rows: int) -> None:
+        pass
+
     def batch(self, epoch: int, batch: int, metrics: Metrics) -> None:
         self.batches.append((epoch, batch))
 
@@ -75,7 +78,7 @@ class Rules:
         dz = (1 / (1 + np.exp(-z)) if settings.classifier else z) - y
         factor = settings.rescale_grad
         if factor is None:
-            factor = 1 / min(settings.mini_batch_size, len(y))
+            factor = 1 / settings.mini_batch_size
         self.t += 1
         sums = x @ self.p["factors"]
         touched = np.flatnonzero((x != 0).any(axis=0))
@@ -94,9 +97,9 @@ class Rules:
     def update(self, name: str, i: int, g: Any) -> None:
         term: Term = getattr(self.settings, name)
         p, m, s = self.p[name], self.m[name], self.s[name]
+        g = g + term.wd * p[i]
         if self.settings.clip_gradient is not None:
             g = np.clip(g, -self.settings.clip_gradient, self.settings.clip_gradient)
-        g = g + term.wd * p[i]
         if self.settings.optimizer == "sgd":
             p[i] = p[i] - term.lr * g
         elif self.settings.optimizer == "adagrad":
@@ -125,7 +128,8 @@ CHANGES: dict[str, dict[str, Any]] = {
     "large decay": {"bias": Term(0.1, 2.0), "linear": Term(0.1, 2.0), "factors": Term(0.1, 2.0)},
     "one batch": {"mini_batch_size": 1000},
     "a row at a time": {"mini_batch_size": 1},
-    "no overlap": {"mini_batch_size": 43},
+    "no padding": {"mini_batch_size": 43},
+    "more padding than rows": {"mini_batch_size": 100, "classifier": False},
     "many steps": {"epochs": 20},
     "adagrad": {"optimizer": "adagrad"},
     "adagrad, clipped": {"optimizer": "adagrad", "clip_gradient": 0.01, "classifier": False},
@@ -154,9 +158,11 @@ def test_the_steps_are_those_of_the_rules(change: str, kind: str) -> None:
     dense = x.toarray().astype(np.float64)
     rules = Rules(initial(settings), settings)
     size = settings.mini_batch_size
-    starts = [s for s in range(0, N, size) if s + size <= N] or [0]
-    if N > size and N % size:
-        starts.append(N - size)  # the last batch is the last rows, whole
+    starts = list(range(0, N, size))
+    # Real empty rows of label 0 fill up the last batch.
+    padded = len(starts) * size
+    dense = np.vstack([dense, np.zeros((padded - N, D))])
+    y = np.append(y, np.zeros(padded - N, np.float32))
     scores = []
     for _ in range(settings.epochs):
         scores = [rules.step(dense[s : s + size], y[s : s + size]) for s in starts]
@@ -176,7 +182,7 @@ def test_the_steps_are_those_of_the_rules(change: str, kind: str) -> None:
     last = watch.epochs[-1]
     z = np.concatenate(scores)
     labels = np.concatenate([y[s : s + size] for s in starts])
-    assert last.records == z.size and last.batches == len(starts)
+    assert last.records == N and last.batches == len(starts)
     if settings.classifier:
         loss = np.mean(np.log1p(np.exp(-np.abs(z))) + np.maximum(z, 0) - z * labels)
         assert last.scores["binary_classification_cross_entropy"] == pytest.approx(loss, rel=2e-3)
@@ -198,11 +204,13 @@ def test_one_step_to_the_last_digits(kind: str) -> None:
     metrics = Regression()
     assert trained.engine.run(np.array([[0, 1]]), metrics) == 1
     # z = 0.5 + (2 - 1) + 0.5 * 2 * 2 * 1 = 3.5; dz = 2.5. In a first step m/sqrt(v) is the
-    # gradient's sign, so each parameter moves by its learning rate against it.
+    # gradient's sign, so each parameter moves by its learning rate against it; and a little more,
+    # since 1 - beta are differences of float32 numbers.
     assert metrics.scores()["absolute_loss"] == 2.5
-    np.testing.assert_allclose(parameters.w0, [0.5 - 0.1], rtol=1e-6)
-    np.testing.assert_allclose(parameters.w, [1.0 - 0.03, -1.0 - 0.03, 2.0], rtol=1e-6)
-    np.testing.assert_allclose(parameters.v[:, 0], [0.5 - 0.02, 2.0 - 0.02, 3.0], rtol=1e-6)
+    a, b, c = (rate * 1.0000066756 for rate in (0.1, 0.03, 0.02))
+    np.testing.assert_allclose(parameters.w0, [0.5 - a], rtol=3e-7)
+    np.testing.assert_allclose(parameters.w, [1.0 - b, -1.0 - b, 2.0], rtol=3e-7)
+    np.testing.assert_allclose(parameters.v[:, 0], [0.5 - c, 2.0 - c, 3.0], rtol=3e-7)
     # The moments are exact: g = dz * dz/dp + wd * p.
     for name, gradients in (
         ("bias", [2.5 + 0.01 * 0.5]),
@@ -210,8 +218,9 @@ def test_one_step_to_the_last_digits(kind: str) -> None:
         ("factors", [2.5 * 2 * 2 + 0.03 * 0.5, 2.5 * 2 * 0.5 + 0.03 * 2.0, 0.0]),
     ):
         g = np.array(gradients)
-        np.testing.assert_allclose(trained.state(name, "m").ravel(), 0.1 * g, rtol=1e-5)
-        np.testing.assert_allclose(trained.state(name, "s").ravel(), 0.001 * g * g, rtol=1e-5)
+        m, s = trained.state(name, "m").ravel(), trained.state(name, "s").ravel()
+        np.testing.assert_allclose(m, 0.10000002 * g, rtol=1e-6)
+        np.testing.assert_allclose(s, 0.00099998713 * g * g, rtol=1e-6)
 
 
 @every_engine
@@ -270,20 +279,15 @@ def test_a_batch_of_empty_rows_moves_the_bias_alone(size: int, kind: str) -> Non
         (1, 1, [(0, 1)]),
         (3, 10, [(0, 3)]),
         (10, 10, [(0, 10)]),
-        (11, 10, [(0, 10), (1, 11)]),
+        (11, 10, [(0, 10), (10, 11)]),
         (20, 10, [(0, 10), (10, 20)]),
-        (25, 10, [(0, 10), (10, 20), (15, 25)]),
+        (25, 10, [(0, 10), (10, 20), (20, 25)]),
         (3, 1, [(0, 1), (1, 2), (2, 3)]),
-        (3, 10**39, [(0, 3)]),
+        (3, 2**31 - 1, [(0, 3)]),
     ],
 )
 def test_batches(rows: int, size: int, expected: list[tuple[int, int]]) -> None:
     assert batches(rows, size).tolist() == [list(pair) for pair in expected]
-
-
-def test_batches_of_the_evidence() -> None:
-    # The service's accuracies of 90,570 rows have 90,600 as denominator.
-    assert sum(stop - start for start, stop in batches(90570, 200)) == 90600
 
 
 @every_engine
@@ -340,7 +344,7 @@ def test_observers_are_told_in_order(kind: str) -> None:
     assert watch.batches == [(0, 0), (0, 2), (0, 4), (1, 0), (1, 2), (1, 4)]
     assert [epoch.number for epoch in watch.epochs] == [0, 1]
     for epoch in watch.epochs:
-        assert (epoch.batches, epoch.records) == (5, 50)
+        assert (epoch.batches, epoch.records) == (5, N)
         assert epoch.started <= epoch.ended
 
 

@@ -107,11 +107,22 @@ def test_the_one_before_is_there_until_all_of_the_next_is(
 
 
 def test_another_format_is_not_guessed_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(file, "FORMAT", 2)
+    monkeypatch.setattr(file, "FORMAT", 1)
     file.write(tmp_path / "c.npz", checkpoint())
     monkeypatch.undo()
-    with pytest.raises(ValueError, match="its format is 2; this version reads 1"):
+    with pytest.raises(CheckpointError, match="c.npz has the format 1, and this version reads 2"):
         file.read(tmp_path / "c.npz")
+
+
+def test_a_checkpoint_of_an_earlier_version_is_refused_and_not_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file, "FORMAT", 1)
+    folder = Folder(tmp_path, print)
+    folder.write(checkpoint(5))
+    monkeypatch.undo()
+    with pytest.raises(CheckpointError, match="Empty the folder to begin anew"):
+        folder.latest()
 
 
 def test_there_is_no_pickle(tmp_path: Path) -> None:

@@ -38,15 +38,10 @@ class Block:
 def batches(rows: int, size: int) -> Batches:
     """Return first row and end of each mini-batch of an epoch, (m, 2).
 
-    Where the rows do not divide evenly the last batch is the last `size` rows, which overlap the
-    batch before; with fewer rows than one batch the batch is all rows.
+    The last batch has the rows that are left; the engines fill it up with empty rows.
     """
-    if rows <= size:
-        return np.array([[0, rows]])
-    starts = np.arange(0, rows - size + 1, size)
-    if rows % size:
-        starts = np.append(starts, rows - size)
-    return np.stack([starts, starts + size], axis=1)
+    starts = np.arange(0, rows, size)
+    return np.stack([starts, np.minimum(starts + size, rows)], axis=1)
 
 
 def reordered(whole: Batches, seed: int, epoch: int) -> Batches:
@@ -58,29 +53,26 @@ def reordered(whole: Batches, seed: int, epoch: int) -> Batches:
     return order
 
 
-def blocks(
-    pieces: Iterable[Piece], size: int, *, overlap: bool = True, most: float = np.inf
-) -> Iterator[Block]:
+def blocks(pieces: Iterable[Piece], size: int, *, most: float = np.inf) -> Iterator[Block]:
     """Yield the mini-batches of one pass, as `batches` has them, with the rows that they are of.
 
-    A block has the rows of one piece, and those of the pieces before that no batch has had or the
-    last batch of the pass may have again: up to twice `size` rows.
+    A block has the rows of one piece, and those of the pieces before that no batch has had: less
+    than `size` rows.
 
     Args:
         pieces: the rows in their order; each can go when the next is asked for.
         size: rows of a batch.
-        overlap: without it the last batch is the rows that are left.
         most: bytes that may wait for a batch to be whole.
 
     Raises: PlatformError if `size` rows take more than that.
     """
     waiting: list[Piece] = []
-    count = done = 0  # rows that wait, and how many of them were in a batch already
+    count = 0  # rows that wait
     for piece in pieces:
         waiting.append(piece)
         count += piece.y.size
-        full = (count - done) // size
-        if not full:
+        whole = count // size * size
+        if not whole:
             if (waits := sum(map(_bytes, waiting))) > most:
                 raise PlatformError(
                     f"not enough memory for mini_batch_size {size}: {count} rows take "
@@ -88,20 +80,16 @@ def blocks(
                     f"up to {int(count * most / waits)} rows would fit"
                 )
             continue
-        block = _join(waiting, done, done + full * size, size)
+        block = _join(waiting, batches(whole, size))
         yield block
-        keep = done + (full - 1) * size
-        waiting = [Block(block.x[keep:], block.y[keep:], block.batches)]
-        count, done = count - keep, size
-    if count > done:
-        first = count - size if overlap and done else done
-        yield _join(waiting, first, count, count - first)
+        waiting = [Block(block.x[whole:], block.y[whole:], block.batches)] if whole < count else []
+        count -= whole
+    if count:
+        yield _join(waiting, batches(count, size))
 
 
-def _join(pieces: list[Piece], first: int, end: int, size: int) -> Block:
-    """Return pieces as a block, with batches of its rows [first, end)."""
-    starts = np.arange(first, end, size)
-    plan = np.stack([starts, starts + size], axis=1)
+def _join(pieces: list[Piece], plan: Batches) -> Block:
+    """Return pieces as a block with these batches."""
     if len(pieces) == 1:
         return Block(pieces[0].x, pieces[0].y, plan)
     ends = np.cumsum([piece.x.indptr[-1] for piece in pieces], dtype=np.int64)

@@ -56,14 +56,18 @@ class Epoch:
     started: float  # seconds since 1970
     ended: float = 0.0
     batches: int = 0
-    records: int = 0
+    records: int = 0  # of the data, without the empty ones that fill up the last batch
     resumed: int = 0  # records of those that an earlier run did
+    last: bool = False  # whether training ends here
     scores: Mapping[str, float] = field(default_factory=dict)
     test_scores: Mapping[str, float] | None = None
 
 
 class Observer(Protocol):
     """Who is told as training goes."""
+
+    def first_batch(self, rows: int) -> None:
+        """The first batch has been read, of so many rows of the data; none is trained on yet."""
 
     def batch(self, epoch: int, batch: int, metrics: Metrics) -> None:
         """The first batch is done, or one at the publish interval; `metrics` are so far."""
@@ -147,12 +151,15 @@ def fit(
         resumed = begin if number == begin.epoch else Position()
         metrics = resumed.metrics(settings.classifier)
         began = time.perf_counter()
-        epoch = Epoch(number, time.time(), batches=resumed.batch, resumed=metrics.rows)
+        epoch = Epoch(number, time.time(), batches=resumed.batch)
         met = 0  # batches in the plans so far
         for plan in passes(number):
-            for part in _segments(
-                plan, met, epoch.batches, settings.publish_interval, rows_at_once
-            ):
+            sizes = plan[:, 1] - plan[:, 0]
+            if number == begin.epoch and not met:
+                observer.first_batch(int(sizes.max()))
+            epoch.records += int(sizes.sum())
+            epoch.resumed += int(sizes[: max(0, resumed.batch - met)].sum())
+            for part in _segments(plan, met, epoch.batches, settings, rows_at_once):
                 epoch.batches += engine.run(part, metrics)
                 if not metrics.finite():
                     where = f"the loss is not finite in batch {epoch.batches - 1}"
@@ -177,7 +184,6 @@ def fit(
         if not parameters.finite():
             raise DivergedError(_advice("a parameter is not finite at the end", number))
         epoch.ended = epoch.started + time.perf_counter() - began  # a clock may be set meanwhile
-        epoch.records = metrics.rows
         epoch.scores = metrics.scores()
         measured = test() if best and test else None
         if measured and stopped():  # while it waited for test data
@@ -185,9 +191,10 @@ def fit(
             return Outcome(finished=False)
         scores = epoch.scores
         epoch.test_scores = measured.scores() if measured else None
-        observer.epoch(epoch)
         if best and measured:
             best.note(number, measured, parameters)
+        epoch.last = number + 1 == settings.epochs or bool(best and best.enough(number))
+        observer.epoch(epoch)
         reached(number + 1, 0, None)
     return Outcome(finished=True, kept=best.restore(parameters) if best else None)
 
@@ -225,14 +232,15 @@ class _Best:
 
 
 def _segments(
-    plan: Batches, before: int, done: int, publish_interval: int, rows_at_once: int
+    plan: Batches, before: int, done: int, settings: Settings, rows_at_once: int
 ) -> Iterator[Batches]:
     """Yield the batches to run at once: up to the next one to publish, and not too many rows.
 
     `before` are the batches of the epoch in the plans before this one, and `done` are those that
     were trained on, which may be some of this plan, where training goes on from a checkpoint.
     """
-    at_once = max(1, rows_at_once // int(plan[0, 1] - plan[0, 0]))
+    publish_interval = settings.publish_interval
+    at_once = max(1, rows_at_once // settings.mini_batch_size)
     first = max(0, done - before)
     while first < len(plan):
         # Published are the batches 0, interval, 2 x interval …: a segment ends after each.

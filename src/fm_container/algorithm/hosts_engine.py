@@ -90,7 +90,7 @@ class HostsEngine(NumbaEngine):
         ):
             self._step(number, start, stop, total)
             done += 1
-            metrics.rows += total
+            metrics.rows += self._task.batch_size
             metrics.sums += self._sums
             if not metrics.finite():
                 break
@@ -99,12 +99,10 @@ class HostsEngine(NumbaEngine):
     def _step(self, number: int, start: int, stop: int, total: int) -> None:
         starts, ends = self._starts[number], self._ends[number]
         begin, end = int(starts[self._peers.rank]), int(ends[self._peers.rank])
-        scale = self._task.rescale if self._task.rescale > 0 else np.float32(1 / total)
         found = hosts_steps.gradients(
             self._rows,
             start,
             stop,
-            scale,
             self._task,
             self._model,
             self._shared.parts,
@@ -127,5 +125,6 @@ class HostsEngine(NumbaEngine):
             self._model,
             self._own[0],
             self._steps,
+            self._task.batch_size - total,
             self._sums,
         )

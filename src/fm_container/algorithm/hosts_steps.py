@@ -6,6 +6,7 @@ key, the sums `gw` and `c`, and k sums `g`, as `kernel_types.Own` has them; four
 
 from typing import Any
 
+import numpy as np
 from numba import types
 
 from fm_container.algorithm.kernel_types import (
@@ -29,7 +30,7 @@ from fm_container.algorithm.kernel_types import (
     UInt32,
 )
 from fm_container.algorithm.lanes import LINE, estimates, load, store
-from fm_container.algorithm.losses import BLOCK, GRADIENT
+from fm_container.algorithm.losses import BLOCK, GRADIENT, empty_rows
 from fm_container.algorithm.metrics import COLUMNS
 from fm_container.algorithm.steps import (
     add_up,
@@ -62,7 +63,7 @@ def count(rows: Rows, batches: Int64, own: Own, out: Int64) -> None:
 
 @kernel(
     types.int64(
-        *(ROWS, types.int64, types.int64, types.float32, TASK, MODEL, F3, OWN),
+        *(ROWS, types.int64, types.int64, TASK, MODEL, F3, OWN),
         *(UI1, F1, D1),
     ),
     **LEAN,
@@ -71,7 +72,6 @@ def gradients(
     rows: Rows,
     start: Int,
     stop: Int,
-    scale: Any,
     task: Task,
     model: Model,
     shared: Float32,
@@ -86,7 +86,6 @@ def gradients(
         rows: the data.
         start: first row.
         stop: end.
-        scale: of the loss gradients.
         task: what is done.
         model: as it is.
         shared: (2, P, B) `Shared.parts`, to work in.
@@ -100,9 +99,9 @@ def gradients(
     parts = shared[0]
     blocks = (stop - start + BLOCK - 1) // BLOCK
     scores(rows, model, start, 0, stop - start, parts, own, ahead)
-    measure(rows, start, stop, 0, blocks, scale, task.classifier, parts, own)
+    measure(rows, start, stop, 0, blocks, task, parts, own)
     own.sums[:] = 0
-    head[GRADIENT] = add_up(own, blocks)
+    head[GRADIENT] = add_up(task, own, blocks, 0, np.float32(0))  # `apply` adds the padding
     for column in range(COLUMNS):
         head[column] = own.sums[column]
     nonzeros, found = index(rows, start, stop, 0, 1, own, ahead)
@@ -121,7 +120,7 @@ def gradients(
 
 
 @kernel(
-    types.void(UI1, F1, D1, L1, L1, TASK, MODEL, OWN, types.int64, D1),
+    types.void(UI1, F1, D1, L1, L1, TASK, MODEL, OWN, types.int64, types.int64, D1),
     **LEAN,
 )
 def apply(
@@ -134,6 +133,7 @@ def apply(
     model: Model,
     own: Own,
     step: int,
+    padding: int,
     sums: Float64,
 ) -> None:
     """Add up the messages of all hosts in their order, and update; the same bits on every host.
@@ -148,6 +148,7 @@ def apply(
         model: what is trained.
         own: with the factors, to work in.
         step: number of this step, from 1.
+        padding: empty rows that fill up the batch.
         sums: (COLUMNS,) gets the metrics of the batch.
     """
     estimates()
@@ -179,6 +180,8 @@ def apply(
                 for f in range(0, q, LINE):
                     more = load(floats, row + f, q - f)
                     store(own.g, u * q + f, q - f, load(own.g, u * q + f, q - f) + more)
+    if padding > 0:
+        gradient += empty_rows(task.classifier, model.w0[0], padding, task.scale, sums)
     factor = correction(task.optimizer, step)
     if task.use_bias:
         update_bias(task, model, gradient, factor)

@@ -79,7 +79,7 @@ def train(
 
     Args:
         rows: the data.
-        batches: (m, 2) first row and end of each.
+        batches: (m, 2) first row and end of each; empty rows fill it up to the batch size.
         task: what is done.
         model: what is trained.
         shared: of all threads; `barrier` is zero.
@@ -94,20 +94,23 @@ def train(
     weights = task.use_linear and own.piece == 0
     for batch in range(batches.shape[0]):
         start, stop = batches[batch, 0], batches[batch, 1]
-        scale = task.rescale if task.rescale > 0 else np.float32(1.0 / (stop - start))
+        rows_of_data = stop - start
         ahead = look_ahead(rows, stop)
         parts = shared.parts[batch % 2]
-        count = (stop - start + BLOCK - 1) // BLOCK
+        count = (rows_of_data + BLOCK - 1) // BLOCK
         begin, end = count * owner // owners, count * (owner + 1) // owners
-        last = min(end * BLOCK, stop - start)
+        last = min(end * BLOCK, rows_of_data)
         scores(rows, model, start, begin * BLOCK, last, parts, own, ahead)
+        if own.piece == 0:
+            parts[0, rows_of_data] = model.w0[0]  # for all threads: the bias is about to change
         if by_factors:
             meet(shared.barrier, threads)
-        measure(rows, start, stop, begin, end, scale, task.classifier, parts, own)
+        measure(rows, start, stop, begin, end, task, parts, own)
         if not by_factors:
             meet(shared.barrier, threads)
         factor = correction(task.optimizer, steps + batch + 1)
-        gradient = add_up(own, count)
+        padding = task.batch_size - rows_of_data
+        gradient = add_up(task, own, count, padding, parts[0, rows_of_data])
         if thread == 0 and task.use_bias:
             update_bias(task, model, gradient, factor)
         nonzeros, touched = index(rows, start, stop, owner, owners, own, ahead)

@@ -36,17 +36,18 @@ class Rows(NamedTuple):
 
 
 class Task(NamedTuple):
-    """What is done at each step. A clip or rescale of 0 is none; `optimizer` is of `updates`."""
+    """What is done at each step. A clip of 0 is none; `optimizer` is of `updates`."""
 
     classifier: bool
     use_bias: bool
     use_linear: bool
     optimizer: int
+    batch_size: int  # rows of a batch, with the empty ones that fill it up
     lr: Float32  # (3,) of bias, linear, factors
     wd: Float32  # (3,)
     clip: Any  # float32, as the next two
     eps: Any
-    rescale: Any
+    scale: Any  # of the loss gradients
 
 
 class Model(NamedTuple):
@@ -61,7 +62,7 @@ class Model(NamedTuple):
 class Shared(NamedTuple):
     """What the threads of a batch of up to B rows share."""
 
-    parts: Float32  # (2, P, B) what each piece adds to a row's score; batches take turns
+    parts: Float32  # (2, P, B + 1) what each piece adds to a row's score; batches take turns
     barrier: Int64  # (8,) see `threads.meet`
 
 
@@ -91,7 +92,7 @@ class Own(NamedTuple):
 
 ROWS = types.NamedTuple((UL1, UI1, F1, F1), Rows)
 TASK = types.NamedTuple(
-    (types.boolean, types.boolean, types.boolean, types.int64, F1, F1, *3 * (types.float32,)), Task
+    (*3 * (types.boolean,), *2 * (types.int64,), F1, F1, *3 * (types.float32,)), Task
 )
 MODEL = types.NamedTuple((F1, F1, F1, F2), Model)
 SHARED = types.NamedTuple((F3, L1), Shared)

@@ -35,6 +35,10 @@ class Metrics(ABC):
         """Add rows: `z` (B,) scores and `y` (B,) labels, both float32."""
 
     @abstractmethod
+    def add_empty_rows(self, z: float, count: int) -> None:
+        """Add `count` rows of score z and label 0, which fill up a batch."""
+
+    @abstractmethod
     def scores(self) -> dict[str, float]:
         """Return the metrics by the built-in's names, in its order."""
 
@@ -62,6 +66,13 @@ class Classification(Metrics):
         self.sums[PREDICTED] += predicted.sum()
         self.sums[POSITIVE] += positive.sum()
 
+    def add_empty_rows(self, z: float, count: int) -> None:
+        """Add `count` rows of score z and label 0, in constant time."""
+        predicted = bool(sigmoid(np.array([z], np.float32))[0] > 0.5)
+        self.rows += count
+        self.sums[LOSS] += count * (math.log1p(math.exp(-abs(z))) + max(z, 0.0))
+        self.sums[PREDICTED if predicted else CORRECT] += count
+
     def scores(self) -> dict[str, float]:
         """Return the metrics by the built-in's names, in its order; F1 is 0 without positives."""
         loss, correct, true_positive, predicted, positive = self.sums.tolist()
@@ -84,6 +95,12 @@ class Regression(Metrics):
         self.rows += z.size
         self.sums[SQUARE] += error @ error
         self.sums[ABSOLUTE] += np.abs(error).sum()
+
+    def add_empty_rows(self, z: float, count: int) -> None:
+        """Add `count` rows of score z and label 0, in constant time."""
+        self.rows += count
+        self.sums[SQUARE] += count * z * z
+        self.sums[ABSOLUTE] += count * abs(z)
 
     def scores(self) -> dict[str, float]:
         """Return the metrics by the built-in's names, in its order."""

@@ -81,7 +81,7 @@ class NumbaEngine:
         """Make room for batches of the largest size and number of non-zeros so far."""
         size, nnz = self._size, self._nnz
         pieces = self._shared.parts.shape[1]
-        self._shared = self._shared._replace(parts=aligned((2, pieces, size)))
+        self._shared = self._shared._replace(parts=aligned((2, pieces, size + 1)))
         for thread, own in enumerate(self._own):
             d, q = own.v.shape
             self._own[thread] = own._replace(**_room(d, q, size, nnz))
@@ -117,7 +117,7 @@ class NumbaEngine:
         self._together(work)
         done = int(self._own[0].progress[DONE])
         self._steps += done
-        metrics.rows += int((batches[:done, 1] - batches[:done, 0]).sum())
+        metrics.rows += done * self._task.batch_size
         metrics.sums[:] = self._own[0].sums
         return done
 
@@ -192,11 +192,12 @@ def _task(settings: Settings) -> Task:
         use_bias=settings.use_bias,
         use_linear=settings.use_linear,
         optimizer=NUMBERS[settings.optimizer],
+        batch_size=settings.mini_batch_size,
         lr=np.array([term.lr for term in terms], np.float32),
         wd=np.array([term.wd for term in terms], np.float32),
         clip=np.float32(settings.clip_gradient or 0),
         eps=np.float32(settings.eps),
-        rescale=np.float32(settings.rescale_grad or 0),
+        scale=np.float32(settings.rescale_grad or 1 / settings.mini_batch_size),
     )
 
 

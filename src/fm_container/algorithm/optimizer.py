@@ -4,17 +4,20 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
 BETA1, BETA2 = 0.9, 0.999
+# Differences of float32 numbers, as the built-in has them: 0.10000002 and 0.00099998713.
+REST1, REST2 = (float(np.float32(1) - np.float32(beta)) for beta in (BETA1, BETA2))
 
 
 class LazyOptimizer(Optimizer):
     """Updates a row of a parameter only in the steps that have a gradient for it.
 
-    The gradient is clipped, then decay is added (coupled): `g = clip(g) + wd * p`. A dense gradient
+    Decay is added to the gradient, then both are clipped: `g = clip(g + wd * p)`. A dense gradient
     touches all rows. Groups take `lr` and `weight_decay`.
     """
 
@@ -43,13 +46,12 @@ class LazyOptimizer(Optimizer):
         if grad.is_sparse:
             # The module looks each feature up once, so the rows do not repeat.
             rows, grad = grad._indices()[0], grad._values()
+        old = parameter[rows]
+        grad = grad.add(old, alpha=decay)
         if self.clip_gradient is not None:
             grad = grad.clamp(-self.clip_gradient, self.clip_gradient)
-        old = parameter[rows]
         # Never in place: where `rows` is a slice, what it gives is the state itself, not a copy.
-        change, new = self._change(
-            grad.add(old, alpha=decay), lr, *(state[name][rows] for name in self.state_names)
-        )
+        change, new = self._change(grad, lr, *(state[name][rows] for name in self.state_names))
         for name, values in zip(self.state_names, new, strict=True):
             state[name][rows] = values
         parameter[rows] = old - change
@@ -73,8 +75,8 @@ class LazyAdam(LazyOptimizer):
     state_names = ("m", "s")
 
     def _change(self, grad: Tensor, lr: float, *state: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        m = state[0].mul(BETA1).add_(grad, alpha=1 - BETA1)
-        s = state[1].mul(BETA2).addcmul_(grad, grad, value=1 - BETA2)
+        m = state[0].mul(BETA1).add_(grad, alpha=REST1)
+        s = state[1].mul(BETA2).addcmul_(grad, grad, value=REST2)
         size = lr * math.sqrt(1 - BETA2**self.steps) / (1 - BETA1**self.steps)
         return size * m / (s.sqrt() + self.eps), (m, s)
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fm_container.algorithm.settings import Settings, Term
+from fm_container.algorithm.settings import Settings
 from fm_container.errors import PlatformError
 
 Float32 = NDArray[np.float32]
@@ -52,24 +52,37 @@ class Parameters:
 
 
 def initial(settings: Settings) -> Parameters:
-    """Return the initial parameters; the same seed gives the same bytes on every machine.
+    """Return the initial parameters: those of the built-in where the seed is 0.
 
-    A term that is switched off is zero and stays so.
+    A term that is switched off is zero and stays so. The same seed gives the same bytes wherever
+    the C library has the same logarithm.
 
     Raises: PlatformError if they do not fit into memory.
     """
-    random = np.random.default_rng(settings.seed)
     d, k = settings.feature_dim, settings.num_factors
     try:
-        w0 = _draw(random, settings.bias, (1,), settings.use_bias)
-        w = _draw(random, settings.linear, (d,), settings.use_linear)
-        v = _draw(random, settings.factors, (d, k), True)
+        arrays = {"w0": aligned((1,)), "w": aligned((d,)), "v": aligned((d, k))}
     except (MemoryError, ValueError):  # numpy's words for what no address space can hold
         raise PlatformError(
             f"not enough memory for feature_dim {d} x num_factors {k}: "
             f"{d * k * 4 / 1e9:.1f} GB, and Adam's moments take twice as much again"
         ) from None
-    return Parameters(w0, w, v)
+    # Here and not above: serving takes `Parameters` from here, and does not load numba.
+    from fm_container.algorithm.generator import Draw, draw
+
+    draws = []
+    terms = {"w0": settings.bias, "w": settings.linear, "v": settings.factors}
+    used = {"w0": settings.use_bias, "w": settings.use_linear, "v": True}
+    for name in filter(used.get, settings.draw_order):
+        values, term = arrays[name].reshape(-1), terms[name]
+        if term.init_method == "constant":
+            values[:] = term.init_value
+        elif term.init_method == "uniform":
+            draws.append(Draw(values, normal=False, scale=term.init_scale or 0.0))
+        else:
+            draws.append(Draw(values, normal=True, scale=term.init_sigma))
+    draw(settings.seed, draws)
+    return Parameters(**arrays)
 
 
 def aligned(shape: tuple[int, ...], dtype: type[np.generic] = np.float32) -> NDArray[Any]:
@@ -78,22 +91,3 @@ def aligned(shape: tuple[int, ...], dtype: type[np.generic] = np.float32) -> NDA
     memory = np.zeros(-(-size // LINE) * LINE + LINE, np.uint8)
     begin = -memory.ctypes.data % LINE
     return memory[begin : begin + size].view(dtype).reshape(shape)
-
-
-def _draw(
-    random: np.random.Generator, term: Term, shape: tuple[int, ...], used: bool
-) -> NDArray[np.float32]:
-    values: Float32 = aligned(shape)
-    if not used:
-        return values
-    if term.init_method == "constant":
-        values[:] = term.init_value
-    elif term.init_method == "uniform":
-        scale = np.float32(term.init_scale or 0.0)
-        random.random(dtype=np.float32, out=values)
-        values *= 2 * scale
-        values -= scale
-    else:
-        random.standard_normal(dtype=np.float32, out=values)
-        values *= np.float32(term.init_sigma)
-    return values

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 ADAM_EPSILON = 1e-8
+# Of today's service, and of its containers of 2021.
+DRAW_ORDERS = (("v", "w0", "w"), ("w", "w0", "v"))
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,9 @@ class Settings:
     eps: float = ADAM_EPSILON
     rescale_grad: float | None = None
     seed: int = 0
+    """Of the initial values and the orders of `shuffle`; 0 is the built-in's."""
+    draw_order: tuple[str, ...] = DRAW_ORDERS[0]
+    """The order in which the initial values are drawn."""
     publish_interval: int = 500
     optimizer: str = "adam"
     shuffle: bool = False

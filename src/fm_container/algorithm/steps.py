@@ -23,7 +23,7 @@ from fm_container.algorithm.kernel_types import (
     Task,
 )
 from fm_container.algorithm.lanes import LINE, load, prefetch, splat, store, total
-from fm_container.algorithm.losses import BLOCK, GRADIENT, logistic, squared
+from fm_container.algorithm.losses import BLOCK, GRADIENT, empty_rows, logistic, squared
 from fm_container.algorithm.metrics import COLUMNS, LOSS
 from fm_container.algorithm.updates import ADAM, update_factors, update_one
 from fm_container.jit import LEAN, REASSOCIATE, kernel
@@ -113,13 +113,12 @@ def scores(
 @kernel(
     types.void(
         *(ROWS, types.int64, types.int64, types.int64, types.int64),
-        *(types.float32, types.boolean, F2, OWN),
+        *(TASK, F2, OWN),
     ),
     **LEAN,
 )
 def measure(
-    rows: Rows, start: Int, stop: Int, begin: Int, end: Int, scale: Any, classifier: bool,
-    parts: Float32, own: Own,
+    rows: Rows, start: Int, stop: Int, begin: Int, end: Int, task: Task, parts: Float32, own: Own
 ) -> None:  # fmt: skip
     """Add up the scores of a batch's blocks [begin, end), and leave their gradients and sums."""
     for b in range(begin, end):
@@ -132,10 +131,10 @@ def measure(
             for i in range(last - first):
                 z[i] += part[i]
         labels = rows.y[start + first : start + last]
-        if classifier:
-            logistic(z, labels, scale, dz, own.blocks[b])
+        if task.classifier:
+            logistic(z, labels, task.scale, dz, own.blocks[b])
         else:
-            squared(z, labels, scale, dz, own.blocks[b])
+            squared(z, labels, task.scale, dz, own.blocks[b])
 
 
 @kernel(types.float64(types.int64, types.int64), **LEAN)
@@ -146,14 +145,19 @@ def correction(optimizer: Int, step: Int) -> Any:
     return 1.0
 
 
-@kernel(types.float64(OWN, types.int64), **LEAN)
-def add_up(own: Own, count: Int) -> Any:
-    """Add up a batch's blocks of rows: its metrics; return the gradient of the bias."""
+@kernel(types.float64(TASK, OWN, types.int64, types.int64, types.float32), **LEAN)
+def add_up(task: Task, own: Own, count: Int, padding: Int, bias: Any) -> Any:
+    """Add up a batch's blocks of rows, and its `padding` empty rows, whose score is the bias.
+
+    That is its metrics; returns the gradient of the bias.
+    """
     gradient = 0.0
     for b in range(count):
         for column in range(COLUMNS):
             own.sums[column] += own.blocks[b, column]
         gradient += own.blocks[b, GRADIENT]
+    if padding > 0:
+        gradient += empty_rows(task.classifier, bias, padding, task.scale, own.sums)
     own.progress[DONE] += 1
     own.progress[DIVERGED] = not np.isfinite(own.sums[LOSS])
     return gradient
@@ -163,9 +167,9 @@ def add_up(own: Own, count: Int) -> Any:
 def update_bias(task: Task, model: Model, gradient: float, factor: float) -> None:
     """Update the bias."""
     grad = np.float32(gradient)
+    grad += task.wd[BIAS] * model.w0[0]
     if task.clip > 0:
         grad = min(max(grad, -task.clip), task.clip)
-    grad += task.wd[BIAS] * model.w0[0]
     size = np.float32(task.lr[BIAS] * factor)
     model.w0[0] = update_one(task.optimizer, model.w0[0], grad, model.state0, size, task.eps)
 
@@ -252,14 +256,14 @@ def update(n: Int, weights: bool, task: Task, model: Model, own: Own, factor: fl
         own.slot[j] = -1
         # The gradient of v[j] is g[u] - c[u] * v[j]; with decay, g[u] + shrink * v[j].
         shrink = task.wd[FACTORS] - own.c[u]
-        slope = own.gw[u]
-        if clip > 0:  # before decay is added
+        if clip > 0:  # after decay is added
             for f in range(q):
-                grad = g[u, f] - own.c[u] * v[j, f]
+                grad = g[u, f] + shrink * v[j, f]
                 g[u, f] = min(max(grad, -clip), clip)
-            slope = min(max(slope, -clip), clip)
-            shrink = task.wd[FACTORS]
+            shrink = np.float32(0)
         update_factors(task.optimizer, v, own.state, j, g, u, shrink, size, task.eps)
         if weights:
-            grad = slope + task.wd[LINEAR] * w[j]
+            grad = own.gw[u] + task.wd[LINEAR] * w[j]
+            if clip > 0:
+                grad = min(max(grad, -clip), clip)
             w[j] = update_one(task.optimizer, w[j], grad, model.state[j], size_w, task.eps)

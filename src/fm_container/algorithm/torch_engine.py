@@ -35,7 +35,8 @@ class TorchEngine:
         self.model = FactorizationMachine(parameters).to(device)
         self.use(x, y)
         self._classifier = settings.classifier
-        self._rescale = settings.rescale_grad
+        self._batch_size = settings.mini_batch_size
+        self._scale = settings.rescale_grad or 1 / settings.mini_batch_size
         # A term that is switched off gets no gradient and no step: it stays zero.
         self.model.w.requires_grad_(settings.use_linear)
         self.model.w0.requires_grad_(settings.use_bias)
@@ -58,26 +59,37 @@ class TorchEngine:
         done = 0
         for start, stop in batches.tolist():
             done += 1
+            padding = self._batch_size - (stop - start)
+            bias = self.model.w0.item() if padding else 0.0
             metrics.add(self.step(start, stop), self._y[start:stop])
+            if padding:
+                metrics.add_empty_rows(bias, padding)
             if not metrics.finite():
                 break
         self._copy_back()
         return done
 
     def step(self, start: int, stop: int) -> Float32:
-        """Train on the rows [start, stop); return their scores before the update, (B,) float32."""
+        """Train on the rows [start, stop); return their scores before the update, (n,) float32.
+
+        Empty rows of label 0 fill up the batch: each has the bias as its score.
+        """
         self._optimizer.zero_grad()
         z = self.model(Batch.of(self._x, start, stop).to(self._device))
         target = torch.from_numpy(self._y[start:stop]).to(self._device)
-        if self._classifier:
-            loss = binary_cross_entropy_with_logits(z, target, reduction="sum")
-        else:
-            loss = 0.5 * mse_loss(z, target, reduction="sum")
-        scale = self._rescale or 1 / (stop - start)
-        (loss * scale).backward()  # type: ignore[no-untyped-call]
+        loss = self._loss(z, target)
+        if padding := self._batch_size - (stop - start):
+            loss = loss + padding * self._loss(self.model.w0, torch.zeros_like(self.model.w0))
+        (loss * self._scale).backward()  # type: ignore[no-untyped-call]
         self._optimizer.step()
         scores: Float32 = z.detach().cpu().numpy()
         return scores
+
+    def _loss(self, z: Tensor, target: Tensor) -> Tensor:
+        """Return the sum of the losses of scores."""
+        if self._classifier:
+            return binary_cross_entropy_with_logits(z, target, reduction="sum")
+        return 0.5 * mse_loss(z, target, reduction="sum")
 
     def score(self, x: csr_array) -> Float32:
         """Return the scores of rows, (n,) float32."""

@@ -15,7 +15,8 @@ from fm_container.jit import LEAN, REASSOCIATE, kernel
 ADAM, ADAGRAD, SGD = range(3)
 NUMBERS = {"adam": ADAM, "adagrad": ADAGRAD, "sgd": SGD}
 BETA1, BETA2 = np.float32(0.9), np.float32(0.999)
-REST1, REST2 = np.float32(1 - 0.9), np.float32(1 - 0.999)
+# Differences of float32 numbers, as the built-in has them: 0.10000002 and 0.00099998713.
+REST1, REST2 = np.float32(1) - BETA1, np.float32(1) - BETA2
 
 _F1 = types.float32[::1]
 _F2 = types.float32[:, ::1]
@@ -29,7 +30,7 @@ _F2 = types.float32[:, ::1]
 def update_one(optimizer: Any, p: Any, g: Any, state: Any, size: Any, eps: Any) -> Any:
     """Return a parameter after its update.
 
-    `g` is the gradient, clipped and with decay; `size` is the step size, bias correction included.
+    `g` is the gradient, with decay and clipped; `size` is the step size, bias correction included.
     """
     if optimizer == ADAM:
         m = BETA1 * state[0] + REST1 * g

@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 from fm_container.algorithm.parameters import Parameters
 from fm_container.algorithm.position import Best, Moments, Position
 from fm_container.checkpoints.identity import Identity
+from fm_container.errors import CheckpointError
 
-FORMAT = 1
+# 1: the last batch overlapped the one before, and the start was NumPy's generator.
+FORMAT = 2
 _META = "meta"
 _PARAMETERS = ("w0", "w", "v")
 
@@ -93,13 +95,17 @@ def _named(prefix: str, parameters: Parameters) -> dict[str, NDArray[Any]]:
 
 
 def read(path: Path) -> Checkpoint:
-    """Return what a file holds. Raises: one of DAMAGE if it is not a whole checkpoint."""
+    """Return what a file holds.
+
+    Raises: one of DAMAGE if it is not a whole checkpoint; CheckpointError if it is of another
+        version's format.
+    """
     with open(path, "rb") as stream:
-        return load(stream)
+        return load(stream, path)
 
 
-def load(stream: BinaryIO) -> Checkpoint:
-    """Return what a stream holds, which can be searched, as `read` does."""
+def load(stream: BinaryIO, name: object) -> Checkpoint:
+    """Return what a stream holds, which can be searched, as `read` does; errors give the name."""
     # All checksums first: a damaged size must not be believed.
     with zipfile.ZipFile(stream) as whole:
         if (damaged := whole.testzip()) is not None:
@@ -109,7 +115,10 @@ def load(stream: BinaryIO) -> Checkpoint:
         arrays = {name: archive[name] for name in archive.files}
     meta = json.loads(arrays[_META].tobytes())
     if meta["format"] != FORMAT:
-        raise ValueError(f"its format is {meta['format']!r}; this version reads {FORMAT}")
+        raise CheckpointError(
+            f"{name} has the format {meta['format']!r}, and this version reads {FORMAT}: other "
+            "rules of training would go on from it. Empty the folder to begin anew"
+        )
     best = meta["best"]
     position = Position(
         epoch=int(meta["epoch"]),
