@@ -12,7 +12,7 @@ from scipy.sparse import csr_array
 from fm_container.algorithm.settings import Settings
 from fm_container.contract import hyperparameters
 from fm_container.data.recordio import Rows
-from fm_container.train import settings_of
+from fm_container.job_settings import settings_of
 from local_sagemaker.generated import generate
 from local_sagemaker.ratings import MOVIES, USERS, read_folder
 

@@ -25,8 +25,7 @@ TRAIN = "from fm_container.cli import train; train()"  # what bin/train is
 
 # A line of the log ends each part: the first that holds this, or the last.
 MARKS = (
-    ("start of Python, to the first line", "Docker entrypoint called", False),
-    ("imports", "Reading default configuration", False),
+    ("start of Python, and imports", "Reading default configuration", False),
     ("data read, engine made", "Training with the engine", False),
     ("100 epochs and their log lines", "#throughput_metric", True),
     ("test scores", "#test_score", False),

@@ -8,7 +8,6 @@ from types import FrameType
 from typing import NoReturn
 
 from fm_container.contract import failure
-from fm_container.contract.log import JobLog
 from fm_container.contract.paths import OptMl
 from fm_container.errors import AlgorithmError, ContainerError, DivergedError, PlatformError
 
@@ -52,9 +51,6 @@ def train() -> NoReturn:
     paths = OptMl.from_environment()
     try:
         stop = StopSignal()
-        log = JobLog(host="")  # not print: who reads may be gone after the first line
-        log.plain("Docker entrypoint called with argument(s): train")
-        log.plain("Running default environment configuration script")
         from fm_container.train import train as run  # after the handler: imports take a second
 
         finished = run(paths, stop)

@@ -5,12 +5,14 @@ import hashlib
 import io
 import json
 import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 
 from fm_container.algorithm.blocks import Block, blocks
+from fm_container.algorithm.settings import Settings
 from fm_container.contract import inputs
 from fm_container.contract.config import Channel
 from fm_container.data.ahead import ahead
@@ -25,8 +27,8 @@ class Source:
 
     Args:
         channel: what is read.
-        feature_dim: every key is smaller.
-        classifier: whether labels must be 0 or 1.
+        settings: of the job: its keys, its labels, and its batches, of which the first one's bytes
+            are counted.
         room: bytes of memory that the rows may take.
         say: told of what takes long.
         stopped: asked while rows are waited for; then a pass just ends.
@@ -38,14 +40,17 @@ class Source:
     def __init__(
         self,
         channel: Channel,
-        feature_dim: int,
-        classifier: bool,
+        settings: Settings,
         room: int,
         say: Callable[[str], None],
         stopped: Callable[[], bool],
     ):
-        self._channel, self._feature_dim, self._classifier = channel, feature_dim, classifier
+        self._channel, self._feature_dim = channel, settings.feature_dim
+        self._classifier, self._batch_size = settings.classifier, settings.mini_batch_size
         self._room, self._say, self._stopped = room, say, stopped
+        self.bytes_of_first_batch = self.bytes_of_pass = 0
+        """What was read of the channel for its first batch, and in the last pass over it."""
+        self.seconds_to_load = 0.0
         self._known: dict[Path, os.stat_result] = {}
         with _told(channel.folder):
             self._known = {path: path.stat() for path in channel.files}
@@ -83,26 +88,30 @@ class Source:
         # Rows take a quarter of their bytes or more, but for dense ones of mostly zeros.
         if self._channel.pipe or size // 4 > self._room:
             return
-        decoder = Decoder(self._feature_dim, size=size)
+        began = time.perf_counter()
+        decoder = Decoder(self._feature_dim, size=size, first=self._batch_size)
         for _ in self._decode(decoder, lambda: False):
             if decoder.nbytes > self._room:
                 self._passes = 0
                 return
         rows = decoder.rows()
         self._check(rows, 0)
-        self._end_of_pass(len(rows))
+        self._end_of_pass(len(rows), decoder)
         self._kept = [rows]
+        self.seconds_to_load = time.perf_counter() - began
 
-    def blocks(self, size: int, *, overlap: bool = True) -> Iterator[Block]:
+    def blocks(self, size: int, *, bounded: bool = True) -> Iterator[Block]:
         """Yield the mini-batches of one pass, decoded ahead in a thread where not in memory.
+
+        `bounded`: whether the rows of one batch must fit the memory for data.
 
         Raises: as `algorithm.blocks.blocks`; DataError, PlatformError, ChannelError of the data.
         """
         if self._kept is not None:
-            return blocks(self._kept, size, overlap=overlap)
-        most = max(self._room, _LEAST) if overlap else np.inf
+            return blocks(self._kept, size)
+        most = max(self._room, _LEAST) if bounded else np.inf
         return ahead(
-            lambda ended: blocks(self._pieces(ended), size, overlap=overlap, most=most),
+            lambda ended: blocks(self._pieces(ended), size, most=most),
             self._stopped,
         )
 
@@ -113,10 +122,11 @@ class Source:
 
     def _pieces(self, ended: Callable[[], bool]) -> Iterator[Rows]:
         """Decode one pass, a buffer at a time."""
-        decoder = Decoder(self._feature_dim, size=BUFFER)
+        decoder = Decoder(self._feature_dim, size=BUFFER, first=self._batch_size)
         records = taken = 0
         for _ in self._decode(decoder, ended):
             rows = decoder.take()
+            self.bytes_of_first_batch = decoder.bytes_of_first
             self._check(rows, records)
             records += len(rows)
             if self._keeping is not None:
@@ -125,11 +135,13 @@ class Source:
             yield rows
         if ended():
             return
-        self._end_of_pass(records)
+        self._end_of_pass(records, decoder)
         if self._keeping is not None:
             self._kept = self._keeping
 
-    def _end_of_pass(self, records: int) -> None:
+    def _end_of_pass(self, records: int, decoder: Decoder) -> None:
+        self.bytes_of_first_batch = decoder.bytes_of_first
+        self.bytes_of_pass = decoder.bytes_read
         what = f"channel {self._channel.name!r}, pass {self._passes - 1}"
         if not records and not self._channel.sharded:  # other hosts may have all of them
             raise DataError(f"{what}: there is no record")

@@ -1,6 +1,7 @@
 """The training recipe: configuration, data, fit, test scores, model artifact."""
 
 import contextlib
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -9,16 +10,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fm_container import __version__, artifact, budget, engines, team
-from fm_container.algorithm.fit import ROWS_AT_ONCE, Engine, fit, streamed
-from fm_container.algorithm.hosts_plan import Shares
+from fm_container.algorithm.fit import ROWS_AT_ONCE, Outcome, fit, streamed
 from fm_container.algorithm.metrics import Metrics, metrics_for
-from fm_container.algorithm.settings import ADAM_EPSILON, Settings, Term
+from fm_container.algorithm.position import Position
+from fm_container.checkpoints import CheckpointKeeper
 from fm_container.contract import config, hyperparameters
 from fm_container.contract.hyperparameters import Hyperparameters
-from fm_container.contract.log import JobLog, statistics
+from fm_container.contract.log import JobLog, Read, counters, statistics
 from fm_container.contract.paths import OptMl
-from fm_container.data.recordio import Rows
 from fm_container.errors import AlgorithmError, ChannelError
+from fm_container.job_settings import settings_of
 from fm_container.progress import JobProgress
 from fm_container.resume import resume
 from fm_container.source import Source
@@ -35,187 +36,243 @@ def train(paths: OptMl, stopped: Callable[[], bool]) -> bool:
 
     Raises: UserError, PlatformError or AlgorithmError; see `errors` for who can fix it.
     """
-    started, began = time.time(), time.perf_counter()
+    began = Clock()
     given = hyperparameters.read(paths.hyperparameters)
     hosts = config.hosts(paths)
     params = hyperparameters.check(given)
     log = JobLog(hosts.current, params.text("_log_level"))
     table = Path(hyperparameters.__file__)
-    log.message(f"Reading default configuration from {table}: {hyperparameters.defaults()}")
+    # The built-in's own file has the epochs as a number, and everything else as a string.
+    defaults = {**hyperparameters.builtin_defaults(), "epochs": 1}
+    log.message(f"Reading default configuration from {table}: {defaults}")
     log.message(f"Merging with provided configuration from {paths.hyperparameters}: {given}")
-    log.message(f"Final configuration: {params.texts}")
+    log.message(f"Final configuration: {hyperparameters.builtin_defaults() | given}")
+    log.plain(f"Process {os.getpid()} is a worker.")
+    log.message("Using default worker.")
 
     with team.join(hosts, params, log) as group:
-        return _train(paths, params, group, log, (started, began), lambda: group.any(stopped()))
-
-
-def _train(
-    paths: OptMl,
-    params: Hyperparameters,
-    group: "Team",
-    log: JobLog,
-    clocks: tuple[float, float],
-    stopped: Callable[[], bool],
-) -> bool:
-    started, began = clocks  # in seconds since 1970, and by a clock that nobody sets
-    master = group.rank == 0
-    channels = config.channels(paths)
-    if params.integer("_early_stopping_patience") and "test" not in channels:
-        raise ChannelError("_early_stopping_patience needs the channel 'test'; the job has none")
-    if master:
-        artifact.check_writable(paths.model)
-    settings = settings_of(params)
-    room = budget.for_data(settings, params, checkpoints=master and paths.checkpoints.is_dir())
-    parameters = starting_point(paths, settings, log, grow=params.flag("_grow"))
-    sources = {}
-    for name, channel in channels.items():
-        source = Source(
-            channel, settings.feature_dim, settings.classifier, room, log.message, stopped
-        )
-        source.load()
-        room -= source.nbytes
-        sources[name] = source
-    training = sources["train"]
-    if settings.shuffle and training.rows is None:
-        raise ChannelError(
-            "_shuffle needs the channel 'train' in memory, and it is streamed: raise "
-            "_memory_budget_mb or the memory, use File mode, or leave _shuffle out"
-        )
-    shares = {
-        name: team.shares(group, channels[name], source.rows) for name, source in sources.items()
-    }
-    chosen = engines.choose(
-        params.text("_engine"),
-        params.text("_device"),
-        params.integer("_num_threads"),
-        parameters,
-        settings,
-        training.rows,
-        shares["train"],
-        group,
-    )
-    sizes = ", ".join(f"{source} {name}" for name, source in sources.items())
-    log.message(f"Training with the engine {chosen.name}: {sizes} records")
-    begin, keeper = resume(
-        paths, params, parameters, sources, chosen.engine, chosen.kind, group, channels, log
-    )
-    setup_seconds = time.perf_counter() - began
-
-    progress = JobProgress(log, settings)
-
-    def test() -> Metrics:
-        return _test(chosen.engine, sources["test"], shares["test"], settings, group)
-
-    has_test = "test" in sources
-    blocks = streamed(chosen.engine, lambda: training.blocks(settings.mini_batch_size))
-    stopped()  # from here on a signal is for `fit` to answer
-    sent = group.sent
-    # The last checkpoint is written beside the model, and waited for at the end.
-    with keeper or contextlib.nullcontext():
-        with progress:
-            outcome = fit(
-                chosen.engine,
-                parameters,
-                shares["train"].rows if shares["train"] else blocks,
-                settings,
-                progress,
-                stopped,
-                test if has_test else None,
-                begin,
-                keeper,
-                _rows_at_once(group, training.rows, settings),
-            )
-        if group.size > 1:
-            log.message(f"Sent to the other hosts: {group.sent - sent} bytes")
-        scores = progress.last.scores if progress.last else begin.scores
-        if scores:
-            log.quality("train", scores)
-        if not parameters.finite():
-            raise AlgorithmError("a parameter is not finite; nothing was saved")
-        if outcome.kept is not None:
-            log.message(f"Early stopping: the model is that of epoch {outcome.kept}")
-        finished = outcome.finished
-        if finished and has_test:
-            tested = test()
-            finished = not stopped()  # or it is not all rows
-            if finished:
-                log.test_scores(tested.scores())
-        training_parameters = {name: text for name, text in params.texts.items() if text}
-        notes = {"trained_by": f"local-factorization-machines {__version__}", "engine": chosen.name}
-        if master:
-            artifact.write(paths.model, artifact.Model(parameters, training_parameters, notes))
-    if master:
-        artifact.read(paths.model)  # what was left can be read: only then the job succeeds
-    # Where one host leaves, local mode ends the others: none does before the model is there.
-    group.any(False)
-    total = time.perf_counter() - began
-    times = {"setuptime": setup_seconds, "totaltime": total}
-    numbers = {name: statistics(1000 * seconds) for name, seconds in times.items()}
-    log.metrics(numbers, started, started + total)
+        job = TrainingJob(paths, params, group, log, lambda: group.any(stopped()))
+        job.load()
+        job.prepare()
+        setup = began.seconds
+        outcome = job.fit()
+        job.save(outcome)
+        finished = outcome.finished and job.test()
+        job.verify()
+        total = began.seconds
+        times = _milliseconds({"setuptime": setup, "totaltime": total})
+        log.metrics(times, began.started, began.started + total)
     return finished
 
 
-def settings_of(params: Hyperparameters) -> Settings:
-    """Return what the algorithm is told, from the job's hyperparameters."""
+class Clock:
+    """When something began, in seconds since 1970, and how long ago by the monotonic clock."""
 
-    def term(name: str) -> Term:
-        return Term(
-            lr=params.real(f"{name}_lr"),
-            wd=params.real(f"{name}_wd"),
-            init_method=params.text(f"{name}_init_method"),
-            init_sigma=params.real(f"{name}_init_sigma"),
-            init_scale=params.optional_real(f"{name}_init_scale"),
-            init_value=params.optional_real(f"{name}_init_value"),
+    def __init__(self) -> None:
+        self.started, self._began = time.time(), time.perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        """Return the seconds since then."""
+        return time.perf_counter() - self._began
+
+
+class TrainingJob:
+    """One job on this host: its methods are called once, in the order in which they stand here."""
+
+    def __init__(
+        self,
+        paths: OptMl,
+        params: Hyperparameters,
+        group: "Team",
+        log: JobLog,
+        stopped: Callable[[], bool],
+    ):
+        self.paths, self.params, self.group, self.log = paths, params, group, log
+        self.stopped = stopped
+        self._clock = Clock()
+        self.settings = settings_of(params)
+        self.channels = config.channels(paths)
+        if self.settings.patience and "test" not in self.channels:
+            raise ChannelError(
+                "_early_stopping_patience needs the channel 'test'; the job has none"
+            )
+        self.master = group.rank == 0
+        if self.master:
+            artifact.check_writable(paths.model)
+        self._keeps = self.master and paths.checkpoints.is_dir()
+        if not self._keeps:
+            log.message("Checkpoint loading and saving are disabled.")
+        self._tests = 0  # passes over the test channel
+
+    def load(self) -> None:
+        """Make the starting point, and read the channels into memory where they fit.
+
+        Raises: PlatformError if the model does not fit; ChannelError, DataError of the channels.
+        """
+        settings, log = self.settings, self.log
+        room = budget.for_data(settings, self.params, checkpoints=self._keeps)
+        self.parameters = starting_point(self.paths, settings, log, grow=self.params.flag("_grow"))
+        self.sources = {}
+        for name, channel in self.channels.items():
+            source = Source(channel, settings, room, log.message, self.stopped)
+            source.load()
+            room -= source.nbytes
+            self.sources[name] = source
+        self.training = self.sources["train"]
+        if settings.shuffle and self.training.rows is None:
+            raise ChannelError(
+                "_shuffle needs the channel 'train' in memory, and it is streamed: raise "
+                "_memory_budget_mb or the memory, use File mode, or leave _shuffle out"
+            )
+        self.shares = {
+            name: team.shares(self.group, self.channels[name], source.rows)
+            for name, source in self.sources.items()
+        }
+        self.progress = JobProgress(log, settings, self.channels["train"], self.training)
+        if self.training.rows is not None:
+            self.progress.loaded()
+
+    def prepare(self) -> None:
+        """Choose the engine, and go on from the last checkpoint, if there is one."""
+        params, log = self.params, self.log
+        device = params.text("_device")
+        log.message(f"Number of GPUs being used: {int(device != 'cpu')}")
+        log.message("[Sparse network] Building a sparse network.")
+        self.chosen = engines.choose(
+            params.text("_engine"),
+            device,
+            params.integer("_num_threads"),
+            self.parameters,
+            self.settings,
+            self.training.rows,
+            self.shares["train"],
+            self.group,
+        )
+        sizes = ", ".join(f"{source} {name}" for name, source in self.sources.items())
+        log.message(f"Training with the engine {self.chosen.name}: {sizes} records")
+        self.begin, self.keeper = self._resume()
+        self._timed("initialize.time", self._clock)
+
+    def _resume(self) -> tuple[Position, CheckpointKeeper | None]:
+        return resume(
+            self.paths,
+            self.params,
+            self.parameters,
+            self.sources,
+            self.chosen.engine,
+            self.chosen.kind,
+            self.group,
+            self.channels,
+            self.log,
         )
 
-    return Settings(
-        feature_dim=params.integer("feature_dim"),
-        num_factors=params.integer("num_factors"),
-        classifier=params.text("predictor_type") == "binary_classifier",
-        bias=term("bias"),
-        linear=term("linear"),
-        factors=term("factors"),
-        epochs=params.integer("epochs"),
-        mini_batch_size=params.integer("mini_batch_size"),
-        use_bias=params.flag("use_bias"),
-        use_linear=params.flag("use_linear"),
-        clip_gradient=params.optional_real("clip_gradient"),
-        eps=params.optional_real("eps") or ADAM_EPSILON,
-        rescale_grad=params.optional_real("rescale_grad"),
-        seed=params.integer("_seed"),
-        publish_interval=params.integer("batch_metrics_publish_interval"),
-        optimizer=params.text("_optimizer"),
-        shuffle=params.flag("_shuffle"),
-        patience=params.integer("_early_stopping_patience"),
-    )
+    def fit(self) -> Outcome:
+        """Train; the last checkpoint is on disk when this returns."""
+        engine, group = self.chosen.engine, self.group
+        blocks = streamed(engine, lambda: self.training.blocks(self.settings.mini_batch_size))
+        shares = self.shares["train"]
+        self.stopped()  # from here on a signal is for `fit` to answer
+        sent = group.sent
+        with self.keeper or contextlib.nullcontext(), self.progress:
+            outcome = fit(
+                engine,
+                self.parameters,
+                shares.rows if shares else blocks,
+                self.settings,
+                self.progress,
+                self.stopped,
+                self._measure if "test" in self.sources else None,
+                self.begin,
+                self.keeper,
+                self._rows_at_once(),
+            )
+        if group.size > 1:
+            self.log.message(f"Sent to the other hosts: {group.sent - sent} bytes")
+        return outcome
+
+    def save(self, outcome: Outcome) -> None:
+        """Write the model artifact.
+
+        Raises: AlgorithmError if a parameter is not finite; PlatformError if it cannot be written.
+        """
+        log, last = self.log, self.progress.last
+        scores = last.scores if last else self.begin.scores
+        if scores and not (last and last.last):  # else they stand with the last epoch's lines
+            log.quality("train", scores)
+        if not self.parameters.finite():
+            raise AlgorithmError("a parameter is not finite; nothing was saved")
+        if outcome.kept is not None:
+            log.message(f"Early stopping: the model is that of epoch {outcome.kept}")
+        if not self.master:
+            return
+        clock = Clock()
+        texts = {name: text for name, text in self.params.texts.items() if text}
+        notes = {
+            "trained_by": f"local-factorization-machines {__version__}",
+            "engine": self.chosen.name,
+        }
+        path = artifact.write(self.paths.model, artifact.Model(self.parameters, texts, notes))
+        self._timed("finalize.time", clock)
+        log.message(f'Saved checkpoint to "{path}"')
+
+    def test(self) -> bool:
+        """Log the scores of the channel `test`, if there is one; return False if stopped."""
+        if "test" not in self.sources:
+            return True
+        clock, source, log = Clock(), self.sources["test"], self.log
+        metrics = self._measure()
+        if self.stopped():  # or it is not all rows
+            return False
+        folder = self.channels["test"].folder
+        batches = -(-metrics.rows // self.settings.mini_batch_size)
+        log.epoch_stats(folder, 0, Read(source.seconds_to_load, 1, source.bytes_of_first_batch))
+        log.epoch_stats(folder, self._tests, Read(clock.seconds, batches, source.bytes_of_pass))
+        read = counters(metrics.rows, batches, self._tests)
+        log.data_iter("test", read, clock.started, clock.started + clock.seconds)
+        log.test_scores(metrics.scores())
+        return True
+
+    def verify(self) -> None:
+        """Read the artifact again: a job succeeds only with a model that can be read."""
+        if self.master:
+            artifact.read(self.paths.model)
+        # Where one host leaves, local mode ends the others: none does before the model is there.
+        self.group.any(False)
+
+    def _timed(self, name: str, clock: Clock) -> None:
+        seconds = clock.seconds
+        self.log.metrics(_milliseconds({name: seconds}), clock.started, clock.started + seconds)
+
+    def _measure(self) -> Metrics:
+        """Return the metrics of the channel `test`, of all hosts, by the parameters as they are."""
+        engine, source, shares = self.chosen.engine, self.sources["test"], self.shares["test"]
+        metrics, rows = metrics_for(self.settings.classifier), source.rows
+        self._tests += 1
+        if shares is not None and rows is not None:  # a host of many may have no rows
+            start, stop = shares.of(self.group.rank, np.array([[0, shares.rows]]))[0].tolist()
+            for first in range(start, stop, _TESTED_AT_ONCE):
+                last = min(first + _TESTED_AT_ONCE, stop)
+                metrics.add(engine.score(rows.x[first:last]), rows.y[first:last])
+            return team.total(self.group, metrics)
+        source.keep()
+        for block in source.blocks(_TESTED_AT_ONCE, bounded=False):
+            for first, last in block.batches:
+                metrics.add(engine.score(block.x[first:last]), block.y[first:last])
+        return metrics
+
+    def _rows_at_once(self) -> int:
+        """Return how many rows are trained on before a stop is answered: a second or so of work.
+
+        The hosts ask one another about it, so that all have to do it after the same batches.
+        """
+        rows = self.training.rows
+        if rows is None:  # streamed, and the decoder's buffer is the smaller part
+            return ROWS_AT_ONCE
+        work = self.settings.num_factors * max(1, int(rows.x.nnz) // max(1, len(rows)))
+        mine = min(ROWS_AT_ONCE, max(1, (1 << 27) // work))
+        return int(self.group.numbers(np.array([mine], np.int64)).min())
 
 
-def _rows_at_once(group: "Team", rows: Rows | None, settings: Settings) -> int:
-    """Return how many rows are trained on before a stop is answered: a second or so of work.
-
-    The hosts ask one another about it, so that all have to do it after the same batches.
-    """
-    if rows is None:  # streamed, and the decoder's buffer is the smaller part
-        return ROWS_AT_ONCE
-    work = settings.num_factors * max(1, int(rows.x.nnz) // max(1, len(rows)))
-    mine = min(ROWS_AT_ONCE, max(1, (1 << 27) // work))
-    return int(group.numbers(np.array([mine], np.int64)).min())
-
-
-def _test(
-    engine: Engine, source: Source, shares: Shares | None, settings: Settings, group: "Team"
-) -> Metrics:
-    """Return the metrics of a channel's rows, of all hosts, by the parameters as they are."""
-    metrics = metrics_for(settings.classifier)
-    rows = source.rows
-    if shares is not None and rows is not None:  # a host of many may have no rows
-        start, stop = shares.of(group.rank, np.array([[0, shares.rows]]))[0].tolist()
-        for first in range(start, stop, _TESTED_AT_ONCE):
-            last = min(first + _TESTED_AT_ONCE, stop)
-            metrics.add(engine.score(rows.x[first:last]), rows.y[first:last])
-        return team.total(group, metrics)
-    source.keep()
-    for block in source.blocks(_TESTED_AT_ONCE, overlap=False):
-        for first, last in block.batches:
-            metrics.add(engine.score(block.x[first:last]), block.y[first:last])
-    return metrics
+def _milliseconds(seconds: dict[str, float]) -> dict[str, dict[str, float]]:
+    return {name: statistics(1000 * value) for name, value in seconds.items()}

@@ -1,5 +1,6 @@
 """Good runs of `train` as a real process: log, scores, artifact, signals."""
 
+import json
 import os
 import re
 import signal
@@ -12,6 +13,7 @@ from contract.conftest import DIM, GIVEN, ratings
 from fm_container import artifact
 from fm_container.algorithm import reference
 from fm_container.algorithm.metrics import metrics_for
+from fm_container.contract import hyperparameters
 from support.job import PATIENCE, Job, command
 from support.recordio import dense_file, sparse_file
 
@@ -20,14 +22,33 @@ CLASSIFIER = (
     "binary_classification_cross_entropy <loss>",
     "binary_f_1.000 <score>",
 )
+COUNTERS = [
+    *("Total Records Seen", "Total Batches Seen"),
+    *("Max Records Seen Between Resets", "Max Batches Seen Between Resets", "Reset Count"),
+    *("Number of Records Since Last Reset", "Number of Batches Since Last Reset"),
+]
 REGRESSOR = ("rmse <loss>", "mse <loss>", "absolute_loss <loss>")
 
 
 def shape(line: str) -> str:
-    """Return a line with its numbers and times left out."""
-    line = re.sub(r"^\[\d\d/\d\d/\d{4} \d\d:\d\d:\d\d INFO \d+\]", "[…]", line)
-    line = re.sub(r"(?<=[=, ])-?[\d.]+(e-?\d+)?(?=\)|$| % of| records/second)", "N", line)
-    return re.sub(r": ?\{.*", " {…}", re.sub(r"^#metrics \{.*", "#metrics {…}", line))
+    """Return a line of the log with its numbers as N, and of `#metrics` what it is about."""
+    if line.startswith("#metrics "):
+        content = json.loads(line.removeprefix("#metrics "))
+        meta = content["Dimensions"].get("Meta")
+        if meta is None:
+            return " ".join(["#metrics", *content["Metrics"]])
+        assert list(content["Metrics"]) == COUNTERS
+        return " ".join(
+            [f"#metrics {meta}", *(str(one["max"]) for one in content["Metrics"].values())]
+        )
+    line = re.sub(r"^\[[\d/]+ [\d:]+ \w+ \d+\]|^\[[\d-]+ [\d:.]+\](?= \[tensorio\])", "[…]", line)
+    line = re.sub(
+        r"(score>=|loss>=|put=|', |Process |completed )-?\d+(\.\d+)?(e-\d+)?(?=$|\)| )",
+        r"\1N",
+        line,
+    )
+    line = re.sub(r'("duration": |"num_bytes": )\d+', r"\1N", line)
+    return re.sub(r": ?\{'.*", " {…}", line)
 
 
 @pytest.mark.parametrize("predictor_type", ["binary_classifier", "regressor"])
@@ -40,30 +61,74 @@ def test_the_lines_of_a_run_in_their_order(good: Job, predictor_type: str) -> No
     def quality(where: str) -> list[str]:
         return [f"[…] #quality_metric: host=algo-1, {where} {name}=N" for name in names]
 
+    def stats(channel: str, epoch: int, batches: int) -> str:
+        return (
+            f'[…] [tensorio] [info] epoch_stats={{"data_pipeline": "{good.data}/{channel}", '
+            f'"epoch": {epoch}, "duration": N, "num_examples": {batches}, "num_bytes": N}}'
+        )
+
     epochs = []
     for epoch in range(2):
         epochs += [
             *quality(f"epoch={epoch}, batch=0 train"),
+            stats("train", 2 * (epoch + 1), 6),
             *quality(f"epoch={epoch}, train"),
-            "#metrics {…}",
+            *(quality("train") if epoch == 1 else ()),
+            "#metrics epochs update.time" if epoch == 0 else "#metrics update.time",
             "[…] #progress_metric: host=algo-1, completed N % of epochs",
-            "#metrics {…}",
+            f"#metrics training_data_iter {100 + 550 * (epoch + 1)} {1 + 6 * (epoch + 1)} 550 6 "
+            f"{epoch + 2} 550 6",
             "[…] #throughput_metric: host=algo-1, train throughput=N records/second",
         ]
-    lines = [shape(line) for line in done.stdout.splitlines()]
-    assert lines[:2] == [
-        "Docker entrypoint called with argument(s): train",
-        "Running default environment configuration script",
-    ]
-    assert lines[2].startswith("[…] Reading default configuration from ")
-    assert lines[3] == (
-        f"[…] Merging with provided configuration from {good.config}/hyperparameters.json {{…}}"
-    )
-    assert lines[4] == "[…] Final configuration {…}"
-    assert "Training with the engine" in lines[5]
     scores = [f"[…] #test_score (algo-1) : ('{name.split()[0]}', N)" for name in names]
-    assert lines[6:] == [*epochs, *quality("train"), *scores, *quality("test"), "#metrics {…}"]
+    assert [shape(line) for line in done.stdout.splitlines()] == [
+        f"[…] Reading default configuration from {hyperparameters.__file__} {{…}}",
+        f"[…] Merging with provided configuration from {good.config}/hyperparameters.json {{…}}",
+        "[…] Final configuration {…}",
+        "Process N is a worker.",
+        "[…] Using default worker.",
+        "[…] Checkpoint loading and saving are disabled.",
+        stats("train", 0, 1),
+        "[…] Number of GPUs being used: 0",
+        "[…] [Sparse network] Building a sparse network.",
+        "[…] Training with the engine numba (1 thread): 550 train, 130 test records",
+        "#metrics initialize.time",
+        "#metrics init_train_data_iter 100 1 100 1 1 0 0",
+        *epochs,
+        "#metrics finalize.time",
+        f'[…] Saved checkpoint to "{good.model}/model_algo-1"',
+        stats("test", 0, 1),
+        stats("test", 1, 2),
+        "#metrics test_data_iter 130 2 130 2 1 130 2",
+        *scores,
+        *quality("test"),
+        "#metrics setuptime totaltime",
+    ]
     assert done.stderr == ""
+
+
+def test_the_configuration_is_logged_as_the_built_in_logs_it(good: Job) -> None:
+    good.hyperparameters(**GIVEN, _seed=3)
+    lines = good.train().stdout.splitlines()
+    default, merged, final = (line.partition(": {")[2] for line in lines[:3])
+    assert default.startswith(
+        "'epochs': 1, 'mini_batch_size': '1000', 'use_bias': 'true', 'use_linear': 'true', "
+        "'bias_lr': '0.1', "
+    )
+    assert "'_seed': '3'" in merged and "'_seed': '3'" in final
+    assert "'epochs': '2'" in final and "_seed" not in default
+    for ours in ("_engine", "_device", "_num_threads", "_draw_order", "_memory_budget_mb"):
+        assert not any(ours in line for line in lines[:3])
+
+
+def test_the_bytes_of_the_data_are_counted(good: Job) -> None:
+    found = re.findall(r'epoch_stats=(\{.*"data_pipeline": "\S+/(\w+)".*\})', good.train().stdout)
+    counted = {(channel, (stats := json.loads(text))["epoch"]): stats for text, channel in found}
+    x, y = ratings(550, 1)
+    assert counted["train", 0]["num_bytes"] == len(sparse_file(x[:100], y[:100]))
+    assert counted["train", 2]["num_bytes"] == len(sparse_file(x, y))
+    assert counted["train", 4]["num_bytes"] == len(sparse_file(x, y))
+    assert counted["test", 1]["num_bytes"] == (good.data / "test" / "part-0").stat().st_size
 
 
 @pytest.mark.parametrize("predictor_type", ["binary_classifier", "regressor"])

@@ -58,7 +58,7 @@ def test_plainly(job, fill):
     assert done.code == 0, done.stderr
     assert job.left == MODEL
     assert artifact.read(job.model).parameters.feature_dim == 300
-    assert done.stdout.startswith("Docker entrypoint called with argument(s): train\n")
+    assert "Reading default configuration from" in done.stdout.splitlines()[0]
     scores(done.stdout)
 
 

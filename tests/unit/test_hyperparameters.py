@@ -62,7 +62,7 @@ OURS = {
     "_memory_budget_mb",
     "_grow",
     "_shuffle",
-    *("_seed", "_engine", "_device", "_num_threads", "_early_stopping_patience"),
+    *("_seed", "_draw_order", "_engine", "_device", "_num_threads", "_early_stopping_patience"),
     *("_checkpoint_interval", "_host_timeout"),
 }
 NOT_NUMBERS = (

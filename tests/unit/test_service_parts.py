@@ -17,17 +17,53 @@ LINES = [
     (1, "#quality_metric: host=algo-1, epoch=0, batch=0 train binary_f_1.000 <score>=0.1"),
     (2, "#quality_metric: host=algo-1, epoch=0, train binary_f_1.000 <score>=0.2"),
     (3, "#quality_metric: host=algo-1, epoch=1, train binary_f_1.000 <score>=0.3"),
-    (4, "#quality_metric: host=algo-1, train binary_f_1.000 <score>=0.3"),
+    (4, "#quality_metric: host=algo-1, train binary_f_1.000 <score>=0.35"),
+    (4, "#progress_metric: host=algo-1, completed 50.0 % of epochs"),
+    (4, "#throughput_metric: host=algo-1, train throughput=12.5 records/second"),
     (5, "#quality_metric: host=algo-1, test binary_f_1.000 <score>=0.4"),
     (6, "#quality_metric: host=algo-1, epoch=1, train rmse <loss>=nan"),
 ]
 
 
-def test_the_built_in_s_metrics_are_one_an_epoch_and_the_tests_at_the_end():
-    found = metrics.Follower(builtin.metric_definitions("x/factorization-machines:1")).take(LINES)
+OURS = "x/factorization-machines:1"
+BUILTIN = "382416733822.dkr.ecr.us-east-1.amazonaws.com/factorization-machines:1"
+
+
+def definitions(image, own=None):
+    return builtin.metric_definitions({"TrainingImage": image, "MetricDefinitions": own})
+
+
+def test_the_built_in_s_metrics_are_of_the_run_of_epochs_and_of_batches():
+    found = metrics.Follower(definitions(OURS)).take(LINES)
     values = {name: [point.value for point in points] for name, points in found.items()}
-    assert values == {"train:binary_f_beta": [0.2, 0.3], "test:binary_f_beta": [0.4]}
-    assert [one["Value"] for one in metrics.final(found)] == [0.3, 0.4]
+    assert values == {
+        "train:binary_f_beta:batch": [0.1],
+        "train:binary_f_beta:epoch": [0.2, 0.3],
+        "train:binary_f_beta": [0.35],
+        "test:binary_f_beta": [0.4],
+        "train:progress": [50.0],
+        "train:throughput": [12.5],
+    }
+    final = {one["MetricName"]: one["Value"] for one in metrics.final(found)}
+    assert final["train:binary_f_beta:epoch"] == 0.3
+
+
+def test_there_are_eighteen_of_them():
+    four = ("rmse", "classification_accuracy", "classification_cross_entropy", "f_beta")
+    names = [name if name == "rmse" else f"binary_{name}" for name in four]
+    expected = {f"{channel}:{name}" for channel in ("train", "test") for name in names}
+    expected |= {f"train:{name}:{scope}" for name in names for scope in ("epoch", "batch")}
+    expected |= {"train:progress", "train:throughput"}
+    assert {one["Name"] for one in definitions(BUILTIN)} == expected
+    assert len(expected) == 18
+
+
+def test_definitions_of_a_job_are_refused_for_the_service_s_image_alone():
+    own = [{"Name": "m", "Regex": "m=(.*)"}]
+    with pytest.raises(ServiceError, match="You can't override the metric definitions for Amazon"):
+        definitions(BUILTIN, own)
+    assert definitions("1.dkr.ecr.us-east-1.amazonaws.com/factorization-machines:1", own) == own
+    assert definitions("xgboost:1", own) == own
 
 
 @pytest.mark.parametrize(
@@ -42,7 +78,7 @@ def test_the_built_in_s_metrics_are_one_an_epoch_and_the_tests_at_the_end():
 )
 def test_our_image_is_known_by_its_name(image, ours):
     assert builtin.is_ours(image) is ours
-    assert bool(builtin.metric_definitions(image)) is ours
+    assert bool(definitions(image)) is ours
 
 
 @pytest.mark.parametrize(

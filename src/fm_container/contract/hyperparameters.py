@@ -22,6 +22,15 @@ from fm_container.contract.parameter import (
 )
 from fm_container.errors import ConfigurationError, HyperparameterError
 
+# The keys of the built-in's default configuration, as its log prints them.
+_BUILTIN_ORDER = (
+    *("epochs", "mini_batch_size", "use_bias", "use_linear"),
+    *("bias_lr", "linear_lr", "factors_lr", "bias_wd", "linear_wd", "factors_wd"),
+    *("bias_init_method", "bias_init_sigma", "linear_init_method", "linear_init_sigma"),
+    *("factors_init_method", "factors_init_sigma", "batch_metrics_publish_interval"),
+    *("_data_format", "_kvstore", "_learning_rate", "_log_level", "_num_gpus", "_num_kv_servers"),
+    *("_optimizer", "_tuning_objective_metric", "_use_full_symbolic", "_wd"),
+)
 LARGEST_FEATURE_DIM = 2**31 - 1  # keys are held as int32
 OPTIMIZERS = ("adam", "adagrad", "sgd")
 TERMS = ("bias", "linear", "factors")
@@ -65,7 +74,7 @@ TABLE: tuple[Parameter, ...] = (
         required=True,
     ),
     Integer("epochs", "passes over the training data", "1", low=1, tunable=True),
-    Integer("mini_batch_size", "rows of a mini-batch", "1000", low=1, tunable=True),
+    Integer("mini_batch_size", "rows of a mini-batch", "1000", low=1, high=2**31 - 1, tunable=True),
     *_term("bias", lr="0.1", wd="0.01", sigma="0.01"),
     *_term("linear", lr="0.001", wd="0.001", sigma="0.01"),
     *_term("factors", lr="0.0001", wd="0.00001", sigma="0.001"),
@@ -99,10 +108,18 @@ TABLE: tuple[Parameter, ...] = (
     Flag("_use_full_symbolic", "without effect: the result is the same", "true"),
     Integer(
         "_seed",
-        "ours: seed of the initial values, and of the orders that `_shuffle` draws",
+        "ours: seed of the initial values, and of the orders that `_shuffle` draws; 0 gives the "
+        "initial values of the service",
         "0",
         low=0,
         high=2**32 - 1,
+    ),
+    Choice(
+        "_draw_order",
+        "ours: order in which initial values are drawn; 'w,w0,v' is that of the service's "
+        "containers of 2021",
+        "v,w0,w",
+        ("v,w0,w", "w,w0,v"),
     ),
     Flag(
         "_shuffle",
@@ -209,6 +226,12 @@ CROSS_FIELD_RULES: tuple[Callable[[Mapping[str, Value]], Iterator[str]], ...] = 
 def defaults() -> dict[str, str]:
     """Return the defaults of the table, as strings."""
     return {p.name: p.default for p in TABLE if p.default is not None}
+
+
+def builtin_defaults() -> dict[str, str]:
+    """Return the defaults of the built-in's own hyperparameters, in the order of its log."""
+    known = defaults()
+    return {name: known[name] for name in _BUILTIN_ORDER}
 
 
 def read(path: Path) -> dict[str, str]:

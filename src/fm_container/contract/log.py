@@ -5,6 +5,9 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
 from typing import TextIO
 
 ALGORITHM = "factorization-machines"
@@ -36,6 +39,37 @@ def statistics(*values: float) -> dict[str, float]:
     }
 
 
+@dataclass(frozen=True)
+class Read:
+    """What was read of a channel in one pass, or in its first batch."""
+
+    seconds: float
+    batches: int
+    nbytes: int
+
+
+def counters(records: int, batches: int, passes: int, *, first: int = 0) -> dict[str, int]:
+    """Return what `JobLog.data_iter` counts after some passes over a channel.
+
+    Args:
+        records: of one pass.
+        batches: of one pass.
+        passes: how many there were.
+        first: records of the batch that is read before training, after which the reader is reset.
+    """
+    read_first = 1 if first else 0
+    ever, last = min(passes, 1), (records, batches) if passes else (0, 0)
+    return {
+        "Total Records Seen": first + passes * records,
+        "Total Batches Seen": read_first + passes * batches,
+        "Max Records Seen Between Resets": max(first, ever * records),
+        "Max Batches Seen Between Resets": max(read_first, ever * batches),
+        "Reset Count": read_first + passes,
+        "Number of Records Since Last Reset": last[0],
+        "Number of Batches Since Last Reset": last[1],
+    }
+
+
 class JobLog:
     """Writes the lines of one job to a stream, each at once."""
 
@@ -59,9 +93,12 @@ class JobLog:
 
     def message(self, text: str, level: str = "info") -> None:
         """Write a line with the time, the level and the thread before it."""
-        if _LEVELS.index(level) >= _LEVELS.index(self.level):
+        if self._shows(level):
             now = time.strftime("%m/%d/%Y %H:%M:%S", time.gmtime())
             self.plain(f"[{now} {level.upper()} {threading.get_ident()}] {text}")
+
+    def _shows(self, level: str) -> bool:
+        return _LEVELS.index(level) >= _LEVELS.index(self.level)
 
     def warning(self, text: str) -> None:
         """Write a line of what a person should know, though the job goes on."""
@@ -101,6 +138,26 @@ class JobLog:
         self.message(
             f"#throughput_metric: host={self.host}, train throughput={rate} records/second"
         )
+
+    def epoch_stats(self, channel: Path, epoch: int, read: Read) -> None:
+        """Write the line with which the service's reader of data ends a pass over a channel."""
+        stats = {
+            "data_pipeline": str(channel),
+            "epoch": epoch,
+            "duration": round(1000 * read.seconds),
+            "num_examples": read.batches,
+            "num_bytes": read.nbytes,
+        }
+        if self._shows("info"):
+            now = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+            self.plain(f"[{now}] [tensorio] [info] epoch_stats={json.dumps(stats)}")
+
+    def data_iter(
+        self, name: str, counters: Mapping[str, int], start: float, end: float, **dimensions: object
+    ) -> None:
+        """Write the `#metrics` line that counts what was read of a channel so far."""
+        numbers = {counter: statistics(count) for counter, count in counters.items()}
+        self.metrics(numbers, start, end, **dimensions, Meta=f"{name}_data_iter")
 
     def metrics(
         self,

@@ -144,6 +144,18 @@ def frame(data: Bytes, at: Int) -> tuple[Int, Int]:
     return word, OK
 
 
+@kernel(types.UniTuple(types.int64, 2)(U8, types.int64), **LEAN)
+def skip(data: Bytes, count: Int) -> tuple[Int, Int]:
+    """Pass over `count` records, or all that `data` has; return how many are left, and the end."""
+    at = 0
+    while count > 0 and at < data.size:
+        word, _ = frame(data, at)
+        at += 8 + (((word & 0x1FFFFFFF) + 3) & ~3)
+        part = word >> 29
+        count -= part == 0 or part == 3  # a record that is split ends with part 3
+    return count, min(at, data.size)
+
+
 # Without the interpreter's lock: training goes on while it decodes.
 @kernel(
     types.int64(U8, types.int64, types.int64, types.boolean, F32, I32, I64, F32, I64), nogil=True

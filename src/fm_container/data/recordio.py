@@ -49,14 +49,18 @@ class Decoder:
     """Appends the records of one source after the other to one set of arrays.
 
     `size` is the number of bytes that will be fed, where that is known: the arrays get room for
-    what the SDK writes in so many, and grow only for denser encodings.
+    what the SDK writes in so many, and grow only for denser encodings. `first` is the number of
+    records whose bytes `bytes_of_first` counts.
     """
 
-    def __init__(self, feature_dim: int, *, labelled: bool = True, size: int = 0):
+    def __init__(self, feature_dim: int, *, labelled: bool = True, size: int = 0, first: int = 0):
         self.feature_dim = feature_dim
         self.labelled = labelled
         # Of the source that is read: records and bytes before those of the arrays and the buffer.
         self._records = self._offset = 0
+        self._first = first  # of those records, how many are to come
+        self.bytes_of_first = self.bytes_read = 0
+        """Bytes of the first records, and of all so far, with their framing."""
         self._allocate(size)
 
     def _allocate(self, size: int) -> None:
@@ -144,7 +148,11 @@ class Decoder:
             elif code != reasons.OK:
                 raise DataError(self._explain(int(code), data, source))
         used = int(self._state[frames.POSITION])
+        if self._first and used:
+            self._first, end = map(int, frames.skip(data[:used], self._first))
+            self.bytes_of_first += end
         self._offset += used
+        self.bytes_read += used
         return used
 
     def rows(self) -> Rows:
