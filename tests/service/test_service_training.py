@@ -49,23 +49,24 @@ def test_a_job_ends_with_its_model_its_metrics_and_its_times(job, s3):
     metrics = {one["MetricName"]: one["Value"] for one in job["FinalMetricDataList"]}
     assert metrics["test:binary_classification_accuracy"] > 0.5
     assert set(metrics) == {
-        f"{kind}:binary_{name}"
-        for kind in ("train", "test")
+        f"{place.replace('*', 'binary_' + name)}"
+        for place in ("train:*", "train:*:epoch", "train:*:batch", "test:*")
         for name in ("classification_accuracy", "classification_cross_entropy", "f_beta")
-    }
+    } | {"train:progress", "train:throughput"}
+    assert metrics["train:progress"] == 100
     assert job["BillableTimeInSeconds"] == job["TrainingTimeInSeconds"] >= 1
 
 
 def test_its_log_is_in_cloudwatch(job, service):
     lines = events(service, "whole")
-    assert lines[0] == "Docker entrypoint called with argument(s): train"
+    assert "Reading default configuration from" in lines[0]
     assert sum("#test_score (algo-1)" in line for line in lines) == 3
 
 
 def test_its_metrics_are_in_cloudwatch(job, service):
     answer = service.client("cloudwatch").get_metric_statistics(
         Namespace="/aws/sagemaker/TrainingJobs",
-        MetricName="train:binary_classification_accuracy",
+        MetricName="train:binary_classification_accuracy:epoch",
         Dimensions=[{"Name": "TrainingJobName", "Value": "whole"}],
         StartTime=job["TrainingStartTime"],
         EndTime=job["TrainingEndTime"].replace(year=job["TrainingEndTime"].year + 1),
@@ -208,12 +209,23 @@ def test_checkpoints_go_to_s3_and_back(sm, s3):
         (
             {
                 "AlgorithmSpecification": {
-                    "TrainingImage": IMAGE,
+                    "TrainingImage": "123456789012.dkr.ecr.us-east-1.amazonaws.com/"
+                    "factorization-machines:1",
                     "TrainingInputMode": "File",
                     "MetricDefinitions": [{"Name": "m", "Regex": "("}],
                 }
             },
             "is no regular expression",
+        ),
+        (
+            {
+                "AlgorithmSpecification": {
+                    "TrainingImage": IMAGE,
+                    "TrainingInputMode": "File",
+                    "MetricDefinitions": [{"Name": "m", "Regex": "m=(.*)"}],
+                }
+            },
+            "You can't override the metric definitions for Amazon SageMaker algorithms.",
         ),
     ],
 )

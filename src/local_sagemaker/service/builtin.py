@@ -1,19 +1,25 @@
 """What the service knows of our own image: its name, and the metrics of the built-in algorithm."""
 
+import csv
+import functools
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
-_METRICS = (
-    "binary_classification_accuracy",
-    "binary_classification_cross_entropy",
-    "binary_f_beta",
-    "rmse",
-    "mse",
-    "absolute_loss",
-)
-_IN_THE_LOG = {"binary_f_beta": r"binary_f_\d+\.\d+"}
+from local_sagemaker.service.errors import validation
 
+# What each metric of the service is called in the log.
+_METRICS = {
+    "binary_classification_accuracy": r"binary_classification_accuracy <score>",
+    "binary_classification_cross_entropy": r"binary_classification_cross_entropy <loss>",
+    "binary_f_beta": r"binary_f_\S+ <score>",
+    "rmse": r"rmse <loss>",
+}
+_HOST = r"#quality_metric: host=\S+, "
+# Where the line of a metric stands, by the part of its name that follows it.
+_PLACES = {"": "", ":epoch": r"epoch=\S+, ", ":batch": r"epoch=\S+, batch=\S+ "}
+_REGISTRIES = Path(__file__).with_name("registry_accounts.tsv")
 
 _PROGRESS = re.compile(r"#progress_metric: host=\S+, completed ([0-9.]+) % of epochs")
 
@@ -30,14 +36,49 @@ def is_ours(image: str) -> bool:
     return repository == "factorization-machines"
 
 
-def metric_definitions(image: str) -> list[dict[str, Any]]:
-    """Return the metrics that the service finds in this image's log unasked: none but in ours."""
-    if not is_ours(image):
-        return []
-    found = []
-    for channel, epoch in (("train", "epoch=[0-9]+, "), ("test", "")):
-        for name in _METRICS:
-            words = _IN_THE_LOG.get(name, name)
-            regex = rf"#quality_metric: host=\S+, {epoch}{channel} {words} <(?:loss|score)>=(\S+)"
-            found.append({"Name": f"{channel}:{name}", "Regex": regex})
-    return found
+def requested(specification: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a described AlgorithmSpecification as a request for another job may have it."""
+    own = not is_builtin(specification["TrainingImage"])
+    return {key: value for key, value in specification.items() if own or key != "MetricDefinitions"}
+
+
+@functools.cache
+def _registries() -> frozenset[str]:
+    with _REGISTRIES.open(newline="") as file:
+        rows = csv.DictReader(file, delimiter="\t")
+        return frozenset(
+            f"{row['account']}.dkr.ecr.{row['region']}.{row['domain']}" for row in rows
+        )
+
+
+def is_builtin(image: str) -> bool:
+    """Return whether an image's name is that of the built-in in one of the service's registries."""
+    return is_ours(image) and image.rpartition("/")[0] in _registries()
+
+
+def metric_definitions(specification: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the metrics that are found in the log of an AlgorithmSpecification's image.
+
+    The job's own, or the eighteen of the built-in where the image is ours and the job has none.
+
+    Raises: ServiceError if the job has its own for the service's image, as the service refuses it.
+    """
+    image, own = specification["TrainingImage"], specification.get("MetricDefinitions")
+    if own and is_builtin(image):
+        raise validation(
+            "You can't override the metric definitions for Amazon SageMaker algorithms. Please"
+            " retry the request without specifying metric definitions."
+        )
+    if own or not is_ours(image):
+        return list(own or ())
+    definitions = {
+        f"{channel}:{name}{scope}": f"{_HOST}{place}{channel} {words}=(\\S+)"
+        for channel, scopes in (("test", ("",)), ("train", _PLACES))
+        for scope, place in ((scope, _PLACES[scope]) for scope in scopes)
+        for name, words in _METRICS.items()
+    }
+    definitions["train:progress"] = r"#progress_metric: host=\S+, completed (\S+) %"
+    definitions["train:throughput"] = (
+        r"#throughput_metric: host=\S+, train throughput=(\S+) records/second"
+    )
+    return [{"Name": name, "Regex": regex} for name, regex in definitions.items()]

@@ -42,8 +42,7 @@ class TrainingApi:
             )
         channels.check(request.get("InputDataConfig") or (), specification["TrainingInputMode"])
         _check_output(request["OutputDataConfig"])
-        given = specification.get("MetricDefinitions")
-        definitions = builtin.metric_definitions(image) if given is None else given
+        definitions = builtin.metric_definitions(specification)
         metrics.check_definitions(definitions)
         specification["MetricDefinitions"] = definitions
         name, made = (

@@ -7,7 +7,7 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
-from local_sagemaker.service import search
+from local_sagemaker.service import builtin, search
 from local_sagemaker.service.context import Caller, Context
 from local_sagemaker.service.errors import ServiceError
 from local_sagemaker.service.store import Record, now
@@ -118,7 +118,7 @@ class TuningRun:
             request["ResourceConfig"] = _resources(definition)
         request |= {
             "TrainingJobName": name,
-            "AlgorithmSpecification": definition["AlgorithmSpecification"],
+            "AlgorithmSpecification": builtin.requested(definition["AlgorithmSpecification"]),
             "HyperParameters": {
                 **static,
                 **values,
@@ -145,7 +145,8 @@ class TuningRun:
             chosen.tell(trial.key, None if objective is None else objective["Value"])
             return True
         if self._config.get("TrainingJobEarlyStoppingType") == "Auto" and not trial.pruned:
-            points = found_metrics(self._context, record).get(self._objective["MetricName"], [])
+            found, name = found_metrics(self._context, record), self._objective["MetricName"]
+            points = found.get(f"{name}:epoch") or found.get(name, [])
             for point in points[trial.seen :]:
                 trial.pruned |= chosen.report(trial.key, trial.seen, point.value)
                 trial.seen += 1

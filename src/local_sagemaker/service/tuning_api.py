@@ -129,7 +129,7 @@ class TuningApi:
         if problem := self._context.runner.problem(image):
             raise validation(f"{problem[0].upper()}{problem[1:]}.")
         channels.check(definition.get("InputDataConfig") or (), specification["TrainingInputMode"])
-        given = specification.get("MetricDefinitions") or builtin.metric_definitions(image)
+        given = builtin.metric_definitions(specification)
         metrics.check_definitions(given)
         specification["MetricDefinitions"] = given
         wanted = config["HyperParameterTuningJobObjective"]["MetricName"]

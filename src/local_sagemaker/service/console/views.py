@@ -41,9 +41,11 @@ def job(context: Context, page: str, record: Record) -> dict[str, Any]:
     """Return all that a job's page shows but its log."""
     found = found_metrics(context, record) if page == "jobs" else {}
     grouped: dict[str, dict[str, list[float]]] = {}
-    for name, points in found.items():
+    # Of the built-in's metrics those of an epoch are curves; of other images, what repeats.
+    epochs = {name: points for name, points in found.items() if name.endswith(":epoch")}
+    for name, points in (epochs or found).items():
         if len(points) > 1:
-            kind, _, metric = name.rpartition(":")
+            kind, _, metric = name.removesuffix(":epoch").rpartition(":")
             grouped.setdefault(metric, {})[kind or metric] = [point.value for point in points]
     final = {one["MetricName"]: one["Value"] for one in record.get("FinalMetricDataList") or ()}
     settings = record.get("HyperParameters") or {
