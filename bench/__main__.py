@@ -5,11 +5,24 @@ import sys
 from pathlib import Path
 from time import perf_counter
 
-from bench import curve, decoding, held_out, job, kernel, machine, scaling, serving, soak, wide
+from bench import (
+    curve,
+    decoding,
+    evidence,
+    held_out,
+    job,
+    kernel,
+    machine,
+    scaling,
+    serving,
+    soak,
+    wide,
+)
 from bench.data import WORK, Options
 from local_sagemaker.errors import LocalError
 
 PARTS = {
+    "evidence": evidence.run,
     "kernel": kernel.run,
     "scaling": scaling.run,
     "wide": wide.run,

@@ -1,117 +1,170 @@
-"""Training cross-entropy beside what the real service printed, epoch by epoch.
+"""Real runs of the service, replayed: its printed numbers beside those that `train` prints.
 
-The service's run: 64 factors, classifier (rating >= 4), 30 epochs, mini_batch_size 200, the rows of
-ua.base in their order, defaults otherwise. Its numbers are public logs, written down here. Its test
-rows are those of ua.test whose movie is in ua.base.
+    FM_TEST_DATA=FOLDER ./build.sh bench --only evidence
 
-    .venv/bin/python bench/evidence.py --data ML-100K-FOLDER [--seeds 5]
+The folder has `ml-100k` (ua.base and ua.test of MovieLens-100k) and `online-retail` (train.npz and
+test.npz: CSR arrays `indptr`, `indices`, `data` and `shape`, and labels `y`). `service-runs.json`
+says how the rows are made, and has the numbers of the service's public logs.
 """
 
-import argparse
+import json
+import os
+import re
+import subprocess
 import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from time import perf_counter
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from fm_container.algorithm.fit import Epoch, fit
-from fm_container.algorithm.metrics import ACCURACY, CROSS_ENTROPY, F1, Metrics, metrics_for
-from fm_container.algorithm.parameters import initial
-from fm_container.contract import hyperparameters
+from bench.data import Options
+from bench.records import write_records
+from fm_container import artifact
+from fm_container.algorithm.reference import score, sigmoid
 from fm_container.data.recordio import Rows
-from fm_container.engines import choose
-from fm_container.train import settings_of
-from local_sagemaker.ratings import MOVIES, USERS, read_folder
+from local_sagemaker.optml import lay_out
 
-SERVICE = {
-    0: 0.685802,
-    1: 0.673162,
-    2: 0.663339,
-    4: 0.649089,
-    9: 0.627384,
-    14: 0.612912,
-    19: 0.601327,
-    24: 0.591438,
-    29: 0.582783,
-}
-TOLERANCE = 0.0003
-TEST = {ACCURACY: 0.693466, CROSS_ENTROPY: 0.603960, F1: 0.762414}
-TEST_CROSS_ENTROPY = (0.602, 0.606)
+RUNS: dict[str, Any] = json.loads(Path(__file__).with_name("service-runs.json").read_text())
+DATA = "FM_TEST_DATA"
+TRAIN = "from fm_container.cli import train; train()"  # what bin/train is
+EXACT = ("binary_classification_accuracy", "binary_f_1.000")
+
+_QUALITY = re.compile(
+    r"#quality_metric: host=\S+, (?:epoch=(\d+), )?(?:batch=(\d+) )?(train|test) (\S+) <\w+>=(\S+)"
+)
 
 
-class Curve:
-    """Keeps the cross-entropy of each epoch."""
+@dataclass
+class Printed:
+    """What a job printed: of each metric the epochs' values, their batch 0's, and the test's."""
 
-    def __init__(self) -> None:
-        self.values: list[float] = []
+    epochs: dict[str, list[float]] = field(default_factory=dict)
+    batch0: dict[str, list[float]] = field(default_factory=dict)
+    test: dict[str, float] = field(default_factory=dict)
 
-    def batch(self, epoch: int, batch: int, metrics: Metrics) -> None:
-        pass
-
-    def epoch(self, epoch: Epoch) -> None:
-        self.values.append(epoch.scores[CROSS_ENTROPY])
-
-
-def rows_of(ratings: np.ndarray) -> Rows:
-    n = len(ratings)
-    columns = np.column_stack([ratings[:, 0] - 1, USERS + ratings[:, 1] - 1]).ravel()
-    ones = np.ones(2 * n, np.float32)
-    x = csr_array((ones, columns, np.arange(0, 2 * n + 1, 2)), shape=(n, USERS + MOVIES))
-    return Rows(x, (ratings[:, 2] >= 4).astype(np.float32))
-
-
-def one_run(train: Rows, test: Rows, seed: int, name: str) -> tuple[list[float], list[float]]:
-    """Return the training cross-entropy of each epoch, and the test scores in TEST's order."""
-    given = {
-        "feature_dim": str(train.x.shape[1]),
-        "num_factors": "64",
-        "predictor_type": "binary_classifier",
-        "epochs": "30",
-        "mini_batch_size": "200",
-        "_seed": str(seed),
-    }
-    settings = settings_of(hyperparameters.check(given))
-    parameters = initial(settings)
-    chosen = choose(name, "cpu", 1, parameters, settings, train)
-    curve = Curve()
-    fit(chosen.engine, parameters, len(train), settings, curve)
-    metrics = metrics_for(True)
-    metrics.add(chosen.engine.score(test.x), test.y)
-    scores = metrics.scores()
-    return curve.values, [scores[name] for name in TEST]
+    @classmethod
+    def of(cls, log: str) -> "Printed":
+        """Return what stands in a log."""
+        printed = cls()
+        for epoch, batch, channel, name, value in _QUALITY.findall(log):
+            if channel == "test" and not epoch:
+                printed.test[name] = float(value)
+            elif batch == "0":
+                printed.batch0.setdefault(name, []).append(float(value))
+            elif epoch and not batch:
+                printed.epochs.setdefault(name, []).append(float(value))
+        return printed
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--engine", default="auto")
-    arguments = parser.parse_args()
-    ratings = read_folder(arguments.data)
-    known = np.isin(ratings.test[:, 1], ratings.train[:, 1])
-    train, test = rows_of(ratings.train), rows_of(ratings.test[known])
-    runs = [one_run(train, test, seed, arguments.engine) for seed in range(arguments.seeds)]
-    curves = np.array([values for values, _ in runs])
-    tested = np.array([values for _, values in runs]).mean(axis=0)
-    mean, spread = curves.mean(axis=0), curves.std(axis=0)
-    print(f"training cross-entropy, mean of {arguments.seeds} seeds, engine {arguments.engine}")
-    print(f"{'epoch':>5} {'service':>10} {'here':>10} {'difference':>11} {'spread':>9}")
-    for epoch, service in SERVICE.items():
-        difference = mean[epoch] - service
-        print(
-            f"{epoch:5} {service:10.6f} {mean[epoch]:10.6f} {difference:+11.6f}"
-            f" {spread[epoch]:9.6f}"
-        )
-    worst = max(abs(mean[epoch] - service) for epoch, service in SERVICE.items())
-    print(f"largest difference {worst:.6f}; {TOLERANCE} asked")
-    print(f"test, {len(test)} rows:")
-    for (name, service), value in zip(TEST.items(), tested, strict=True):
-        print(f"  {name}: service {service:.6f}, here {value:.6f}")
-    low, high = TEST_CROSS_ENTROPY
-    cross_entropy = tested[list(TEST).index(CROSS_ENTROPY)]
-    print(f"test cross-entropy {cross_entropy:.6f}; {low} to {high} asked")
-    return int(worst > TOLERANCE or not low <= cross_entropy <= high)
+def rows_of(name: str, folder: Path) -> tuple[Rows, Rows]:
+    """Return the training and test rows of a run of RUNS."""
+    if name == "movielens_2021":
+        return _movielens(folder / "ml-100k")
+    train, test = (_arrays(folder / "online-retail" / f"{part}.npz") for part in ("train", "test"))
+    return train, test
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def _movielens(folder: Path) -> tuple[Rows, Rows]:
+    base, test = (np.loadtxt(folder / name, np.int64)[:, :3] for name in ("ua.base", "ua.test"))
+    movies = np.unique(base[:, 1])
+    users = int(base[:, 0].max())
+
+    def rows(ratings: NDArray[np.int64]) -> Rows:
+        known = ratings[np.isin(ratings[:, 1], movies)]
+        columns = np.column_stack([known[:, 0] - 1, users + np.searchsorted(movies, known[:, 1])])
+        shape = (len(known), users + len(movies))
+        ones = np.ones(columns.size, np.float32)
+        x = csr_array((ones, columns.ravel(), np.arange(0, columns.size + 1, 2)), shape=shape)
+        return Rows(x, (known[:, 2] >= 4).astype(np.float32))
+
+    return rows(base), rows(test)
+
+
+def _arrays(file: Path) -> Rows:
+    with np.load(file) as arrays:
+        csr = (arrays["data"], arrays["indices"], arrays["indptr"])
+        return Rows(csr_array(csr, shape=tuple(arrays["shape"])), arrays["y"])
+
+
+def hyperparameters(name: str) -> dict[str, str]:
+    """Return the hyperparameters of a run, with the order in which its container drew the start."""
+    run = RUNS[name]
+    return {**run["hyperparameters"], "_draw_order": ",".join(run["draw_order"])}
+
+
+def largest_differences(name: str, printed: Printed) -> dict[str, tuple[float, float, int, int]]:
+    """Return of each series the largest absolute and relative difference, the equal ones, all."""
+    found = {}
+    for metric, expected in RUNS[name].items():
+        if not isinstance(expected, Mapping) or "batch0" not in expected:
+            continue
+        for kind, seen in (("epochs", printed.epochs), ("batch0", printed.batch0)):
+            a, b = np.array(expected[kind]), np.array(seen[metric])
+            found[f"{metric}, {kind}"] = (
+                float(np.abs(b - a).max()),
+                float(np.abs(b / a - 1).max()),
+                int((a == b).sum()),
+                len(a),
+            )
+    return found
+
+
+def run(options: Options) -> None:
+    folder = os.environ.get(DATA)
+    if not folder:
+        print(f"\nLeft out: the service's runs; {DATA} names the folder of their data")
+        return
+    for name in RUNS:
+        train, test = rows_of(name, Path(folder))
+        with tempfile.TemporaryDirectory() as base:
+            printed, model, seconds = _train(Path(base), name, train, test)
+        _print(name, printed, seconds)
+        if expected := RUNS[name].get("first20_scores"):
+            scores = sigmoid(score(test.x[: len(expected)], model.parameters))
+            apart = np.abs(scores - np.array(expected)).max()
+            print(f"\nThe first {len(expected)} scores of the endpoint: at most {apart:.1e} apart.")
+
+
+def _train(base: Path, name: str, train: Rows, test: Rows) -> tuple[Printed, artifact.Model, float]:
+    job = lay_out(base, hyperparameters(name), {"train": {}, "test": {}})
+    for channel, rows in (("train", train), ("test", test)):
+        write_records(rows, job.channel(channel) / "data.rec")
+    began = perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-c", TRAIN],
+        env={**os.environ, "SAGEMAKER_BASE_DIR": str(base)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return Printed.of(done.stdout), artifact.read(job.model), perf_counter() - began
+
+
+def _print(name: str, printed: Printed, seconds: float) -> None:
+    title = RUNS[name]["hyperparameters"]
+    print(f"\n### {name}: {title['predictor_type']}, {title['epochs']} epochs, {seconds:.1f} s\n")
+    print("| printed by | metric | service | here | difference |")
+    print("|---|---|---|---|---|")
+    last = int(title["epochs"]) - 1
+    for metric in printed.epochs:
+        for epoch in (0, last // 2, last):
+            for kind, seen in (("", printed.epochs), (", batch 0", printed.batch0)):
+                expected = RUNS[name][metric]["batch0" if kind else "epochs"][epoch]
+                _row(f"epoch {epoch}{kind}", metric, expected, seen[metric][epoch])
+    for metric, expected in RUNS[name]["test"].items():
+        _row("test", metric, expected, printed.test[metric])
+    print("\n| series | largest difference | relative | equal digits |")
+    print("|---|---|---|---|")
+    for series, (absolute, relative, equal, count) in largest_differences(name, printed).items():
+        print(f"| {series} | {absolute:.1e} | {relative:.1e} | {equal} of {count} |")
+
+
+def _row(where: str, metric: str, expected: float, seen: float) -> None:
+    apart = "equal" if expected == seen else f"{seen - expected:+.1e}"
+    print(f"| {where} | {metric} | {expected} | {seen} | {apart} |")
