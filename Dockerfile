@@ -58,6 +58,6 @@ ENV PATH=/opt/fm/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tm
 COPY --from=runtime /opt/fm /opt/fm
 COPY --from=project /staging/opt/fm /opt/fm
 # The kernels' compiled code, found again by any user id; on another CPU they are compiled at start.
-RUN ["python", "-c", "import fm_container.data.frames, fm_container.algorithm.generator, fm_container.algorithm.hosts_engine"]
+RUN ["python", "-c", "import factorization_machines.recordio.framing, factorization_machines.initialization, factorization_machines.engines.distributed"]
 EXPOSE 8080
 CMD ["train"]

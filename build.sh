@@ -240,7 +240,7 @@ wheels() {
 # registry_names REGION|all: the built-in's image name there, as the SDK's look-up gives it, with no tag.
 registry_names() {
     awk -F '\t' -v region="$1" -v name=$repository 'NR > 1 && (region == "all" || region == $1) {
-        print $2 ".dkr.ecr." $1 "." $3 "/" name }' src/local_sagemaker/service/registry_accounts.tsv
+        print $2 ".dkr.ecr." $1 "." $3 "/" name }' src/local_sagemaker/registry_accounts.tsv
 }
 
 image() {
@@ -256,7 +256,7 @@ image() {
     done
     names=$(registry_names "$region")
     [ -n "$names" ] ||
-        misuse "unknown region '$region'; there are$(awk 'NR > 1 { printf " %s", $1 }' src/local_sagemaker/service/registry_accounts.tsv)"
+        misuse "unknown region '$region'; there are$(awk 'NR > 1 { printf " %s", $1 }' src/local_sagemaker/registry_accounts.tsv)"
     need_engine
     wheels
     say "Building $repository:latest"

@@ -18,7 +18,7 @@ import numpy as np
 
 from bench.courses import Course, by_numba
 from bench.data import lab, settings
-from fm_container.data.recordio import Rows
+from factorization_machines.recordio.decoder import Rows
 
 Given = dict[str, Any]
 

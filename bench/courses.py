@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 from bench import libfm, myfm, xlearn
 from bench.data import WORK
-from fm_container.algorithm.blocks import batches, reordered
-from fm_container.algorithm.metrics import ACCURACY, CROSS_ENTROPY, metrics_for
-from fm_container.algorithm.numba_engine import NumbaEngine
-from fm_container.algorithm.parameters import initial
-from fm_container.algorithm.settings import Settings
-from fm_container.data.recordio import Rows
+from factorization_machines.batching import batches, reordered
+from factorization_machines.config import Settings
+from factorization_machines.engines.fused import NumbaEngine
+from factorization_machines.initialization import initial
+from factorization_machines.metrics import ACCURACY, CROSS_ENTROPY, metrics_for
+from factorization_machines.recordio.decoder import Rows
 
 # libFM's test accuracy is in its log, the cross-entropy is not: a run for each of these.
 LIBFM_EPOCHS = (1, 2, 4, 8, 12, 16, 24, 32)

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from fm_container.algorithm.settings import Settings
-from fm_container.contract import hyperparameters
-from fm_container.data.recordio import Rows
-from fm_container.job_settings import settings_of
-from local_sagemaker.generated import generate
-from local_sagemaker.ratings import MOVIES, USERS, read_folder
+from factorization_machines.config import Settings
+from factorization_machines.recordio.decoder import Rows
+from local_sagemaker.lab.generated import generate
+from local_sagemaker.lab.ratings import MOVIES, USERS, read_folder
+from sagemaker_container.contract import hyperparameters
+from sagemaker_container.training.settings import settings_of
 
 ROOT = Path(__file__).parents[1]
 WORK = ROOT / "build" / "bench"

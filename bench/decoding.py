@@ -10,8 +10,8 @@ from bench import peers
 from bench.data import ROOT, WORK, Options, lab, wide
 from bench.records import write_records
 from bench.timing import Contender, Table, repeated
-from fm_container.data import recordio
-from fm_container.data.recordio import Rows
+from factorization_machines.recordio import decoder
+from factorization_machines.recordio.decoder import Rows
 
 WIDE_ROWS = 100_000
 SDK_ROWS = 10_000  # it reads so many, and more of the same would take as long each
@@ -20,11 +20,11 @@ SDK_ROWS = 10_000  # it reads so many, and more of the same would take as long e
 MEMORY = """
 import pathlib, sys
 from bench.machine import peak
-from fm_container.data import recordio
+from factorization_machines.recordio import recordio
 path, small, feature_dim = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), int(sys.argv[3])
-recordio.read([small], feature_dim, small.parent)
+decoder.read([small], feature_dim, small.parent)
 before = peak()
-rows = recordio.read([path], feature_dim, path.parent)
+rows = decoder.read([path], feature_dim, path.parent)
 arrays = rows.x.data.nbytes + rows.x.indices.nbytes + rows.x.indptr.nbytes + rows.y.nbytes
 print(peak() - before, arrays)
 """
@@ -46,7 +46,7 @@ def _run(options: Options, reader: peers.Answers) -> None:
             _per_second,
             rate=True,
         )
-        ours = "fm_container.data.recordio"
+        ours = "factorization_machines.recordio.decoder"
         contenders = [
             Contender(ours, partial(_per_record, repeated(partial(_reader, file, dim)), n)),
             Contender(
@@ -64,7 +64,7 @@ def _per_second(seconds: float) -> str:
 
 
 def _reader(file: Path, feature_dim: int) -> Callable[[], object]:
-    return lambda: recordio.read([file], feature_dim, file.parent)
+    return lambda: decoder.read([file], feature_dim, file.parent)
 
 
 def _per_record(measure: Callable[[], float], records: int) -> float:

@@ -5,12 +5,13 @@ from collections.abc import Callable
 import numpy as np
 
 from bench.native import CEngine
-from fm_container.algorithm.blocks import batches
-from fm_container.algorithm.metrics import metrics_for
-from fm_container.algorithm.numba_engine import NumbaEngine
-from fm_container.algorithm.parameters import Parameters, initial
-from fm_container.algorithm.settings import Settings
-from fm_container.data.recordio import Rows
+from factorization_machines.batching import batches
+from factorization_machines.config import Settings
+from factorization_machines.engines.fused import NumbaEngine
+from factorization_machines.initialization import initial
+from factorization_machines.metrics import metrics_for
+from factorization_machines.parameters import Parameters
+from factorization_machines.recordio.decoder import Rows
 
 Call = Callable[[], object]
 
@@ -35,7 +36,7 @@ def c_epoch(rows: Rows, settings: Settings) -> Call:
 def torch_epoch(rows: Rows, settings: Settings) -> Call:
     import torch
 
-    from fm_container.algorithm.torch_engine import TorchEngine
+    from factorization_machines.engines.autograd import TorchEngine
 
     torch.set_num_threads(1)
     engine = TorchEngine(initial(settings), settings, rows.x, rows.y)

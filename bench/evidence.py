@@ -25,14 +25,14 @@ from scipy.sparse import csr_array
 
 from bench.data import Options
 from bench.records import write_records
-from fm_container import artifact
-from fm_container.algorithm.reference import score, sigmoid
-from fm_container.data.recordio import Rows
-from local_sagemaker.optml import lay_out
+from factorization_machines import artifact
+from factorization_machines.recordio.decoder import Rows
+from factorization_machines.reference import score, sigmoid
+from local_sagemaker.jobs.layout import lay_out
 
 RUNS: dict[str, Any] = json.loads(Path(__file__).with_name("service-runs.json").read_text())
 DATA = "FM_TEST_DATA"
-TRAIN = "from fm_container.cli import train; train()"  # what bin/train is
+TRAIN = "from sagemaker_container.cli import train; train()"  # what bin/train is
 EXACT = ("binary_classification_accuracy", "binary_f_1.000")
 
 _QUALITY = re.compile(

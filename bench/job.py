@@ -12,7 +12,7 @@ from bench.data import Options, lab, shuffled
 from bench.machine import peak
 from bench.records import write_records
 from bench.timing import Contender, Table
-from local_sagemaker.optml import lay_out
+from local_sagemaker.jobs.layout import lay_out
 
 JOB = {
     "feature_dim": "2625",
@@ -21,7 +21,7 @@ JOB = {
     "mini_batch_size": "1000",
     "epochs": "100",
 }
-TRAIN = "from fm_container.cli import train; train()"  # what bin/train is
+TRAIN = "from sagemaker_container.cli import train; train()"  # what bin/train is
 
 # A line of the log ends each part: the first that holds this, or the last.
 MARKS = (

@@ -6,7 +6,7 @@ from bench import libfm, myfm, xlearn
 from bench.data import Options, lab, settings, shuffled, write_text
 from bench.engines import c_epoch, difference_to_c, numba_epoch, torch_epoch
 from bench.timing import Contender, Missing, Table, milliseconds, repeated
-from fm_container.data.recordio import Rows
+from factorization_machines.recordio.decoder import Rows
 
 K, BATCH = 64, 1000
 EPOCHS = 10  # of one measurement

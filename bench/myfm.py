@@ -8,8 +8,8 @@ import numpy as np
 
 from bench import peers
 from bench.data import WORK
-from fm_container.data.recordio import Rows
-from local_sagemaker.ratings import MOVIES, USERS
+from factorization_machines.recordio.decoder import Rows
+from local_sagemaker.lab.ratings import MOVIES, USERS
 
 
 def write(train: Rows, test: Rows) -> Path:

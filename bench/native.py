@@ -12,10 +12,10 @@ import numpy as np
 
 from bench.data import WORK
 from bench.timing import Missing
-from fm_container.algorithm.fit import Batches
-from fm_container.algorithm.parameters import Parameters
-from fm_container.algorithm.settings import Settings
-from fm_container.data.recordio import Rows
+from factorization_machines.config import Settings
+from factorization_machines.parameters import Parameters
+from factorization_machines.recordio.decoder import Rows
+from factorization_machines.trainer import Batches
 
 FLAGS = ("-O3", "-march=native", "-ffast-math", "-shared", "-fPIC")
 _POINTERS = (

@@ -3,7 +3,7 @@
 import struct
 from pathlib import Path
 
-from fm_container.data.recordio import Rows
+from factorization_machines.recordio.decoder import Rows
 
 MAGIC = 0xCED7230A
 

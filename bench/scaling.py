@@ -6,7 +6,7 @@ from bench import machine
 from bench.data import Options, lab, settings, shuffled
 from bench.engines import numba_epoch, trained
 from bench.timing import Contender, Table, milliseconds, repeated
-from fm_container.algorithm import kernel
+from factorization_machines.kernels import step
 
 FACTORS = (16, 64, 128)
 BATCHES = (100, 300, 1000, 3000, 10_000)
@@ -28,7 +28,7 @@ def run(options: Options) -> None:
                     one,
                 ),
             ]
-            if kernel.pieces(k).size > 2:
+            if step.pieces(k).size > 2:
                 # What each of two threads does at the least: all but the other's factors.
                 half = settings(rows, k // 2, mini_batch_size=batch)
                 contenders.append(

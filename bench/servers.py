@@ -14,11 +14,11 @@ from time import perf_counter, sleep
 import numpy as np
 
 from bench.data import WORK
-from fm_container import artifact
-from fm_container.algorithm.parameters import Parameters
-from local_sagemaker.ratings import MOVIES, USERS
+from factorization_machines import artifact
+from factorization_machines.parameters import Parameters
+from local_sagemaker.lab.ratings import MOVIES, USERS
 
-SERVE = [sys.executable, "-c", "from fm_container.cli import serve; serve()"]  # as bin/serve
+SERVE = [sys.executable, "-c", "from sagemaker_container.cli import serve; serve()"]  # as bin/serve
 FEATURES, FACTORS = USERS + MOVIES, 64
 PATIENCE = 30.0
 

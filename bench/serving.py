@@ -14,12 +14,12 @@ from bench.data import WORK, Options, lab
 from bench.records import write_records
 from bench.servers import FEATURES, Running
 from bench.timing import Contender, Missing, Table, milliseconds, progress, repeated
-from fm_container.contract.paths import OptMl
-from fm_container.data.formats.media import JSON, RECORDS
-from fm_container.serving import server
-from fm_container.serving.inference import answer
-from fm_container.serving.scorer import Scorer
-from local_sagemaker.ratings import MOVIES, USERS
+from factorization_machines.scoring import Scorer
+from local_sagemaker.lab.ratings import MOVIES, USERS
+from sagemaker_container.contract.paths import OptMl
+from sagemaker_container.serving import server
+from sagemaker_container.serving.content_types.negotiation import JSON, RECORDS
+from sagemaker_container.serving.inference import answer
 
 SECONDS = 1.5
 CONNECTIONS = (2, 4, 16)

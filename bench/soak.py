@@ -16,9 +16,9 @@ from bench.records import write_records
 from bench.servers import FEATURES, Running
 from bench.serving import _dense, _sparse
 from bench.timing import progress
-from fm_container.data.formats.media import CSV, JSON, JSON_LINES, RECORDS
-from fm_container.data.recordio import Rows
-from local_sagemaker.ratings import USERS
+from factorization_machines.recordio.decoder import Rows
+from local_sagemaker.lab.ratings import USERS
+from sagemaker_container.serving.content_types.negotiation import CSV, JSON, JSON_LINES, RECORDS
 
 CONNECTIONS = 16
 SAMPLE = 5.0  # seconds

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from botocore.exceptions import ClientError
 
 from local_sagemaker.errors import LocalError
-from local_sagemaker.jobs import Endpoint, run_training
+from local_sagemaker.legacy_jobs import Endpoint, run_training
 
 _T = TypeVar("_T")
 _ARN = "arn:aws:sagemaker:us-east-1:000000000000:"

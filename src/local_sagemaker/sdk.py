@@ -12,9 +12,9 @@ from typing import Any
 
 import boto3
 
+from local_sagemaker.backends.child_process import free_port
 from local_sagemaker.clients import RuntimeClient, SageMakerClient
 from local_sagemaker.errors import LocalError
-from local_sagemaker.process import free_port
 
 TRAIN_VARIABLE, SERVE_VARIABLE = "LOCAL_SAGEMAKER_TRAIN", "LOCAL_SAGEMAKER_SERVE"
 ROOT_VARIABLE = "LOCAL_SAGEMAKER_ROOT"

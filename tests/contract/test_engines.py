@@ -7,7 +7,7 @@ import zipfile
 import pytest
 
 from contract.conftest import GIVEN
-from fm_container import artifact
+from factorization_machines import artifact
 from support.job import Job
 
 

@@ -149,7 +149,7 @@ def test_a_clock_that_jumps(good: Job, jump: str) -> None:
     script = (
         "import itertools, time; now, count = time.time, itertools.count(1); "
         f"time.time = {JUMPS[jump]}; "
-        "from fm_container.cli import train; train()"
+        "from sagemaker_container.cli import train; train()"
     )
     done = subprocess.run(
         [sys.executable, "-c", script],

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fm_container import artifact
-from fm_container.artifact import Model
+from factorization_machines import artifact
+from factorization_machines.artifact import Model
 from support import fm
 from support.job import PATIENCE, UNPRIVILEGED, Job, Result, command
 

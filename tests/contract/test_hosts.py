@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from contract.conftest import GIVEN, ratings
-from fm_container import artifact
+from factorization_machines import artifact
 from support.job import PATIENCE, Job, Result, command, free_port
 from support.recordio import dense_file, sparse_file
 

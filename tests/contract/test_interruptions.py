@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from contract.conftest import DIM, GIVEN, ratings
-from fm_container import artifact
+from factorization_machines import artifact
 from support.job import PATIENCE, UNPRIVILEGED, Job, limited
 from support.pipes import fed, whole
 from support.recordio import sparse_file

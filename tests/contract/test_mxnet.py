@@ -12,8 +12,8 @@ import pytest
 from scipy.sparse import csr_array, csr_matrix, save_npz
 
 from contract.conftest import DIM, GIVEN, USERS, ratings
-from fm_container import artifact
-from fm_container.artifact import ndarrays
+from factorization_machines import artifact
+from factorization_machines.artifact import ndarrays
 from support import fm, mxfiles, mxnet_env
 from support.job import Endpoint, Job
 

@@ -19,9 +19,8 @@ import pytest
 import requests
 from scipy.sparse import csr_array
 
-from fm_container import artifact
-from fm_container.algorithm import reference
-from fm_container.algorithm.parameters import Parameters
+from factorization_machines import artifact, reference
+from factorization_machines.parameters import Parameters
 from support import fm
 from support.job import PATIENCE, Endpoint, Job, command
 from support.recordio import dense_file, message, sparse_file
@@ -324,9 +323,9 @@ def test_batch_transform(job: Job) -> None:
 def test_503_while_the_model_is_loaded(job: Job) -> None:
     lay_out(job)
     slow = (
-        "import time; from fm_container import artifact; read = artifact.read; "
+        "import time; from factorization_machines import artifact; read = artifact.read; "
         "artifact.read = lambda folder: (time.sleep(2), read(folder))[1]; "
-        "from fm_container.cli import serve; serve()"
+        "from sagemaker_container.cli import serve; serve()"
     )
     with job.served(program=[sys.executable, "-c", slow], loaded=False) as running:
         answers = [running.ping(), running.invoke({"instances": []})]
@@ -436,7 +435,8 @@ def test_the_workers_share_connections(job: Job) -> None:
 
 def test_what_serving_does_not_load() -> None:
     code = (
-        "import sys; import fm_container.serving.server, fm_container.serving.worker; "
+        "import sys; "
+        "import sagemaker_container.serving.server, sagemaker_container.serving.worker; "
         "print(*{name.partition('.')[0] for name in sys.modules})"
     )
     done = subprocess.run(

@@ -17,9 +17,9 @@ import pytest
 from bench.evidence import DATA, EXACT, RUNS, Printed, hyperparameters, largest_differences, rows_of
 from bench.records import write_records
 
-from fm_container import artifact
-from fm_container.algorithm.reference import score, sigmoid
-from fm_container.data.recordio import Rows
+from factorization_machines import artifact
+from factorization_machines.recordio.decoder import Rows
+from factorization_machines.reference import score, sigmoid
 from support.data import WITHOUT_DATA
 from support.job import PATIENCE, Job, command, free_port
 from support.pipes import fed, whole

@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 
 from contract.conftest import DIM, GIVEN, ratings
-from fm_container import artifact
-from fm_container.algorithm import reference
-from fm_container.algorithm.metrics import metrics_for
-from fm_container.contract import hyperparameters
+from factorization_machines import artifact, reference
+from factorization_machines.metrics import metrics_for
+from sagemaker_container.contract import hyperparameters
 from support.job import PATIENCE, Job, command
 from support.recordio import dense_file, sparse_file
 
@@ -257,12 +256,12 @@ def test_bad_input_is_told_before_torch_is_loaded(good: Job) -> None:
     good.hyperparameters(**{**GIVEN, "num_factors": 0})
     done = good.train(environment={"PYTHONPROFILEIMPORTTIME": "1"})
     assert done.code == 2
-    assert "fm_container.train" in done.stderr
+    assert "sagemaker_container.training.job" in done.stderr
     assert not re.search(r"\| +torch$", done.stderr, re.M)
 
 
 def test_serving_never_loads_torch() -> None:
-    script = "import sys, fm_container.serving.server; sys.exit('torch' in sys.modules)"
+    script = "import sys, sagemaker_container.serving.server; sys.exit('torch' in sys.modules)"
     python = command("train")[0]
     interpreter = python if python.endswith("python") else python.replace("bin/train", "bin/python")
     done = subprocess.run([interpreter, "-c", script], check=False, timeout=PATIENCE)

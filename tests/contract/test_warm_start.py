@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from contract.conftest import GIVEN
-from fm_container import artifact
+from factorization_machines import artifact
 from support.job import Job
 
 RATES = {"factors_lr": 0.02, "linear_lr": 0.02, "factors_init_sigma": 0.2}

@@ -15,11 +15,10 @@ import atheris
 _COMPILED = not os.environ.get("NUMBA_DISABLE_JIT")
 
 if _COMPILED:  # kernels must be compiled from what they are, not from what the fuzzer makes of them
-    import fm_container.data.recordio
-with atheris.instrument_imports(include=["fm_container"]):
-    import fm_container.artifact
-    import fm_container.data.formats.media
-    import fm_container.data.recordio  # noqa: F401
+    import factorization_machines.recordio.decoder
+with atheris.instrument_imports(include=["factorization_machines"]):
+    import factorization_machines.artifact
+    import factorization_machines.recordio.decoder  # noqa: F401
 
 from fuzz.seeds import SEEDS  # noqa: E402
 from fuzz.targets import TARGETS  # noqa: E402

@@ -14,11 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from fm_container import artifact
-from fm_container.data import frames, recordio
-from fm_container.data.formats import media
-from fm_container.data.recordio import Decoder
-from fm_container.errors import ArtifactError, DataError
+from factorization_machines import artifact
+from factorization_machines.errors import ArtifactError, DataError
+from factorization_machines.recordio import decoder as decoder_module
+from factorization_machines.recordio import framing
+from factorization_machines.recordio.decoder import Decoder
+from sagemaker_container.serving.content_types import negotiation
 
 DIM = 20
 _PAGES = 64
@@ -49,7 +50,7 @@ _guarded = Guarded()
 
 def _sound(decoder: Decoder, size: int) -> None:
     """Assert of a decoder's arrays what the engines rely on."""
-    rows, nnz = len(decoder), int(decoder._state[frames.NNZ])
+    rows, nnz = len(decoder), int(decoder._state[framing.NNZ])
     keys, ends = decoder._keys[:nnz], decoder._indptr[: rows + 1]
     # A record with an error may have left non-zeros that no row has.
     assert rows <= size // 8 and ends[0] == 0 and ends[-1] <= nnz <= size
@@ -75,14 +76,14 @@ def _whole(data: bytes) -> Decoder | str:
 def _streamed(data: bytes) -> Decoder | str:
     """Decode through a buffer that is smaller than a record."""
     decoder = Decoder(DIM)
-    size, recordio.BUFFER = recordio.BUFFER, 16
+    size, decoder_module.BUFFER = decoder_module.BUFFER, 16
     try:
         for _ in decoder.read(io.BytesIO(data), "f"):
             pass
     except DataError as error:
         return str(error)
     finally:
-        recordio.BUFFER = size
+        decoder_module.BUFFER = size
     return decoder
 
 
@@ -104,10 +105,10 @@ def decoder(data: bytes) -> str:
 
 def requests(data: bytes) -> str:
     """Decode a request's body, by the content type that the first byte picks."""
-    names = sorted(media.READERS)
+    names = sorted(negotiation.READERS)
     name = names[data[0] % len(names)] if data else names[0]
     try:
-        rows = media.READERS[name](data[1:], DIM)
+        rows = negotiation.READERS[name](data[1:], DIM)
     except DataError as error:
         assert len(str(error)) < 600, error
         return f"{name}, refused"

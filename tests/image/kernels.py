@@ -9,10 +9,10 @@ import pkgutil
 
 from numba.core.registry import CPUDispatcher
 
-import fm_container
+import factorization_machines
 
 found = {}
-for module in pkgutil.walk_packages(fm_container.__path__, "fm_container."):
+for module in pkgutil.walk_packages(factorization_machines.__path__, "factorization_machines."):
     for value in vars(importlib.import_module(module.name)).values():
         if isinstance(value, CPUDispatcher):
             stats = value.stats

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_matrix, save_npz
 
-from fm_container import artifact
-from fm_container.artifact import Model
+from factorization_machines import artifact
+from factorization_machines.artifact import Model
 from image.test_image_serve import served
 from support import fm, mxnet_env
 from support.docker import OFFLINE, READ_ONLY, post, run

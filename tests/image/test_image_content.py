@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-import fm_container
+import factorization_machines
 from support.docker import IMAGE, OFFLINE, docker, run
 
 pytestmark = pytest.mark.docker
@@ -35,7 +35,7 @@ def test_port_and_labels(about):
     name = "org.opencontainers.image"
     assert labels[f"{name}.title"] == "factorization-machines"
     assert labels[f"{name}.licenses"] == "Apache-2.0"
-    assert labels[f"{name}.version"] == fm_container.__version__
+    assert labels[f"{name}.version"] == factorization_machines.__version__
     assert labels[f"{name}.description"]
 
 

@@ -19,7 +19,7 @@ def kernels(*options):
     assert done.code == 0, done.stderr
     assert done.stderr == ""
     found = json.loads(done.stdout)
-    assert "fm_container.data.frames.parse" in found
+    assert "factorization_machines.recordio.framing.parse" in found
     return found
 
 

@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from fm_container import artifact
-from fm_container.algorithm import reference
-from fm_container.algorithm.parameters import Parameters
+from factorization_machines import artifact, reference
+from factorization_machines.parameters import Parameters
 from support.docker import OTHER_USER, READ_ONLY, curl, docker, ping, post, started
 from support.job import PATIENCE
 

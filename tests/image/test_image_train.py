@@ -10,7 +10,7 @@ import termios
 
 import pytest
 
-from fm_container import artifact
+from factorization_machines import artifact
 from support.docker import (
     DOCKER,
     IMAGE,

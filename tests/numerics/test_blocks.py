@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
-from fm_container.algorithm.blocks import Block, batches, blocks
-from fm_container.algorithm.fit import Epoch, fit, streamed
-from fm_container.algorithm.metrics import Metrics
-from fm_container.algorithm.parameters import initial
-from fm_container.algorithm.settings import Settings
-from fm_container.errors import DivergedError, PlatformError
+from factorization_machines.batching import Block, batches, blocks
+from factorization_machines.config import Settings
+from factorization_machines.errors import DivergedError, PlatformError
+from factorization_machines.initialization import initial
+from factorization_machines.metrics import Metrics
+from factorization_machines.trainer import Epoch, fit, streamed
 from support import fm
 from support.engines import ENGINES
 

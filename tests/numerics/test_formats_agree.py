@@ -7,8 +7,14 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fm_container.data.formats.media import CSV, JSON, JSON_LINES, LIBSVM, RECORDS
-from fm_container.serving.inference import answer
+from sagemaker_container.serving.content_types.negotiation import (
+    CSV,
+    JSON,
+    JSON_LINES,
+    LIBSVM,
+    RECORDS,
+)
+from sagemaker_container.serving.inference import answer
 from support import fm
 from support.recordio import frame, message
 from support.scoring import scorer

@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from fm_container.algorithm.generator import ENGINES, Draw, draw
-from fm_container.algorithm.parameters import initial
-from fm_container.algorithm.settings import DRAW_ORDERS, Settings, Term
+from factorization_machines.config import DRAW_ORDERS, Settings, Term
+from factorization_machines.initialization import ENGINES, Draw, draw, initial
 
 V_FIRST, W_FIRST = DRAW_ORDERS
 ULP = 1.2e-7  # of the logarithm, which is the C library's

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array, vstack
 
-from fm_container.algorithm.fit import fit
-from fm_container.algorithm.metrics import Metrics, metrics_for
-from fm_container.algorithm.parameters import Parameters, initial
-from fm_container.algorithm.settings import Term
+from factorization_machines.config import Term
+from factorization_machines.initialization import initial
+from factorization_machines.metrics import Metrics, metrics_for
+from factorization_machines.parameters import Parameters
+from factorization_machines.trainer import fit
 from support import fm
 from support.engines import ENGINES
 

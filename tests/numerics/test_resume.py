@@ -5,13 +5,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fm_container.algorithm.blocks import Block, blocks
-from fm_container.algorithm.fit import Engine, Epoch, fit, streamed
-from fm_container.algorithm.metrics import Metrics, metrics_for
-from fm_container.algorithm.parameters import Parameters, initial
-from fm_container.algorithm.position import Moments, Position
-from fm_container.algorithm.settings import Settings
-from fm_container.errors import CheckpointError
+from factorization_machines.batching import Block, blocks
+from factorization_machines.config import Settings
+from factorization_machines.errors import CheckpointError
+from factorization_machines.initialization import initial
+from factorization_machines.metrics import Metrics, metrics_for
+from factorization_machines.parameters import Parameters
+from factorization_machines.trainer import Engine, Epoch, fit, streamed
+from factorization_machines.training_state import Moments, Position
 from support.engines import ENGINES
 from support.fm import rows, settings
 

@@ -5,10 +5,10 @@ import pytest
 import torch
 from scipy.sparse import csr_array, vstack
 
-from fm_container.algorithm import reference
-from fm_container.algorithm.model import Batch, FactorizationMachine
-from fm_container.algorithm.parameters import Parameters
-from fm_container.serving import scorer as scoring
+from factorization_machines import reference
+from factorization_machines import scoring as scoring
+from factorization_machines.module import Batch, FactorizationMachine
+from factorization_machines.parameters import Parameters
 from support import fm
 from support.engines import ENGINES
 from support.rows import instances

@@ -9,22 +9,22 @@ import pytest
 import torch
 from scipy.sparse import csr_array
 
-from fm_container import artifact
-from fm_container.algorithm import reference
-from fm_container.algorithm.blocks import batches
-from fm_container.algorithm.fit import Epoch, Outcome, fit
-from fm_container.algorithm.kernel import pieces
-from fm_container.algorithm.losses import exponential
-from fm_container.algorithm.metrics import (
+from factorization_machines import artifact, reference
+from factorization_machines.batching import batches
+from factorization_machines.config import Settings, Term
+from factorization_machines.engines.fused import NumbaEngine
+from factorization_machines.errors import AlgorithmError, DivergedError
+from factorization_machines.initialization import initial
+from factorization_machines.kernels.losses import exponential
+from factorization_machines.kernels.step import pieces
+from factorization_machines.metrics import (
     CROSS_ENTROPY,
     Metrics,
     Regression,
     metrics_for,
 )
-from fm_container.algorithm.numba_engine import NumbaEngine
-from fm_container.algorithm.parameters import Parameters, initial
-from fm_container.algorithm.settings import Settings, Term
-from fm_container.errors import AlgorithmError, DivergedError
+from factorization_machines.parameters import Parameters
+from factorization_machines.trainer import Epoch, Outcome, fit
 from support import fm
 from support.engines import ENGINES, Trained
 

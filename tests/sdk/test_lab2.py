@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from local_sagemaker.logs import parse
+from local_sagemaker.lab.printed import parse
 from support import sdk
 
 pytestmark = pytest.mark.sdk

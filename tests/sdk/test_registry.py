@@ -10,7 +10,7 @@ pytestmark = pytest.mark.sdk
 
 
 def table():
-    with open(sdk.ROOT / "src/local_sagemaker/service/registry_accounts.tsv", newline="") as file:
+    with open(sdk.ROOT / "src/local_sagemaker/registry_accounts.tsv", newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
     return {
         row["region"]: f"{row['account']}.dkr.ecr.{row['region']}.{row['domain']}" for row in rows

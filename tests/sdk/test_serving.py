@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from fm_container import artifact
-from fm_container.algorithm import reference
+from factorization_machines import artifact, reference
 from support import fm, sdk
 from support.recordio import sparse_file
 

@@ -5,8 +5,8 @@ import subprocess
 
 import pytest
 
-from local_sagemaker.logs import parse
-from local_sagemaker.service.up import running
+from local_sagemaker.lab.printed import parse
+from local_sagemaker.server.up import running
 from support import sdk
 from support.ratings import write_ratings
 from support.service import PATIENCE, ROOT, command, down, up

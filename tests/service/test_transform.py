@@ -6,7 +6,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local_sagemaker.errors import LocalError
-from local_sagemaker.service.splitting import assemble, payloads, records
+from local_sagemaker.jobs.splitting import assemble, payloads, records
 from support.recordio import frame, split
 from support.service import BUCKET, IMAGE, ROLE, ended, planted, training
 

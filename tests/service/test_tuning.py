@@ -5,7 +5,7 @@ import time
 import pytest
 from botocore.exceptions import ClientError
 
-from local_sagemaker.service import search
+from local_sagemaker.jobs import search
 from support.service import PATIENCE, training
 
 INTEGERS = {

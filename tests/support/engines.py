@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_array
 
-from fm_container.algorithm.fit import Engine
-from fm_container.algorithm.numba_engine import NumbaEngine
-from fm_container.algorithm.parameters import Parameters
-from fm_container.algorithm.settings import Settings
-from fm_container.algorithm.torch_engine import TorchEngine
+from factorization_machines.config import Settings
+from factorization_machines.engines.autograd import TorchEngine
+from factorization_machines.engines.fused import NumbaEngine
+from factorization_machines.parameters import Parameters
+from factorization_machines.trainer import Engine
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_array
 
-from fm_container.algorithm.parameters import Parameters
-from fm_container.algorithm.settings import Settings, Term
+from factorization_machines.config import Settings, Term
+from factorization_machines.parameters import Parameters
 
 
 def rows(

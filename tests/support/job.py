@@ -33,7 +33,7 @@ def command(name: str) -> list[str]:
     if script.exists():
         return [str(script)]
     function = name.removeprefix("fm-")
-    return [sys.executable, "-c", f"from fm_container.cli import {function}; {function}()"]
+    return [sys.executable, "-c", f"from sagemaker_container.cli import {function}; {function}()"]
 
 
 def limited(statement: str) -> list[str]:

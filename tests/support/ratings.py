@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 from scipy.sparse import csr_array
 
-from local_sagemaker.generated import generate
-from local_sagemaker.ratings import MOVIES, USERS, write_folder
+from local_sagemaker.lab.generated import generate
+from local_sagemaker.lab.ratings import MOVIES, USERS, write_folder
 from support.recordio import sparse_file
 
 

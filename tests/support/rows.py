@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_array
 
-from fm_container.data.formats.instances import Instances
+from factorization_machines.instances import Instances
 
 
 def dense(rows: Instances, feature_dim: int) -> Any:

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from fm_container.algorithm.parameters import Parameters
-from fm_container.artifact import Model
-from fm_container.serving.scorer import Scorer
+from factorization_machines.artifact import Model
+from factorization_machines.parameters import Parameters
+from factorization_machines.scoring import Scorer
 
 
 def scorer(parameters: Parameters, predictor_type: str = "binary_classifier") -> Scorer:

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from local_sagemaker.docker import clean_up, has_network
-from local_sagemaker.lab import NO_TELEMETRY
+from local_sagemaker.backends.docker_engine import clean_up, has_network
+from local_sagemaker.lab.lab import NO_TELEMETRY
 from support import docker
 from support.job import command, free_port
 

@@ -6,7 +6,7 @@ import struct
 import numpy as np
 import pytest
 
-from fm_container.data.formats.answers import (
+from sagemaker_container.serving.content_types.encoders import (
     write_csv,
     write_json,
     write_json_lines,

@@ -5,11 +5,11 @@ import re
 import numpy as np
 import pytest
 
-from fm_container.errors import ArtifactError, ContainerError
-from fm_container.serving import app as application
-from fm_container.serving.app import App
-from fm_container.serving.scorer import Scorer
-from fm_container.serving.settings import Settings
+from factorization_machines.errors import ArtifactError, FactorizationMachinesError
+from factorization_machines.scoring import Scorer
+from sagemaker_container.serving import app as application
+from sagemaker_container.serving.app import App
+from sagemaker_container.serving.settings import Settings
 from support.asgi import ask, invoke
 from support.scoring import known
 
@@ -18,7 +18,7 @@ Z = 0.25 + 1 * 1 + 2 * 3 + 0.5 * 0.5 * 2 * (1 * 2)
 P = float(np.float32(1 / (1 + np.exp(-Z))))
 
 
-def app(model: Scorer | ContainerError | None = None, **environ: str) -> App:
+def app(model: Scorer | FactorizationMachinesError | None = None, **environ: str) -> App:
     return App(model or known(), Settings.from_environment(environ))
 
 

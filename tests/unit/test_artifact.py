@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fm_container import artifact
-from fm_container.algorithm.parameters import Parameters
-from fm_container.artifact import Model, ndarrays
-from fm_container.errors import ArtifactError, PlatformError
+from factorization_machines import artifact
+from factorization_machines.artifact import Model, ndarrays
+from factorization_machines.errors import ArtifactError, PlatformError
+from factorization_machines.parameters import Parameters
 from support.mxfiles import GOOD, TRAINING, archive, dense, params, row_sparse, shape
 
 D, K = 3, 2

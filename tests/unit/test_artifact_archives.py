@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fm_container import artifact
-from fm_container.algorithm.parameters import Parameters
-from fm_container.artifact import Model, archives
-from fm_container.errors import ArtifactError
+from factorization_machines import artifact
+from factorization_machines.artifact import Model, archives
+from factorization_machines.errors import ArtifactError
+from factorization_machines.parameters import Parameters
 from support import fm
 from support.mxfiles import TRAINING, archive, dense
 

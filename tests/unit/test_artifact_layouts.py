@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fm_container import artifact
-from fm_container.artifact import ndarrays
-from fm_container.artifact.symbol import symbol
-from fm_container.errors import ArtifactError
+from factorization_machines import artifact
+from factorization_machines.artifact import ndarrays
+from factorization_machines.artifact.symbol import symbol
+from factorization_machines.errors import ArtifactError
 from support.mxfiles import GOOD, TRAINING, archive, dense, dense_v0, dense_v1, params, row_sparse
 from support.mxfiles import shape as mx_shape
 

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fm_container.algorithm.parameters import Parameters
-from fm_container.algorithm.position import Best, Moments, Position
-from fm_container.checkpoints import (
+from factorization_machines.errors import CheckpointError
+from factorization_machines.parameters import Parameters
+from factorization_machines.training_state import Best, Moments, Position
+from sagemaker_container.training.checkpoints import (
     Checkpoint,
     CheckpointKeeper,
     Folder,
@@ -20,7 +21,6 @@ from fm_container.checkpoints import (
     digest,
     file,
 )
-from fm_container.errors import CheckpointError
 from support.fm import parameters as random_parameters
 
 IDENTITY = Identity({"num_factors": 3, "eps": None, "_engine": "auto"}, {"train": "ab"}, "numba", 1)

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from fm_container import cli, train
-from fm_container.errors import DataError
+from factorization_machines.errors import DataError
+from sagemaker_container import cli
+from sagemaker_container.training import job as training_job
 from support.job import Job
 
 
@@ -47,7 +48,7 @@ def test_no_error_of_any_kind_passes_for_success(
     def fail(*_: object) -> bool:
         raise error
 
-    monkeypatch.setattr(train, "train", fail)
+    monkeypatch.setattr(training_job, "train", fail)
     monkeypatch.setenv("SAGEMAKER_BASE_DIR", str(job.base))
     with pytest.raises(SystemExit) as caught:
         cli.train()

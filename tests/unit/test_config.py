@@ -5,24 +5,24 @@ from pathlib import Path
 
 import pytest
 
-from fm_container.contract import config
-from fm_container.contract.config import Hosts
-from fm_container.contract.paths import OptMl
-from fm_container.errors import ChannelError, ConfigurationError
+from sagemaker_container.contract import channels
+from sagemaker_container.contract.channels import Hosts
+from sagemaker_container.contract.paths import OptMl
+from sagemaker_container.errors import ChannelError, ConfigurationError
 from support.job import Job
 
 FILE = {"TrainingInputMode": "File"}
 
 
 def names(job: Job, channel: str = "train") -> list[str]:
-    found = config.channels(OptMl(job.base))[channel]
+    found = channels.channels(OptMl(job.base))[channel]
     assert found.folder == job.data / channel
     return [path.relative_to(found.folder).as_posix() for path in found.files]
 
 
 def problem(job: Job) -> str:
     with pytest.raises(ChannelError) as caught:
-        config.channels(OptMl(job.base))
+        channels.channels(OptMl(job.base))
     return str(caught.value)
 
 
@@ -66,17 +66,17 @@ def test_hidden_files_and_empty_objects_are_left_out(job: Job) -> None:
 
 def test_without_inputdataconfig_the_folders_are_the_channels(job: Job) -> None:
     job.channel("train", b"x")
-    assert list(config.channels(OptMl(job.base))) == ["train"]
+    assert list(channels.channels(OptMl(job.base))) == ["train"]
     job.channel("test", b"x")
     (job.data / "other").mkdir()
-    assert list(config.channels(OptMl(job.base))) == ["train", "test"]
+    assert list(channels.channels(OptMl(job.base))) == ["train", "test"]
 
 
 def test_what_is_not_declared_is_not_read(job: Job) -> None:
     job.channel("train", b"x")
     job.channel("test", b"x")
     job.configure("inputdataconfig", {"train": FILE})
-    assert list(config.channels(OptMl(job.base))) == ["train"]
+    assert list(channels.channels(OptMl(job.base))) == ["train"]
 
 
 def test_a_missing_train_channel(job: Job) -> None:
@@ -95,15 +95,15 @@ def test_an_unknown_channel(job: Job) -> None:
 def test_the_channel_of_a_model(job: Job) -> None:
     job.channel("train", b"x")
     paths = OptMl(job.base)
-    assert config.model_folder(paths) is None
+    assert channels.model_folder(paths) is None
     job.channel("model", b"x")
-    assert config.model_folder(paths) == job.data / "model"
+    assert channels.model_folder(paths) == job.data / "model"
     job.configure("inputdataconfig", {"train": {}})
-    assert config.model_folder(paths) is None
+    assert channels.model_folder(paths) is None
     sagemakers = {"TrainingInputMode": "File", "ContentType": "application/x-sagemaker-model"}
     job.configure("inputdataconfig", {"train": {}, "model": sagemakers})
-    assert config.model_folder(paths) == job.data / "model"
-    assert list(config.channels(paths)) == ["train"]
+    assert channels.model_folder(paths) == job.data / "model"
+    assert list(channels.channels(paths)) == ["train"]
     job.configure("inputdataconfig", {"train": {}, "model": {"ContentType": "text/csv"}})
     assert problem(job) == (
         "channel 'model': ContentType must be 'application/x-sagemaker-model' or "
@@ -113,7 +113,7 @@ def test_the_channel_of_a_model(job: Job) -> None:
     (job.data / "model" / "part-0").unlink()
     (job.data / "model").rmdir()
     with pytest.raises(ChannelError) as caught:
-        config.model_folder(paths)
+        channels.model_folder(paths)
     assert str(caught.value) == f"channel 'model': the folder {job.data / 'model'} does not exist"
 
 
@@ -167,8 +167,8 @@ def test_a_pipe_has_no_files_and_gzip_is_told(job: Job) -> None:
     pipe = {"TrainingInputMode": "Pipe", "CompressionType": "Gzip"}
     job.channel("test", b"x")
     job.configure("inputdataconfig", {"train": pipe, "test": {"CompressionType": "Gzip"}})
-    found = config.channels(OptMl(job.base))
-    assert found["train"] == config.Channel("train", job.data / "train", (), pipe=True, gzip=True)
+    found = channels.channels(OptMl(job.base))
+    assert found["train"] == channels.Channel("train", job.data / "train", (), pipe=True, gzip=True)
     assert (found["test"].pipe, found["test"].gzip) == (False, True)
 
 
@@ -176,7 +176,7 @@ def test_a_pipe_has_no_files_and_gzip_is_told(job: Job) -> None:
 def test_a_channel_that_is_no_object(job: Job, options: object) -> None:
     job.configure("inputdataconfig", {"train": options})
     with pytest.raises(ConfigurationError) as caught:
-        config.channels(OptMl(job.base))
+        channels.channels(OptMl(job.base))
     path = job.config / "inputdataconfig.json"
     shown = json.dumps(options)
     assert str(caught.value) == f"{path}: channel 'train' must be an object; got {shown}"
@@ -184,21 +184,21 @@ def test_a_channel_that_is_no_object(job: Job, options: object) -> None:
 
 def test_the_host_is_the_current_one(job: Job) -> None:
     paths = OptMl(job.base)
-    assert config.hosts(paths).current == "algo-1"
+    assert channels.hosts(paths).current == "algo-1"
     job.configure("resourceconfig", {"current_host": "algo-1-z7lsm", "hosts": ["algo-1-z7lsm"]})
-    assert config.hosts(paths).current == "algo-1-z7lsm"
+    assert channels.hosts(paths).current == "algo-1-z7lsm"
     job.configure("resourceconfig", {"current_host": "a", "network_interface_name": "ethwe"})
-    assert config.hosts(paths).current == "a"
+    assert channels.hosts(paths).current == "a"
     job.configure("resourceconfig", {})
-    assert config.hosts(paths).current == "algo-1"
+    assert channels.hosts(paths).current == "algo-1"
 
 
 def test_more_than_one_host(job: Job) -> None:
     job.configure("resourceconfig", {"current_host": "b", "hosts": ["b", "a"]})
-    assert config.hosts(OptMl(job.base)) == Hosts("b", ("b", "a"))
+    assert channels.hosts(OptMl(job.base)) == Hosts("b", ("b", "a"))
     job.configure("resourceconfig", {"current_host": "c", "hosts": ["b", "a"]})
     with pytest.raises(ConfigurationError, match="current_host 'c' must be one of the hosts; got"):
-        config.hosts(OptMl(job.base))
+        channels.hosts(OptMl(job.base))
 
 
 def test_a_share_of_the_files_may_be_none_where_there_are_many_hosts(job: Job) -> None:
@@ -206,16 +206,16 @@ def test_a_share_of_the_files_may_be_none_where_there_are_many_hosts(job: Job) -
     job.configure("inputdataconfig", {"train": options, "test": options})
     (job.data / "train").mkdir()
     with pytest.raises(ChannelError, match="'train' is empty"):
-        config.channels(OptMl(job.base))
+        channels.channels(OptMl(job.base))
     job.configure("resourceconfig", {"current_host": "b", "hosts": ["b", "a"]})
-    found = config.channels(OptMl(job.base))
+    found = channels.channels(OptMl(job.base))
     assert {name: (c.files, c.sharded) for name, c in found.items()} == {
         "train": ((), True),
         "test": ((), True),
     }
     job.configure("inputdataconfig", {"train": {}})
     with pytest.raises(ChannelError, match="'train' is empty"):
-        config.channels(OptMl(job.base))
+        channels.channels(OptMl(job.base))
 
 
 @pytest.mark.parametrize(
@@ -224,4 +224,4 @@ def test_a_share_of_the_files_may_be_none_where_there_are_many_hosts(job: Job) -
 def test_a_malformed_resource_config(job: Job, content: object) -> None:
     job.configure("resourceconfig", content)
     with pytest.raises(ConfigurationError, match="current_host must be a string and hosts a list"):
-        config.hosts(OptMl(job.base))
+        channels.hosts(OptMl(job.base))

@@ -17,14 +17,14 @@ import safetensors.torch
 import torch
 from scipy.sparse import csr_array
 
-from fm_container import artifact
-from fm_container.algorithm.model import Batch, FactorizationMachine
-from fm_container.algorithm.parameters import Parameters
-from fm_container.artifact import Model
-from fm_container.errors import ArtifactError, PlatformError, UserError
-from fm_container.exchange import FORMATS, embeddings, load, onnx_graph, save, summary
-from fm_container.exchange.embeddings import write as write_vectors
-from fm_container.serving.scorer import Scorer
+from factorization_machines import artifact
+from factorization_machines.artifact import Model
+from factorization_machines.errors import ArtifactError, PlatformError, UserError
+from factorization_machines.export import FORMATS, embeddings, load, onnx_graph, save, summary
+from factorization_machines.export.embeddings import write as write_vectors
+from factorization_machines.module import Batch, FactorizationMachine
+from factorization_machines.parameters import Parameters
+from factorization_machines.scoring import Scorer
 from support import fm
 from support.rows import instances
 

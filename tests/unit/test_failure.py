@@ -4,19 +4,22 @@ from pathlib import Path
 
 import pytest
 
-from fm_container.contract import failure
-from fm_container.errors import (
+from factorization_machines.errors import (
     AlgorithmError,
     ArtifactError,
-    ChannelError,
-    ConfigurationError,
-    ContainerError,
     DataError,
     DivergedError,
-    HyperparameterError,
+    FactorizationMachinesError,
     PlatformError,
-    UnsupportedMediaType,
     UserError,
+)
+from sagemaker_container import errors
+from sagemaker_container.contract import failure
+from sagemaker_container.errors import (
+    ChannelError,
+    ConfigurationError,
+    HyperparameterError,
+    UnsupportedMediaType,
 )
 
 
@@ -54,21 +57,22 @@ def test_it_says_why_it_could_not_be_written_and_does_not_raise(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("kind", "base", "exit_code", "status"),
     [
-        (UserError, ContainerError, 2, 400),
+        (UserError, FactorizationMachinesError, 2, 400),
         (HyperparameterError, UserError, 2, 400),
         (ConfigurationError, UserError, 2, 400),
         (ChannelError, UserError, 2, 400),
         (DataError, UserError, 2, 400),
         (UnsupportedMediaType, UserError, 2, 415),
-        (PlatformError, ContainerError, 3, 503),
+        (PlatformError, FactorizationMachinesError, 3, 503),
         (ArtifactError, PlatformError, 3, 503),
-        (AlgorithmError, ContainerError, 1, 500),
+        (AlgorithmError, FactorizationMachinesError, 1, 500),
         (DivergedError, AlgorithmError, 1, 500),
     ],
 )
 def test_each_error_has_its_codes(
-    kind: type[ContainerError], base: type, exit_code: int, status: int
+    kind: type[FactorizationMachinesError], base: type, exit_code: int, status: int
 ) -> None:
     assert issubclass(kind, base)
-    assert (kind.exit_code, kind.http_status) == (exit_code, status)
+    assert errors.exit_code(kind("what")) == exit_code
+    assert errors.http_status(kind("what")) == status
     assert kind("what").failure_text() == f"{kind.__name__}: what"

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fm_container.algorithm.blocks import batches
-from fm_container.algorithm.hosts_plan import Shares
-from fm_container.errors import PlatformError
-from fm_container.hosts import network
-from fm_container.hosts.alone import Alone
+from factorization_machines.batching import batches
+from factorization_machines.engines import network
+from factorization_machines.engines.shares import Shares
+from factorization_machines.engines.single_process import Alone
+from factorization_machines.errors import PlatformError
 
 
 @given(st.integers(1, 300), st.integers(1, 70), st.integers(1, 5))

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from fm_container.contract import hyperparameters
-from fm_container.contract.hyperparameters import BY_NAME, TABLE, check, defaults
-from fm_container.contract.parameter import Choice, Flag, Integer, Parameter, Real
-from fm_container.contract.table import markdown
-from fm_container.errors import ConfigurationError, HyperparameterError
+from sagemaker_container.contract import hyperparameters
+from sagemaker_container.contract.hyperparameter_types import Choice, Flag, Integer, Parameter, Real
+from sagemaker_container.contract.hyperparameters import BY_NAME, TABLE, check, defaults
+from sagemaker_container.contract.table import markdown
+from sagemaker_container.errors import ConfigurationError, HyperparameterError
 
 REQUIRED = {"feature_dim": "10", "num_factors": "2", "predictor_type": "regressor"}
 

@@ -1,4 +1,4 @@
-"""Imports point one way: the rule of the house, held over the syntax tree."""
+"""The direction of imports and the sizes that design.md sets, held over the syntax tree."""
 
 import ast
 from collections.abc import Iterator
@@ -7,42 +7,51 @@ from pathlib import Path
 import pytest
 
 SRC = Path(__file__).parents[2] / "src"
+LIBRARY, CONTAINER, LOCAL = "factorization_machines", "sagemaker_container", "local_sagemaker"
 
-# Each part of fm_container, and the parts of it that it may import.
+# Each room of the library and of the container, and the rooms that it may import.
 ALLOWED: dict[str, set[str]] = {
-    "__init__": set(),
+    LIBRARY: set(),
     "errors": set(),
-    "jit": set(),
-    "contract": {"errors"},
-    "data": {"errors", "jit"},
-    "algorithm": {"errors", "jit"},
-    "artifact": {"algorithm", "errors"},
-    "serving": {"algorithm", "artifact", "contract", "data", "errors"},
-    "job_settings": {"algorithm", "contract"},
-    "progress": {"algorithm", "contract", "source"},
-    "hosts": {"errors"},
-    "team": {"algorithm", "contract", "data", "errors", "hosts"},
-    "engines": {"algorithm", "data", "errors", "team"},
-    "checkpoints": {"algorithm", "errors"},
-    "resume": {"algorithm", "checkpoints", "contract", "errors", "source", "team"},
-    "warmstart": {"algorithm", "artifact", "contract", "errors"},
-    "budget": {"algorithm", "contract", "errors"},
-    "source": {"algorithm", "contract", "data", "errors"},
-    "train": {
-        *("__init__", "algorithm", "artifact", "budget", "checkpoints", "contract", "engines"),
-        *("errors", "job_settings", "progress", "resume", "source", "team", "warmstart"),
+    "kernels": set(),
+    "recordio": {"errors", "instances", "kernels"},
+    "instances": set(),
+    "config": set(),
+    "parameters": set(),
+    "initialization": {"config", "errors", "kernels", "parameters"},
+    "reference": {"parameters"},
+    "metrics": {"kernels", "parameters", "reference"},
+    "batching": {"errors", "parameters"},
+    "module": {"parameters"},
+    "training_state": {"metrics", "parameters"},
+    "memory": {"config", "training_state"},
+    "optimizers": set(),
+    "trainer": {"batching", "config", "errors", "metrics", "parameters", "training_state"},
+    "engines": {
+        *("batching", "config", "errors", "kernels", "metrics", "module", "optimizers"),
+        *("parameters", "training_state"),
     },
-    "exchange": {"algorithm", "artifact", "errors"},
-    "model_cli": {"artifact", "errors", "exchange"},
-    "cli": {"contract", "errors", "model_cli", "serving", "train"},
+    "artifact": {"errors", "parameters"},
+    "scoring": {"artifact", "errors", "instances", "parameters", "reference"},
+    "top_k": {"errors", "instances", "scoring"},
+    "export": {"artifact", "errors", "parameters"},
+    f"{CONTAINER}.errors": {LIBRARY},
+    f"{CONTAINER}.contract": {LIBRARY, f"{CONTAINER}.errors"},
+    f"{CONTAINER}.training": {LIBRARY, f"{CONTAINER}.contract", f"{CONTAINER}.errors"},
+    f"{CONTAINER}.serving": {LIBRARY, f"{CONTAINER}.contract", f"{CONTAINER}.errors"},
+    f"{CONTAINER}.cli": {
+        LIBRARY,
+        *(f"{CONTAINER}.{room}" for room in ("contract", "errors", "serving", "training")),
+    },
+    CONTAINER: set(),
 }
 WITH_TORCH = {
-    "fm_container.algorithm.model",
-    "fm_container.algorithm.optimizer",
-    "fm_container.algorithm.torch_engine",
-    "fm_container.exchange.torch_state",  # within functions
-    "fm_container.hosts.group",  # loaded within a function of `team`
-    "fm_container.engines",  # within a function: only a job that asks for torch loads it
+    "factorization_machines.module",
+    "factorization_machines.optimizers",
+    "factorization_machines.engines.autograd",
+    "factorization_machines.export.torch_state",  # within functions
+    "factorization_machines.engines.process_group",  # only a job of several hosts loads it
+    "sagemaker_container.training.engine_choice",  # within a function
 }
 
 
@@ -55,7 +64,7 @@ def modules() -> dict[str, Path]:
 
 
 MODULES = modules()
-OURS = [name for name in MODULES if name.split(".")[0] == "fm_container"]
+PACKAGES = {name for name, path in MODULES.items() if path.name == "__init__.py"}
 
 
 def imports(module: str) -> Iterator[str]:
@@ -70,32 +79,64 @@ def imports(module: str) -> Iterator[str]:
                 yield name if name in MODULES else node.module
 
 
-def part(module: str) -> str:
-    names = module.split(".")
-    return names[1] if len(names) > 1 else "__init__"
+def package(module: str) -> str:
+    return module.split(".")[0]
+
+
+def room(module: str) -> str:
+    """Return the room of a module: the second part of its name."""
+    first, *rest = module.split(".")
+    if not rest:
+        return first
+    return rest[0] if first == LIBRARY else f"{first}.{rest[0]}"
+
+
+OURS = [name for name in MODULES if package(name) in (LIBRARY, CONTAINER)]
 
 
 @pytest.mark.parametrize("module", OURS)
-def test_a_part_imports_only_what_it_may(module: str) -> None:
-    own = part(module)
+def test_a_room_imports_only_what_it_may(module: str) -> None:
+    own = room(module)
     assert own in ALLOWED, f"{own} is new: say here what it may import"
-    others = {part(name) for name in imports(module) if name.split(".")[0] == "fm_container"}
-    assert others - {own} <= ALLOWED[own]
+    for name in imports(module):
+        if package(name) not in (LIBRARY, CONTAINER) or room(name) == own:
+            continue
+        # The container may import every room of the library.
+        target = (
+            LIBRARY if package(module) == CONTAINER and package(name) == LIBRARY else room(name)
+        )
+        assert target in ALLOWED[own], f"{module} imports {name}"
 
 
-def test_the_rule_names_no_part_that_is_gone() -> None:
-    assert set(ALLOWED) == {part(module) for module in OURS}
+def test_the_rule_names_no_room_that_is_gone() -> None:
+    assert set(ALLOWED) == {room(module) for module in OURS}
 
 
-def test_no_part_imports_itself_by_way_of_another() -> None:
+def test_the_rule_has_no_cycle() -> None:
     order: list[str] = []
     left = dict(ALLOWED)
     while left:
         free = [name for name, uses in left.items() if uses <= set(order)]
-        assert free, f"a circle among {sorted(left)}"
+        assert free, f"a cycle among {sorted(left)}"
         order += free
         for name in free:
             del left[name]
+
+
+def test_the_library_knows_neither_the_container_nor_the_service() -> None:
+    for module in MODULES:
+        uses = {package(name) for name in imports(module)}
+        if package(module) == LIBRARY:
+            assert not uses & {CONTAINER, LOCAL}, module
+        if package(module) == CONTAINER:
+            assert LOCAL not in uses, module
+
+
+def test_the_service_uses_the_contract_alone() -> None:
+    for module in MODULES:
+        if package(module) == LOCAL:
+            ours = {name for name in imports(module) if package(name) in (LIBRARY, CONTAINER)}
+            assert all(name.startswith(f"{CONTAINER}.contract") for name in ours), module
 
 
 def closure(start: list[str]) -> set[str]:
@@ -113,45 +154,55 @@ def closure(start: list[str]) -> set[str]:
     return seen
 
 
-def has_torch(module: str) -> bool:
-    return any(name.split(".")[0] == "torch" for name in imports(module))
+def has(library: str, module: str) -> bool:
+    return any(package(name) == library for name in imports(module))
 
 
-def test_serving_never_imports_torch() -> None:
-    serving = [module for module in OURS if part(module) == "serving"]
+@pytest.mark.parametrize("library", ["torch", "numba"])
+def test_serving_never_imports(library: str) -> None:
+    serving = [module for module in OURS if room(module) == f"{CONTAINER}.serving"]
     assert len(serving) > 3
-    assert [module for module in closure(serving) if has_torch(module)] == []
+    assert [module for module in closure(serving) if has(library, module)] == []
 
 
 def test_torch_stays_where_it_is() -> None:
-    assert {module for module in OURS if has_torch(module)} == WITH_TORCH
+    assert {module for module in OURS if has("torch", module)} == WITH_TORCH
 
 
 def test_train_loads_no_torch_before_it_needs_it() -> None:
-    for module in ("fm_container.train", "fm_container.engines"):
-        for node in ast.parse(MODULES[module].read_bytes()).body:
+    for module in ("job", "engine_choice"):
+        path = MODULES[f"{CONTAINER}.training.{module}"]
+        for node in ast.parse(path.read_bytes()).body:
             if isinstance(node, ast.Import | ast.ImportFrom):
                 assert "torch" not in ast.unparse(node)
 
 
+def test_kernels_are_in_the_folders_whose_sources_stamp_the_cache() -> None:
+    folders = (f"{LIBRARY}.kernels", f"{LIBRARY}.recordio")
+    for module in OURS:
+        uses = set(imports(module))
+        if module.startswith(folders):
+            continue
+        text = MODULES[module].read_text()
+        assert "@kernel" not in text and not has("numba", module), module
+        assert f"{LIBRARY}.kernels.jit" not in uses, module
+
+
 @pytest.mark.parametrize("module", OURS)
-def test_algorithm_and_data_read_no_environment(module: str) -> None:
-    if part(module) in ("algorithm", "data"):
-        used = {name.split(".")[0] for name in imports(module)}
-        assert not used & {"os", "subprocess", "tempfile"}
+def test_the_library_reads_no_environment(module: str) -> None:
+    text = MODULES[module].read_text()
+    if package(module) == LIBRARY and module not in ENVIRONMENT:
+        assert "os.environ" not in text and "getenv" not in text
+
+
+# torch reads its log level from the environment when it is imported.
+ENVIRONMENT = {"factorization_machines.engines.process_group"}
 
 
 @pytest.mark.parametrize("module", OURS)
 def test_the_image_knows_nothing_of_aws_or_docker(module: str) -> None:
-    used = {name.split(".")[0] for name in imports(module)}
+    used = {package(name) for name in imports(module)}
     assert not used & {"boto3", "botocore", "docker", "moto", "sagemaker", "local_sagemaker"}
-
-
-def test_the_local_service_uses_the_image_and_not_its_insides() -> None:
-    for module in MODULES:
-        if module.split(".")[0] == "local_sagemaker":
-            ours = {name for name in imports(module) if name.split(".")[0] == "fm_container"}
-            assert all(name.startswith("fm_container.contract") for name in ours), module
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -159,10 +210,6 @@ def test_no_module_is_too_long(module: str) -> None:
     assert len(MODULES[module].read_text().splitlines()) <= 300
 
 
-@pytest.mark.parametrize(
-    "package",
-    ["contract", "data", "algorithm", "artifact", "checkpoints", "exchange", "hosts", "serving"],
-)
-def test_a_package_states_its_rule(package: str) -> None:
-    tree = ast.parse(MODULES[f"fm_container.{package}"].read_bytes())
-    assert ast.get_docstring(tree)
+@pytest.mark.parametrize("name", sorted(PACKAGES))
+def test_a_package_states_its_rule(name: str) -> None:
+    assert ast.get_docstring(ast.parse(MODULES[name].read_bytes()))

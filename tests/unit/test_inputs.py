@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from fm_container.contract import inputs
-from fm_container.contract.inputs import FileStream, PipeStream
-from fm_container.data.ahead import ahead
-from fm_container.errors import ChannelError, PlatformError
+from factorization_machines.errors import PlatformError
+from sagemaker_container.contract import streams
+from sagemaker_container.contract.streams import FileStream, PipeStream
+from sagemaker_container.errors import ChannelError
+from sagemaker_container.training.prefetch import ahead
 
 
 def never() -> bool:
@@ -92,7 +93,7 @@ def test_a_fifo_that_never_is_there(tmp_path: Path) -> None:
 
 
 def test_a_long_wait_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inputs, "TOLD", 0.0)
+    monkeypatch.setattr(streams, "TOLD", 0.0)
     path, said = tmp_path / "train_0", list[str]()
     os.mkfifo(path)
     with PipeStream(path, lambda: len(said) > 1, said.append) as stream:

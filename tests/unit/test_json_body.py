@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fm_container.data.formats import json_body
-from fm_container.data.formats.json_body import read_json, read_json_lines
-from fm_container.errors import DataError
+from factorization_machines.errors import DataError
+from sagemaker_container.serving.content_types import json_body
+from sagemaker_container.serving.content_types.json_body import read_json, read_json_lines
 from support.rows import dense
 
 DIM = 4

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from local_sagemaker import docker, lab
+from local_sagemaker.backends import docker_engine
 from local_sagemaker.errors import LocalError
+from local_sagemaker.lab import lab
 
 ROW = "1\t1\t5\t874965758\n"
 # In place of the SDK's Python: says what a run would say, and where it was sent.
@@ -113,7 +114,7 @@ def test_the_command_fails_with_one_line(checkout):
 ENGINE = {
     ("info",): "Server",
     ("compose", "version"): "Docker Compose version v2.30",
-    ("image", "inspect", "--format", "{{.Id}}", docker.IMAGE): "sha256:1",
+    ("image", "inspect", "--format", "{{.Id}}", docker_engine.IMAGE): "sha256:1",
 }
 
 
@@ -123,12 +124,19 @@ ENGINE = {
         ((), None),
         (("info",), "engine does not answer"),
         (("compose", "version"), "Compose v2 or docker-compose"),
-        (("image", "inspect", "--format", "{{.Id}}", docker.IMAGE), r"run \./build\.sh image"),
+        (
+            ("image", "inspect", "--format", "{{.Id}}", docker_engine.IMAGE),
+            r"run \./build\.sh image",
+        ),
     ],
 )
 def test_docker_is_taken_only_if_all_is_there(monkeypatch, capsys, lacks, message):
-    monkeypatch.setattr(docker, "docker", lambda *args: None if args == lacks else ENGINE[args])
-    monkeypatch.setattr(docker.shutil, "which", lambda name: name if name == "docker" else None)
+    monkeypatch.setattr(
+        docker_engine, "docker", lambda *args: None if args == lacks else ENGINE[args]
+    )
+    monkeypatch.setattr(
+        docker_engine.shutil, "which", lambda name: name if name == "docker" else None
+    )
     assert lab.choose_backend("auto") == ("process" if message else "docker")
     if message:
         with pytest.raises(LocalError, match=message):
@@ -152,8 +160,8 @@ def test_only_containers_below_the_folder_are_removed(monkeypatch, tmp_path):
         calls.append(arguments)
         return f"mine {root}/tmp1\nother {tmp_path}/local-2/tmp1\nplain \n"
 
-    monkeypatch.setattr(docker, "docker", fake)
-    docker.clean_up(root, keep_network=False)
+    monkeypatch.setattr(docker_engine, "docker", fake)
+    docker_engine.clean_up(root, keep_network=False)
     assert [call for call in calls if call[0] == "rm"] == [("rm", "-f", "-v", "mine")]
-    assert ("network", "rm", docker.NETWORK) in calls
+    assert ("network", "rm", docker_engine.NETWORK) in calls
     assert not root.exists()

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from local_sagemaker.errors import LocalError
-from local_sagemaker.generated import generate
-from local_sagemaker.ratings import Ratings, read_folder, write_folder
+from local_sagemaker.lab.generated import generate
+from local_sagemaker.lab.ratings import Ratings, read_folder, write_folder
 
 GOOD = "1\t1\t5\t874965758\n943\t1682\t1\t876893171\n"
 

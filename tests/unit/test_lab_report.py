@@ -6,9 +6,9 @@ import math
 import pytest
 
 from local_sagemaker.errors import LocalError
-from local_sagemaker.lab import _last_error
-from local_sagemaker.logs import parse
-from local_sagemaker.report import Result
+from local_sagemaker.lab.lab import _last_error
+from local_sagemaker.lab.printed import parse
+from local_sagemaker.lab.report import Result
 
 STAMP = "[11/24/2026 10:00:00 INFO 139] "
 LOG = [

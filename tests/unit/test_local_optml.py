@@ -6,9 +6,9 @@ import tarfile
 
 import pytest
 
-from local_sagemaker import objects
 from local_sagemaker.errors import LocalError
-from local_sagemaker.optml import failure_reason, lay_out
+from local_sagemaker.jobs.layout import failure_reason, lay_out
+from local_sagemaker.storage import objects
 
 
 class FakeS3:

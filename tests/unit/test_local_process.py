@@ -8,8 +8,8 @@ import time
 
 import pytest
 
+from local_sagemaker.backends.child_process import Child, free_port, wait_for_ping
 from local_sagemaker.errors import LocalError
-from local_sagemaker.process import Child, free_port, wait_for_ping
 
 STUBBORN = "import signal, time; signal.signal({}, signal.SIG_IGN); print('up', flush=True)"
 
@@ -89,7 +89,7 @@ def test_its_own_children_end_too():
 def test_it_does_not_outlive_the_process_that_started_it(ending):
     script = (
         "import os, sys\n"
-        "from local_sagemaker.process import Child\n"
+        "from local_sagemaker.backends.child_process import Child\n"
         "child = Child([sys.executable, '-c', 'import time; time.sleep(60)'], os.environ, print)\n"
         "print(child.pid, flush=True)\n" + ending
     )

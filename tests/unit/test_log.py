@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from fm_container.contract.log import JobLog, statistics
+from sagemaker_container.contract.log import JobLog, statistics
 
 PREFIX = r"\[\d\d/\d\d/\d{4} \d\d:\d\d:\d\d INFO \d+\] "
 CLASSIFIER = {

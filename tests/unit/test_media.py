@@ -2,8 +2,9 @@
 
 import pytest
 
-from fm_container.data.formats.json_body import read_json, read_json_lines
-from fm_container.data.formats.media import (
+from sagemaker_container.errors import NotAcceptable, UnsupportedMediaType
+from sagemaker_container.serving.content_types.json_body import read_json, read_json_lines
+from sagemaker_container.serving.content_types.negotiation import (
     CSV,
     JSON,
     JSON_LINES,
@@ -14,9 +15,8 @@ from fm_container.data.formats.media import (
     accepted,
     reader,
 )
-from fm_container.data.formats.records import read_records
-from fm_container.data.formats.text import read_csv, read_libsvm
-from fm_container.errors import NotAcceptable, UnsupportedMediaType
+from sagemaker_container.serving.content_types.recordio import read_records
+from sagemaker_container.serving.content_types.text import read_csv, read_libsvm
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from fm_container import budget
-from fm_container.algorithm.memory import fitting, parameter_bytes
-from fm_container.contract import hyperparameters, memory
-from fm_container.errors import PlatformError
+from factorization_machines.errors import PlatformError
+from factorization_machines.memory import fitting, parameter_bytes
+from sagemaker_container.contract import hyperparameters, memory_limit
+from sagemaker_container.training import memory_budget
 from support import fm
 
 V1_NONE = "9223372036854771712"
@@ -49,14 +49,14 @@ MACHINE = {"proc__meminfo": "MemTotal:  1000 kB\nMemFree: 5 kB\nSwapTotal: 24 kB
     ],
 )  # fmt: skip
 def test_the_limit(tmp_path: Path, files: dict[str, str], expected: int | None) -> None:
-    assert memory.limit(tree(tmp_path, **files)) == expected
+    assert memory_limit.limit(tree(tmp_path, **files)) == expected
 
 
 def test_what_is_used(tmp_path: Path) -> None:
-    assert memory.used(tmp_path) == 0
+    assert memory_limit.used(tmp_path) == 0
     tree(tmp_path, proc__self__status="VmPeak: 9 kB\nVmRSS:\t   12 kB")
-    assert memory.used(tmp_path) == 12 * 1024
-    assert 10_000_000 < memory.used() < memory.limit()  # type: ignore[operator]
+    assert memory_limit.used(tmp_path) == 12 * 1024
+    assert 10_000_000 < memory_limit.used() < memory_limit.limit()  # type: ignore[operator]
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "adagrad", "sgd"])
@@ -88,7 +88,9 @@ def given(**values: object) -> Any:
 
 def limited(monkeypatch: pytest.MonkeyPatch, limit: int | None) -> None:
     monkeypatch.setattr(
-        budget, "memory", SimpleNamespace(limit=lambda: limit, used=lambda: 100_000_000)
+        memory_budget,
+        "memory_limit",
+        SimpleNamespace(limit=lambda: limit, used=lambda: 100_000_000),
     )
 
 
@@ -96,17 +98,17 @@ def test_the_budget_is_half_of_what_is_left(monkeypatch: pytest.MonkeyPatch) -> 
     settings = fm.settings(10**6, 64)
     model = parameter_bytes(settings)
     limited(monkeypatch, 260_000_000 + model + 500_000_000)
-    assert budget.for_data(settings, given()) == 250_000_000
-    assert budget.for_data(settings, given(_memory_budget_mb=500)) == 500_000_000
+    assert memory_budget.for_data(settings, given()) == 250_000_000
+    assert memory_budget.for_data(settings, given(_memory_budget_mb=500)) == 500_000_000
     with pytest.raises(PlatformError) as caught:
-        budget.for_data(settings, given(_memory_budget_mb=501))
+        memory_budget.for_data(settings, given(_memory_budget_mb=501))
     assert str(caught.value) == (
         "not enough memory for _memory_budget_mb 501: the limit of 1.6 GB leaves 1.3 GB, "
         "of which the model takes 848 MB; up to 500 would fit"
     )
     limited(monkeypatch, None)
-    assert budget.for_data(settings, given(_memory_budget_mb=5)) == 5_000_000
-    assert budget.for_data(settings, given()) > 1 << 50
+    assert memory_budget.for_data(settings, given(_memory_budget_mb=5)) == 5_000_000
+    assert memory_budget.for_data(settings, given()) > 1 << 50
 
 
 def test_the_copy_for_checkpoints_counts(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,17 +116,17 @@ def test_the_copy_for_checkpoints_counts(monkeypatch: pytest.MonkeyPatch) -> Non
     both = parameter_bytes(settings, copied=True)
     assert both - parameter_bytes(settings) == 4 * 10**6 * 65 * 3
     limited(monkeypatch, 260_000_000 + both + 500_000_000)
-    assert budget.for_data(settings, given(), checkpoints=True) == 250_000_000
+    assert memory_budget.for_data(settings, given(), checkpoints=True) == 250_000_000
     limited(monkeypatch, 260_000_000 + both - 1)
-    assert budget.for_data(settings, given()) > 0
+    assert memory_budget.for_data(settings, given()) > 0
     with pytest.raises(PlatformError, match=r"training with checkpoints takes 1\.6 GB"):
-        budget.for_data(settings, given(), checkpoints=True)
+        memory_budget.for_data(settings, given(), checkpoints=True)
 
 
 def test_a_model_that_does_not_fit_says_what_would(monkeypatch: pytest.MonkeyPatch) -> None:
     limited(monkeypatch, 600_000_000)
     with pytest.raises(PlatformError) as caught:
-        budget.for_data(fm.settings(10**6, 64), given())
+        memory_budget.for_data(fm.settings(10**6, 64), given())
     assert str(caught.value) == (
         "not enough memory for feature_dim 1000000 x num_factors 64: training takes 848 MB of the "
         "340 MB that the limit of 600 MB leaves; num_factors up to 23 or feature_dim up to 380896 "

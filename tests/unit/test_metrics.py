@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from fm_container.algorithm.metrics import Classification, Regression, metrics_for
-from fm_container.algorithm.reference import sigmoid
+from factorization_machines.metrics import Classification, Regression, metrics_for
+from factorization_machines.reference import sigmoid
 
 Float32 = NDArray[np.float32]
 

@@ -5,9 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fm_container.algorithm.parameters import Parameters, initial
-from fm_container.algorithm.settings import Settings, Term
-from fm_container.errors import PlatformError
+from factorization_machines.config import Settings, Term
+from factorization_machines.errors import PlatformError
+from factorization_machines.initialization import initial
+from factorization_machines.parameters import Parameters
 
 TERM = Term(lr=0.1, wd=0.0, init_sigma=0.5)
 SETTINGS = Settings(4000, 8, True, bias=TERM, linear=TERM, factors=replace(TERM, init_sigma=0.02))

@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fm_container.algorithm.parameters import Parameters
-from fm_container.errors import DataError
-from fm_container.serving import ranking
-from fm_container.serving.app import App
-from fm_container.serving.settings import Settings
+from factorization_machines import top_k
+from factorization_machines.errors import DataError
+from factorization_machines.parameters import Parameters
+from sagemaker_container.serving.app import App
+from sagemaker_container.serving.content_types import top_k_options
+from sagemaker_container.serving.settings import Settings
 from support import fm
 from support.asgi import invoke
 from support.rows import instances
@@ -53,8 +54,8 @@ def test_equal_to_scoring_each_pair(
     rows: list[list[float]], one: int, other: int, k: int, exclude: list[int], kind: str
 ) -> None:
     first, last = min(one, other), max(one, other)
-    top = ranking.parse({"from": [first, last], "k": k, "exclude": exclude}, DIM)
-    answers = ranking.rank(scorer(PARAMETERS, kind), instances(np.array(rows, np.float32)), top)
+    top = top_k_options.parse({"from": [first, last], "k": k, "exclude": exclude}, DIM)
+    answers = top_k.rank(scorer(PARAMETERS, kind), instances(np.array(rows, np.float32)), top)
     assert len(answers) == len(rows)
     for row, answer in zip(rows, answers, strict=True):
         want = pairs(np.array(row, np.float32), first, last, exclude, kind)
@@ -87,8 +88,8 @@ def test_the_best_of_many(kind: str, excluded: list[int], k: int) -> None:
     model = scorer(
         Parameters(np.zeros(1, np.float32), w, np.zeros((410, 2), np.float32)), "regressor"
     )
-    top = ranking.parse({"from": block, "k": k, "exclude": excluded}, 410)
-    (answer,) = ranking.rank(model, instances(np.zeros((1, 410), np.float32)), top)
+    top = top_k_options.parse({"from": block, "k": k, "exclude": excluded}, 410)
+    (answer,) = top_k.rank(model, instances(np.zeros((1, 410), np.float32)), top)
     left = [key for key in range(block[0], block[1] + 1) if key not in excluded]
     want = sorted(left, key=lambda key: (-w[key], key))[:k]
     assert [item["key"] for item in answer["top_k"]] == want
@@ -97,17 +98,17 @@ def test_the_best_of_many(kind: str, excluded: list[int], k: int) -> None:
 
 def test_of_equal_ones_the_smaller_keys() -> None:
     flat = fm.parameters(0, 9, 2, scale=0)
-    top = ranking.parse({"from": [1, 8], "k": 3, "exclude": [2]}, 9)
-    (answer,) = ranking.rank(scorer(flat), instances(np.zeros((1, 9), np.float32)), top)
+    top = top_k_options.parse({"from": [1, 8], "k": 3, "exclude": [2]}, 9)
+    (answer,) = top_k.rank(scorer(flat), instances(np.zeros((1, 9), np.float32)), top)
     assert [item["key"] for item in answer["top_k"]] == [1, 3, 4]
 
 
 def test_many_rows_and_a_large_block_are_done_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = instances(fm.rows(1, 30, DIM)[0])
-    top = ranking.parse({"from": [0, 11], "k": 4}, DIM)
-    whole = ranking.rank(scorer(PARAMETERS), rows, top)
-    monkeypatch.setattr(ranking, "_CHUNK", 50)
-    parts = ranking.rank(scorer(PARAMETERS), rows, top)
+    top = top_k_options.parse({"from": [0, 11], "k": 4}, DIM)
+    whole = top_k.rank(scorer(PARAMETERS), rows, top)
+    monkeypatch.setattr(top_k, "_CHUNK", 50)
+    parts = top_k.rank(scorer(PARAMETERS), rows, top)
     for one, other in zip(whole, parts, strict=True):
         assert [item["key"] for item in one["top_k"]] == [item["key"] for item in other["top_k"]]
 
@@ -178,11 +179,11 @@ def test_an_instance_that_is_none_is_named() -> None:
 
 
 def test_too_many_scores(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ranking, "MOST_SCORES", 20)
+    monkeypatch.setattr(top_k, "MOST_SCORES", 20)
     rows = instances(np.zeros((3, DIM), np.float32))
-    top = ranking.parse({"from": [0, 9], "k": 1}, DIM)
+    top = top_k_options.parse({"from": [0, 9], "k": 1}, DIM)
     with pytest.raises(DataError) as caught:
-        ranking.rank(scorer(PARAMETERS), rows, top)
+        top_k.rank(scorer(PARAMETERS), rows, top)
     assert str(caught.value) == (
         "top_k: 3 instances and 10 features are 30 scores; at most 20 in a request"
     )
@@ -191,7 +192,7 @@ def test_too_many_scores(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_scores_beyond_float32() -> None:
     rows = instances(np.array([[0] * DIM, [3e38] * DIM], np.float32))
     with pytest.raises(DataError, match=r"instance 1 \(the first is 0\): one of its scores"):
-        ranking.rank(scorer(PARAMETERS), rows, ranking.parse({"from": [0, 9], "k": 1}, DIM))
+        top_k.rank(scorer(PARAMETERS), rows, top_k_options.parse({"from": [0, 9], "k": 1}, DIM))
 
 
 def test_scores_whose_squares_are_beyond_float32() -> None:
@@ -199,13 +200,13 @@ def test_scores_whose_squares_are_beyond_float32() -> None:
     model = scorer(
         Parameters(np.zeros(1, np.float32), w, np.zeros((3, 2), np.float32)), "regressor"
     )
-    top = ranking.parse({"from": [0, 2], "k": 2}, 3)
-    (answer,) = ranking.rank(model, instances(np.zeros((1, 3), np.float32)), top)
+    top = top_k_options.parse({"from": [0, 2], "k": 2}, 3)
+    (answer,) = top_k.rank(model, instances(np.zeros((1, 3), np.float32)), top)
     want = [{"key": key, "score": float(w[key])} for key in (1, 0)]
     assert answer == {"top_k": want}
 
 
 def test_nothing_is_left() -> None:
-    top = ranking.parse({"from": [2, 3], "k": 1, "exclude": [2, 3]}, DIM)
+    top = top_k_options.parse({"from": [2, 3], "k": 1, "exclude": [2, 3]}, DIM)
     rows = instances(np.zeros((2, DIM), np.float32))
-    assert ranking.rank(scorer(PARAMETERS), rows, top) == [{"top_k": []}] * 2
+    assert top_k.rank(scorer(PARAMETERS), rows, top) == [{"top_k": []}] * 2

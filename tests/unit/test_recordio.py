@@ -8,8 +8,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from fm_container.data.recordio import Decoder, Rows, read
-from fm_container.errors import DataError, PlatformError
+from factorization_machines.errors import DataError, PlatformError
+from factorization_machines.recordio.decoder import Decoder, Rows, read
 from support import encodings, recordio
 
 DIM = 5

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fm_container.data import frames, recordio
-from fm_container.data.reasons import OK
-from fm_container.data.sdk_layout import sdk_record
-from fm_container.errors import DataError
+from factorization_machines.errors import DataError
+from factorization_machines.recordio import decoder, framing
+from factorization_machines.recordio.decode_errors import OK
+from factorization_machines.recordio.decoder import Decoder
+from factorization_machines.recordio.sdk_layout import sdk_record
 from support import encodings
 from support.recordio import frame, message
 
@@ -37,14 +38,14 @@ def general(content: bytes, feature_dim: int = DIM) -> tuple[int, bool, Row]:
     size = len(content)
     values, keys = np.empty(size, np.float32), np.empty(size, np.int32)
     labels, state = np.empty(1, np.float32), np.zeros(5, np.int64)
-    state[frames.SORTED] = 1
+    state[framing.SORTED] = 1
     scratch = np.empty(size, np.float32), np.empty(size, np.int64), np.empty(2, np.int64)
-    code = frames.record(
+    code = framing.record(
         as_array(content), 0, size, feature_dim, True, *scratch, values, keys, labels, state
     )
-    nnz = int(state[frames.NNZ])
+    nnz = int(state[framing.NNZ])
     row = values[:nnz].tolist(), keys[:nnz].tolist(), float(labels[0])
-    return int(code), bool(state[frames.SORTED]), row
+    return int(code), bool(state[framing.SORTED]), row
 
 
 @pytest.mark.parametrize(
@@ -143,9 +144,9 @@ def test_legal_encodings_and_dense_rows(content: bytes, data: st.DataObject) -> 
 def test_a_record_that_is_left_halfway_leaves_nothing() -> None:
     sdk = message([1.0, 2.0], 1.0, keys=[3, 4], shape=[DIM])
     halfway = message([5.0, 6.0, 0.0], 0.0, keys=[7, 2, 1], shape=[DIM])
-    decoder = recordio.Decoder(DIM)
-    decoder.feed(as_array(frame(sdk) + frame(halfway) + frame(sdk)), "a")
-    got = decoder.rows()
+    decoding = Decoder(DIM)
+    decoding.feed(as_array(frame(sdk) + frame(halfway) + frame(sdk)), "a")
+    got = decoding.rows()
     assert got.x.indptr.tolist() == [0, 2, 4, 6]
     assert got.x.indices.tolist() == [3, 4, 2, 7, 3, 4]
     assert got.x.data.tolist() == [1, 2, 6, 5, 1, 2]
@@ -153,14 +154,14 @@ def test_a_record_that_is_left_halfway_leaves_nothing() -> None:
 
 
 def test_keys_and_row_pointers_are_not_widened() -> None:
-    decoder = recordio.Decoder(DIM)
-    decoder.feed(as_array(frame(message([1.0], 1.0, keys=[3]))), "a")
-    x = decoder.rows().x
+    decoding = Decoder(DIM)
+    decoding.feed(as_array(frame(message([1.0], 1.0, keys=[3]))), "a")
+    x = decoding.rows().x
     assert (x.indices.dtype, x.indptr.dtype) == (np.int32, np.int32)
 
 
 def test_a_file_is_read_a_buffer_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recordio, "BUFFER", 5000)
+    monkeypatch.setattr(decoder, "BUFFER", 5000)
     good = frame(message([1.0, 2.0], 1.0, keys=[3, 4], shape=[DIM]))
     bad = frame(message([1.0], 1.0, keys=[DIM]))
     (tmp_path / "empty").write_bytes(b"")
@@ -168,8 +169,8 @@ def test_a_file_is_read_a_buffer_at_a_time(tmp_path: Path, monkeypatch: pytest.M
     (tmp_path / "b").write_bytes(good * 999 + bad)
     (tmp_path / "c").write_bytes(good * 1000 + good[:20])
     files = [tmp_path / name for name in ("empty", "a", "a")]
-    assert recordio.read(files, DIM, tmp_path).x.sum() == 6000
+    assert decoder.read(files, DIM, tmp_path).x.sum() == 6000
     with pytest.raises(DataError, match=f"^b: record 1000 at byte {999 * len(good)}: key {DIM} "):
-        recordio.read([*files, tmp_path / "b"], DIM, tmp_path)
+        decoder.read([*files, tmp_path / "b"], DIM, tmp_path)
     with pytest.raises(DataError, match=f"^c: record 1001 at byte {1000 * len(good)}: .* only 20 "):
-        recordio.read([*files, tmp_path / "c"], DIM, tmp_path)
+        decoder.read([*files, tmp_path / "c"], DIM, tmp_path)

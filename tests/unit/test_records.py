@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fm_container.data import recordio
-from fm_container.data.formats import records
-from fm_container.data.formats.records import read_records
-from fm_container.data.formats.sdk_records import read_together
-from fm_container.errors import DataError
+from factorization_machines.errors import DataError
+from factorization_machines.recordio.decoder import Decoder
+from factorization_machines.recordio.sdk_records import read_together
+from sagemaker_container.serving.content_types import recordio
+from sagemaker_container.serving.content_types.recordio import read_records
 from support import encodings, fm
 from support.recordio import dense_file, expected, frame, message, sparse_file, split
 from support.rows import dense, instances
@@ -24,7 +24,7 @@ DIM = 6
 
 def trained(body: bytes, dim: int = DIM) -> np.ndarray:
     """Return what training makes of a file with this content."""
-    decoder = recordio.Decoder(dim, labelled=False)
+    decoder = Decoder(dim, labelled=False)
     decoder.feed(np.frombuffer(body, np.uint8), "file")
     x: np.ndarray = decoder.rows().x.toarray()
     return x
@@ -183,6 +183,6 @@ def test_a_record_that_holds_the_magic_number_and_is_not_split() -> None:
 
 def test_many_are_read_together(monkeypatch: pytest.MonkeyPatch) -> None:
     x, y = fm.rows(5, 50, DIM, density=1.0)
-    monkeypatch.setattr(records, "read_record", None)
+    monkeypatch.setattr(recordio, "read_record", None)
     rows = read_records(sparse_file(x[2:], y[2:]), DIM)
     np.testing.assert_array_equal(dense(rows, DIM), dense(instances(x[2:]), DIM))

@@ -6,11 +6,14 @@ import time
 
 import pytest
 
-from local_sagemaker.service import builtin, guard, metrics, shapes
-from local_sagemaker.service.errors import ServiceError
-from local_sagemaker.service.listing import listing
-from local_sagemaker.service.pipes import Feeder
-from local_sagemaker.service.store import Store, now
+from local_sagemaker import builtin
+from local_sagemaker.api import validation
+from local_sagemaker.api.errors import ServiceError
+from local_sagemaker.api.pagination import listing
+from local_sagemaker.server import origin_check
+from local_sagemaker.storage import metrics
+from local_sagemaker.storage.pipes import Feeder
+from local_sagemaker.storage.records import Store, now
 from support.recordio import frame
 
 LINES = [
@@ -93,12 +96,12 @@ def test_our_image_is_known_by_its_name(image, ours):
     ],
 )
 def test_which_hosts_are_stood_in_for(host, aws):
-    assert guard.is_aws(host) is aws
+    assert origin_check.is_aws(host) is aws
 
 
 def problem(request):
     with pytest.raises(ServiceError) as raised:
-        shapes.check("DescribeTrainingJob", request)
+        validation.check("DescribeTrainingJob", request)
     assert raised.value.code == "ValidationException"
     return raised.value.message
 
@@ -110,7 +113,7 @@ def test_a_request_is_checked_in_aws_s_words():
     )
     assert "'a_b' at 'trainingJobName'" in problem({"TrainingJobName": "a_b"})
     assert "less than or equal to 63" in problem({"TrainingJobName": "a" * 64})
-    shapes.check("DescribeTrainingJob", {"TrainingJobName": "a-b"})
+    validation.check("DescribeTrainingJob", {"TrainingJobName": "a-b"})
 
 
 def test_a_listing_has_pages_and_an_order():

@@ -4,9 +4,9 @@ import os
 
 import pytest
 
-from fm_container.errors import PlatformError
-from fm_container.serving import server
-from fm_container.serving.settings import Settings
+from factorization_machines.errors import PlatformError
+from sagemaker_container.serving import server
+from sagemaker_container.serving.settings import Settings
 
 
 def settings(**environ: str) -> Settings:

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from scipy.sparse import random_array
 
-from fm_container.algorithm import reference
-from fm_container.algorithm.parameters import Parameters
-from fm_container.artifact.symbol import symbol
+from factorization_machines import reference
+from factorization_machines.artifact.symbol import symbol
+from factorization_machines.parameters import Parameters
 
 
 def run(graph: dict[str, Any], given: dict[str, Any]) -> Any:

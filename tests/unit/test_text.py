@@ -2,8 +2,8 @@
 
 import pytest
 
-from fm_container.data.formats.text import read_csv, read_libsvm
-from fm_container.errors import DataError
+from factorization_machines.errors import DataError
+from sagemaker_container.serving.content_types.text import read_csv, read_libsvm
 from support.rows import dense
 
 DIM = 4

@@ -1,0 +1,181 @@
+"""MXNet's list of named arrays, as `params` in a model artifact holds it.
+
+Layout, little-endian: uint64 0x112, uint64 0, uint64 count, the arrays, uint64 number of names,
+then each name as uint64 length and bytes. An array, since MXNet 0.12: uint32 magic, int32 storage
+type, shape (uint32 number of dimensions, int64 each), int32 device type and id, int32 element type,
+the values. A row-sparse one has the shape of its stored rows before the logical shape, and the type
+and shape of its row index after the element type; the index follows the values. MXNet 0.11 and
+older have no storage type: `_V1` before the shape, or before that no magic at all but the number of
+dimensions, and uint32 for each.
+"""
+
+import math
+import struct
+from collections.abc import Mapping
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from factorization_machines.errors import ArtifactError
+
+LIST_MAGIC = 0x112
+ARRAY_MAGIC = 0xF993FAC9
+_V1, _NUMPY_SHAPES = 0xF993FAC8, 0xF993FACA  # no storage type; written under MXNet's np_shape
+DENSE, ROW_SPARSE, CSR = 0, 1, 2
+CPU = 1
+FLOAT32, INT64 = 0, 6
+_FLOATS = {FLOAT32: "<f4", 1: "<f8", 2: "<f2"}
+_INDEX = {4: "<i4", INT64: "<i8"}
+_MOST_ARRAYS = 64
+_MOST_DIMENSIONS = 4
+_LONGEST_NAME = 256
+
+# Absent rows cost a file nothing and the reader memory: so many times the file's bytes are allowed,
+# which is what deflate can do at best, or as much as any machine has.
+_EXPANSION = 1032
+_ALWAYS = 64 << 20
+
+Float32 = NDArray[np.float32]
+
+
+def write(stream: BinaryIO, arrays: Mapping[str, Float32]) -> None:
+    """Write dense float32 arrays, without a copy of their values."""
+    stream.write(struct.pack("<QQQ", LIST_MAGIC, 0, len(arrays)))
+    for array in arrays.values():
+        head = struct.pack("<Ii", ARRAY_MAGIC, DENSE) + _shape(array.shape)
+        stream.write(head + struct.pack("<iii", CPU, 0, FLOAT32))
+        stream.write(np.ascontiguousarray(array, "<f4").data.cast("B"))
+    stream.write(struct.pack("<Q", len(arrays)))
+    for name in arrays:
+        raw = name.encode()
+        stream.write(struct.pack("<Q", len(raw)) + raw)
+
+
+def _shape(shape: tuple[int, ...]) -> bytes:
+    return struct.pack(f"<I{len(shape)}q", len(shape), *shape)
+
+
+def read(content: memoryview) -> dict[str, Float32]:
+    """Return the arrays of a list by name, or by their number where they have none.
+
+    A dense float32 array is a view of `content`, wherever that lies in memory; any other is a copy.
+    The absent rows of a row-sparse array are zero.
+
+    Raises: ArtifactError that says at which byte the list is cut or malformed.
+    """
+    return _Reader(content).arrays()
+
+
+class _Reader:
+    """Takes checked pieces from bytes."""
+
+    def __init__(self, content: memoryview):
+        self._content = content
+        self._at = 0
+        self._zeros = 0
+
+    def arrays(self) -> dict[str, Float32]:
+        magic, _, count = self._unpack("<QQQ")
+        if magic != LIST_MAGIC:
+            raise self._bad(f"expected the magic number {LIST_MAGIC:#x}; got {magic:#x}")
+        if count > _MOST_ARRAYS:
+            raise self._bad(f"{count} arrays; a factorization machine has three")
+        arrays = [self._array() for _ in range(count)]
+        (named,) = self._unpack("<Q")
+        if named not in (0, count):
+            raise self._bad(f"{named} names for {count} arrays")
+        names = [self._name() for _ in range(named)] or [str(i) for i in range(count)]
+        if self._at != len(self._content):
+            raise self._bad(f"{len(self._content) - self._at} bytes more than the list has")
+        if len(set(names)) < count:
+            raise self._bad(f"two arrays of the same name ({', '.join(sorted(names))})")
+        return dict(zip(names, arrays, strict=True))
+
+    def _name(self) -> str:
+        (length,) = self._unpack("<Q")
+        if length > _LONGEST_NAME:
+            raise self._bad(f"a name of {length} bytes")
+        return bytes(self._take(length)).decode("utf-8", errors="replace")
+
+    def _array(self) -> Float32:
+        (magic,) = self._unpack("<I")
+        if magic <= _MOST_DIMENSIONS:
+            return self._dense(self._unpack(f"<{magic}I"))
+        if magic == _V1:
+            return self._dense(self._dimensions())
+        if magic not in (ARRAY_MAGIC, _NUMPY_SHAPES):
+            raise self._bad(f"expected an array of MXNet; got the magic number {magic:#x}")
+        (storage,) = self._unpack("<i")
+        if storage == DENSE:
+            shape = self._dimensions()
+            scalar = magic == _NUMPY_SHAPES and not shape
+            return self._values((), self._element()) if scalar else self._dense(shape)
+        if storage == ROW_SPARSE:
+            return self._row_sparse(self._dimensions(), self._dimensions())
+        kind = "CSR" if storage == CSR else f"storage type {storage}"
+        raise self._bad(f"expected a dense or row-sparse array; got {kind}")
+
+    def _dense(self, shape: tuple[int, ...]) -> Float32:
+        if not shape:
+            return np.zeros(0, np.float32)  # MXNet's empty array: nothing of it follows
+        return self._values(shape, self._element())
+
+    def _row_sparse(self, stored: tuple[int, ...], shape: tuple[int, ...]) -> Float32:
+        element = self._element()
+        (index_type,) = self._unpack("<i")
+        (rows,) = self._dimensions()
+        # MXNet writes the first shape before it waits for the array, which may have no rows then.
+        fits = stored[:1] in ((rows,), (0,)) and stored[1:] == shape[1:]
+        if index_type not in _INDEX or not fits:
+            raise self._bad(
+                f"a row-sparse array of shape {shape} with stored rows {stored}, {rows} indices of "
+                f"type {index_type}"
+            )
+        values = self._values((rows, *stored[1:]), element)
+        place = np.dtype(_INDEX[index_type])
+        index = np.frombuffer(self._take(rows * place.itemsize), place)
+        if rows and not (0 <= index.min() and index.max() < shape[0]):
+            wrong = index.min() if index.min() < 0 else index.max()
+            raise self._bad(f"row {wrong} in an array of shape {shape}")
+        self._zeros += math.prod(shape) * 4
+        if self._zeros > max(_ALWAYS, _EXPANSION * len(self._content)):
+            raise self._bad(f"an array of shape {shape}, most of it absent, in so small a file")
+        array = np.zeros(shape, np.float32)
+        with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinite, and is told
+            array[index] = values
+        return array
+
+    def _dimensions(self) -> tuple[int, ...]:
+        (count,) = self._unpack("<I")
+        if count > _MOST_DIMENSIONS:
+            raise self._bad(f"an array with {count} dimensions")
+        shape = self._unpack(f"<{count}q")
+        if min(shape, default=0) < 0:
+            raise self._bad(f"an array of shape {shape}")
+        return shape
+
+    def _element(self) -> str:
+        _, _, element = self._unpack("<iii")
+        if element not in _FLOATS:
+            raise self._bad(f"expected float32, float64 or float16 (0, 1, 2); got type {element}")
+        return _FLOATS[element]
+
+    def _values(self, shape: tuple[int, ...], element: str) -> Float32:
+        # Python's integers: a product that overflows int64 must not pass for a small one.
+        raw = self._take(math.prod(shape) * np.dtype(element).itemsize)
+        with np.errstate(over="ignore"):
+            return np.asarray(np.frombuffer(raw, element), np.float32).reshape(shape)
+
+    def _unpack(self, layout: str) -> tuple[Any, ...]:
+        return struct.unpack(layout, self._take(struct.calcsize(layout)))
+
+    def _take(self, count: int) -> memoryview:
+        left = len(self._content) - self._at
+        if count > left:
+            raise self._bad(f"{count} bytes are due and {left} are left")
+        self._at += count
+        return self._content[self._at - count : self._at]
+
+    def _bad(self, what: str) -> ArtifactError:
+        return ArtifactError(f"params, byte {self._at}: {what}")

@@ -1,0 +1,75 @@
+"""What every format holds of a model: three arrays, and three texts."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from factorization_machines import artifact
+from factorization_machines.artifact import Model
+from factorization_machines.errors import ArtifactError, PlatformError
+from factorization_machines.parameters import Float32
+
+_TEXTS = ("training_parameters", "notes")
+# The arrays' names here, and in MXNet's files.
+_TO_MXNET = {"w": "w1_weight", "w0": "w0_weight"}
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a file holds; `texts` as `texts` below makes them, as far as the file has them."""
+
+    arrays: Mapping[str, Any]
+    texts: Mapping[str, str] = field(default_factory=dict)
+
+
+def arrays(model: Model) -> dict[str, Float32]:
+    """Return the parameters as our torch module names and shapes them.
+
+    `w0` (1,), `w` (feature_dim, 1), `v` (feature_dim, num_factors), all float32.
+    """
+    parameters = model.parameters
+    return {"w0": parameters.w0, "w": parameters.w[:, None], "v": parameters.v}
+
+
+def texts(model: Model) -> dict[str, str]:
+    """Return the rest: `predictor_type`, and as JSON `training_parameters` and `notes`."""
+    return {
+        "predictor_type": model.predictor_type,
+        "training_parameters": json.dumps(dict(model.training_parameters)),
+        "notes": json.dumps(dict(model.notes)),
+    }
+
+
+def model(content: Content, predictor_type: str | None) -> Model:
+    """Return the model of a file's content.
+
+    Args:
+        content: of the file.
+        predictor_type: what the file may leave out, and what goes before what it says.
+
+    Raises: ArtifactError if this is no factorization machine.
+    """
+    training, notes = (_object(content.texts, name) for name in _TEXTS)
+    kind = predictor_type or content.texts.get("predictor_type")
+    if kind:
+        training["predictor_type"] = kind
+    named = {_TO_MXNET.get(name, name): array for name, array in content.arrays.items()}
+    return artifact.assemble(named, training, notes)
+
+
+def _object(texts: Mapping[str, str], name: str) -> dict[str, Any]:
+    try:
+        content = json.loads(texts.get(name) or "{}")
+    except (ValueError, RecursionError) as error:
+        raise ArtifactError(f"{name} is no JSON: {error}") from None
+    if not isinstance(content, dict):
+        raise ArtifactError(f"{name} must be an object; got {content!r:.60}")
+    return content
+
+
+def missing(library: str, error: ImportError) -> PlatformError:
+    """Return what to tell where a library of the extra `export` is not installed."""
+    return PlatformError(
+        f"{library} is not installed ({error}): pip install 'local-factorization-machines[export]'"
+    )

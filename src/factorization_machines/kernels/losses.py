@@ -1,0 +1,142 @@
+"""The losses of a block of rows, their gradients and the sums of the metrics, as compiled loops."""
+
+import math
+from typing import Any
+
+import numpy as np
+from numba import types
+
+from factorization_machines.kernels.columns import (
+    ABSOLUTE,
+    COLUMNS,
+    CORRECT,
+    LOSS,
+    POSITIVE,
+    PREDICTED,
+    SQUARE,
+    TRUE_POSITIVE,
+)
+from factorization_machines.kernels.jit import LEAN, REASSOCIATE, kernel
+from factorization_machines.kernels.simd import float_of
+from factorization_machines.kernels.types import D1, F1, Float32, Float64
+
+BLOCK = 64  # rows that one sum is over; a product of as many factors up to 2 is within float64
+
+# A block's sums: the columns of metrics.py, then the loss gradient.
+GRADIENT = COLUMNS
+BLOCK_COLUMNS = COLUMNS + 1
+
+Int = Any
+
+_LOWEST = np.float32(-87)  # about the log of the smallest normal number
+_LOG2_E = np.float32(1 / math.log(2))
+# log(2) in two parts: a multiple of the first below 256 is exact.
+_LOG_2 = np.float32(0.693359375)
+_LOG_2_REST = np.float32(math.log(2) - 0.693359375)
+_TAYLOR = tuple(np.float32(1 / math.factorial(n)) for n in (7, 6, 5, 4, 3, 2))
+
+
+@kernel(types.float32(types.float32), fastmath={"contract"}, **LEAN)
+def exponential(x: Any) -> Any:
+    """Return exp of a number that is not positive, to 2e-7 of it; exp(-87) below that, and of NaN.
+
+    The library's is a call for each number; of this, a loop does sixteen at once.
+    """
+    x = x if x > _LOWEST else _LOWEST
+    whole = np.floor(x * _LOG2_E + np.float32(0.5))
+    rest = x - whole * _LOG_2 - whole * _LOG_2_REST
+    series = _TAYLOR[0]
+    for factor in _TAYLOR[1:]:
+        series = series * rest + factor
+    value = (series * rest + np.float32(1)) * rest + np.float32(1)
+    return value * float_of((np.int32(whole) + np.int32(127)) << np.int32(23))
+
+
+_LOSS = types.void(F1, F1, types.float32, F1, D1)
+
+
+@kernel(_LOSS, fastmath=REASSOCIATE, **LEAN)
+def logistic(z: Float32, y: Float32, scale: Any, dz: Float32, out: Float64) -> None:
+    """Leave the loss gradients of at most BLOCK rows in dz, and the sums of a block in out.
+
+    Args:
+        z: (n,) scores.
+        y: (n,) labels.
+        scale: of the gradients.
+        dz: (n,) is written.
+        out: (BLOCK_COLUMNS,) is written.
+    """
+    # Three loops, each of one kind of number, are what the compiler vectorises. Counts are float32:
+    # up to BLOCK they are exact.
+    one, none, half = np.float32(1), np.float32(0), np.float32(0.5)
+    for i in range(z.size):
+        dz[i] = exponential(-abs(z[i]))
+    # -log of the label's probability is log(1 + small) + max(z, 0) - z * y: one logarithm of a
+    # product serves the whole block. That z * y is NaN where z is.
+    loss, product = 0.0, 1.0
+    for i in range(z.size):
+        product *= 1.0 + np.float64(dz[i])
+        loss += np.float64(z[i]) * ((1.0 if z[i] > none else 0.0) - np.float64(y[i]))
+    correct, true_positive, predicted, positive = none, none, none, none
+    for i in range(z.size):
+        small, label = dz[i], y[i]
+        score = (one if z[i] >= none else small) / (one + small)
+        says = one if score > half else none
+        is_one = one if label > half else none
+        correct += one if says == is_one else none
+        true_positive += says * is_one
+        predicted += says
+        positive += is_one
+        dz[i] = (score - label) * scale
+    gradients = 0.0
+    for i in range(z.size):
+        gradients += np.float64(dz[i])
+    out[:] = 0
+    out[LOSS] = loss + math.log(product)
+    out[CORRECT], out[TRUE_POSITIVE] = correct, true_positive
+    out[PREDICTED], out[POSITIVE] = predicted, positive
+    out[GRADIENT] = gradients
+
+
+@kernel(_LOSS, fastmath=REASSOCIATE, **LEAN)
+def squared(z: Float32, y: Float32, scale: Any, dz: Float32, out: Float64) -> None:
+    """Leave gradients and sums of the squared error, as `logistic` does."""
+    square, absolute, gradients = 0.0, 0.0, 0.0
+    for i in range(z.size):
+        error = np.float64(z[i]) - np.float64(y[i])
+        square += error * error
+        absolute += abs(error)
+        dz[i] = (z[i] - y[i]) * scale
+        gradients += np.float64(dz[i])
+    out[:] = 0
+    out[SQUARE], out[ABSOLUTE], out[GRADIENT] = square, absolute, gradients
+
+
+@kernel(types.float64(types.boolean, types.float32, types.int64, types.float32, D1), **LEAN)
+def empty_rows(classifier: bool, z: Any, count: int, scale: Any, sums: Float64) -> Any:
+    """Add the metrics of `count` empty rows of label 0 to `sums`; return their gradient of w0.
+
+    The built-in fills up the last batch of an epoch with such rows. They touch nothing but the
+    bias, so that the closed form needs neither memory nor time.
+
+    Args:
+        classifier: whether the loss is `logistic`, or else `squared`.
+        z: their score, which is the bias.
+        count: how many there are.
+        scale: of the loss gradients.
+        sums: (COLUMNS,) is added to.
+    """
+    wide = np.float64(z)
+    if not classifier:
+        sums[SQUARE] += count * wide * wide
+        sums[ABSOLUTE] += count * abs(wide)
+        return count * np.float64(z * scale)
+    one, half = np.float32(1), np.float32(0.5)
+    small = exponential(-abs(z))
+    score = (one if z >= 0 else small) / (one + small)
+    sums[LOSS] += count * (math.log(1.0 + np.float64(small)) + max(wide, 0.0))
+    if score > half:
+        sums[PREDICTED] += count
+    else:
+        sums[CORRECT] += count
+    return count * np.float64(score * scale)

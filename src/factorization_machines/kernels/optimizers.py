@@ -1,0 +1,74 @@
+"""One feature's update by each optimiser, on its parameters and its rows of optimiser state.
+
+The state of feature j is a row for its factors and one for its weight: adam has
+`[m of v (k), s of v (k)]` and `[m, s]`, adagrad `[sum of v (k)]` and `[sum]`, sgd nothing.
+"""
+
+from typing import Any
+
+import numpy as np
+from numba import types
+
+from factorization_machines.kernels.jit import LEAN, REASSOCIATE, kernel
+from factorization_machines.kernels.simd import LINE, load, splat, square_root, store
+
+ADAM, ADAGRAD, SGD = range(3)
+NUMBERS = {"adam": ADAM, "adagrad": ADAGRAD, "sgd": SGD}
+BETA1, BETA2 = np.float32(0.9), np.float32(0.999)
+# Differences of float32 numbers, as the built-in has them: 0.10000002 and 0.00099998713.
+REST1, REST2 = np.float32(1) - BETA1, np.float32(1) - BETA2
+
+_F1 = types.float32[::1]
+_F2 = types.float32[:, ::1]
+
+
+@kernel(
+    types.float32(types.int64, types.float32, types.float32, _F1, types.float32, types.float32),
+    fastmath=REASSOCIATE,
+    **LEAN,
+)
+def update_one(optimizer: Any, p: Any, g: Any, state: Any, size: Any, eps: Any) -> Any:
+    """Return a parameter after its update.
+
+    `g` is the gradient, with decay and clipped; `size` is the step size, bias correction included.
+    """
+    if optimizer == ADAM:
+        m = BETA1 * state[0] + REST1 * g
+        s = BETA2 * state[1] + REST2 * g * g
+        state[0] = m
+        state[1] = s
+        return p - size * m / (np.sqrt(s) + eps)
+    if optimizer == ADAGRAD:
+        s = state[0] + g * g
+        state[0] = s
+        return p - size * g / (np.sqrt(s) + eps)
+    return p - size * g
+
+
+@kernel(
+    types.void(types.int64, _F2, _F2, types.int64, _F2, types.int64, types.float32,
+               types.float32, types.float32),
+    **LEAN,
+)  # fmt: skip
+def update_factors(
+    optimizer: Any, v: Any, state: Any, j: Any, g: Any, u: Any, shrink: Any, size: Any, eps: Any
+) -> None:
+    """Update the factors v[j] by the gradient g[u] + shrink * v[j]."""
+    q, wide = v.shape[1], state.shape[1]
+    for f in range(0, q, LINE):
+        n = q - f
+        p = load(v, j * q + f, n)
+        grad = load(g, u * q + f, n) + splat(shrink) * p
+        if optimizer == ADAM:
+            m = splat(BETA1) * load(state, j * wide + f, n) + splat(REST1) * grad
+            s = splat(BETA2) * load(state, j * wide + q + f, n) + splat(REST2) * grad * grad
+            store(state, j * wide + f, n, m)
+            store(state, j * wide + q + f, n, s)
+            step = splat(size) * m / (square_root(s) + splat(eps))
+        elif optimizer == ADAGRAD:
+            s = load(state, j * wide + f, n) + grad * grad
+            store(state, j * wide + f, n, s)
+            step = splat(size) * grad / (square_root(s) + splat(eps))
+        else:
+            step = splat(size) * grad
+        store(v, j * q + f, n, p - step)

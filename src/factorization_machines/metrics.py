@@ -1,0 +1,118 @@
+"""The metrics of the built-in, from sums in float64 that can be added batch by batch."""
+
+import math
+from abc import ABC, abstractmethod
+
+import numpy as np
+from numpy.typing import NDArray
+
+from factorization_machines.kernels.columns import (
+    ABSOLUTE,
+    COLUMNS,
+    CORRECT,
+    LOSS,
+    POSITIVE,
+    PREDICTED,
+    SQUARE,
+    TRUE_POSITIVE,
+)
+from factorization_machines.parameters import Float32
+from factorization_machines.reference import sigmoid
+
+ACCURACY = "binary_classification_accuracy"
+CROSS_ENTROPY = "binary_classification_cross_entropy"
+F1 = "binary_f_1.000"
+
+
+class Metrics(ABC):
+    """Sums over all rows added: `rows`, and `sums` (5,) float64, which engines may add to."""
+
+    loss: str
+    """The metric that early stopping goes by; less is better."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self.sums: NDArray[np.float64] = np.zeros(COLUMNS)
+
+    @abstractmethod
+    def add(self, z: Float32, y: Float32) -> None:
+        """Add rows: `z` (B,) scores and `y` (B,) labels, both float32."""
+
+    @abstractmethod
+    def add_empty_rows(self, z: float, count: int) -> None:
+        """Add `count` rows of score z and label 0, which fill up a batch."""
+
+    @abstractmethod
+    def scores(self) -> dict[str, float]:
+        """Return the metrics by the built-in's names, in its order."""
+
+    def finite(self) -> bool:
+        """Return whether the loss so far is a number."""
+        return math.isfinite(self.sums[0])
+
+
+class Classification(Metrics):
+    """Accuracy, cross-entropy and F1 of the positive class; scores are log-odds."""
+
+    loss = CROSS_ENTROPY
+
+    def add(self, z: Float32, y: Float32) -> None:
+        """Add rows; labels are 0 or 1."""
+        predicted = sigmoid(z) > 0.5
+        positive = y > 0.5
+        wide = z.astype(np.float64)
+        # -log of the label's probability, from the log-odds: exact where the sigmoid is 0 or 1.
+        loss = np.log1p(np.exp(-np.abs(wide))) + np.maximum(wide, 0) - wide * y
+        self.rows += z.size
+        self.sums[LOSS] += loss.sum()
+        self.sums[CORRECT] += (predicted == positive).sum()
+        self.sums[TRUE_POSITIVE] += (predicted & positive).sum()
+        self.sums[PREDICTED] += predicted.sum()
+        self.sums[POSITIVE] += positive.sum()
+
+    def add_empty_rows(self, z: float, count: int) -> None:
+        """Add `count` rows of score z and label 0, in constant time."""
+        predicted = bool(sigmoid(np.array([z], np.float32))[0] > 0.5)
+        self.rows += count
+        self.sums[LOSS] += count * (math.log1p(math.exp(-abs(z))) + max(z, 0.0))
+        self.sums[PREDICTED if predicted else CORRECT] += count
+
+    def scores(self) -> dict[str, float]:
+        """Return the metrics by the built-in's names, in its order; F1 is 0 without positives."""
+        loss, correct, true_positive, predicted, positive = self.sums.tolist()
+        relevant = predicted + positive
+        return {
+            ACCURACY: correct / self.rows,
+            CROSS_ENTROPY: loss / self.rows,
+            F1: 2 * true_positive / relevant if relevant else 0.0,
+        }
+
+
+class Regression(Metrics):
+    """Root mean square error, mean square error and mean absolute error."""
+
+    loss = "rmse"
+
+    def add(self, z: Float32, y: Float32) -> None:
+        """Add rows of predictions and labels."""
+        error = z.astype(np.float64) - y
+        self.rows += z.size
+        self.sums[SQUARE] += error @ error
+        self.sums[ABSOLUTE] += np.abs(error).sum()
+
+    def add_empty_rows(self, z: float, count: int) -> None:
+        """Add `count` rows of score z and label 0, in constant time."""
+        self.rows += count
+        self.sums[SQUARE] += count * z * z
+        self.sums[ABSOLUTE] += count * abs(z)
+
+    def scores(self) -> dict[str, float]:
+        """Return the metrics by the built-in's names, in its order."""
+        mean = float(self.sums[SQUARE]) / self.rows
+        absolute = float(self.sums[ABSOLUTE]) / self.rows
+        return {"rmse": math.sqrt(mean), "mse": mean, "absolute_loss": absolute}
+
+
+def metrics_for(classifier: bool) -> Metrics:
+    """Return an empty metric of the task."""
+    return Classification() if classifier else Regression()

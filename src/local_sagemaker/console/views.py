@@ -1,0 +1,106 @@
+"""What the console shows of each kind, as plain values for JSON."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from local_sagemaker import builtin
+from local_sagemaker.context import Context
+from local_sagemaker.jobs.training import KIND as TRAINING
+from local_sagemaker.jobs.training import found_metrics, log_files
+from local_sagemaker.jobs.transform import KIND as TRANSFORM
+from local_sagemaker.storage import objects
+from local_sagemaker.storage.logs import read
+from local_sagemaker.storage.records import Record
+
+KINDS = {"jobs": (TRAINING, "TrainingJob"), "transform": (TRANSFORM, "TransformJob")}
+_TAIL = 20_000  # bytes at a log's end that are looked through for the progress
+
+
+def job_row(context: Context, page: str, record: Record) -> dict[str, Any]:
+    """Return a line of the list of jobs."""
+    title = KINDS[page][1]
+    start, end = ("TrainingStartTime", "TrainingEndTime")
+    if page == "transform":
+        start, end = ("TransformStartTime", "TransformEndTime")
+    running = record[f"{title}Status"] in ("InProgress", "Stopping")
+    return {
+        "name": record[f"{title}Name"],
+        "status": record[f"{title}Status"],
+        "secondary": record.get("SecondaryStatus"),
+        "created": seconds(record["CreationTime"]),
+        "started": seconds(record.get(start)),
+        "ended": seconds(record.get(end)),
+        "reason": record.get("FailureReason"),
+        "progress": _progress(context, record) if running and page == "jobs" else None,
+    }
+
+
+def job(context: Context, page: str, record: Record) -> dict[str, Any]:
+    """Return all that a job's page shows but its log."""
+    found = found_metrics(context, record) if page == "jobs" else {}
+    grouped: dict[str, dict[str, list[float]]] = {}
+    # Of the built-in's metrics those of an epoch are curves; of other images, what repeats.
+    epochs = {name: points for name, points in found.items() if name.endswith(":epoch")}
+    for name, points in (epochs or found).items():
+        if len(points) > 1:
+            kind, _, metric = name.removesuffix(":epoch").rpartition(":")
+            grouped.setdefault(metric, {})[kind or metric] = [point.value for point in points]
+    final = {one["MetricName"]: one["Value"] for one in record.get("FinalMetricDataList") or ()}
+    settings = record.get("HyperParameters") or {
+        key: str(record[key])
+        for key in ("ModelName", "BatchStrategy", "MaxPayloadInMB", "MaxConcurrentTransforms")
+        if key in record
+    }
+    artifact = record.get("ModelArtifacts", {}).get("S3ModelArtifacts")
+    return {
+        **job_row(context, page, record),
+        "curves": grouped,
+        "metrics": final,
+        "settings": settings,
+        "channels": {
+            one["ChannelName"]: one["DataSource"]["S3DataSource"]["S3Uri"]
+            for one in record.get("InputDataConfig") or ()
+        },
+        "artifact": artifact and href(*objects.split_uri(artifact)),
+    }
+
+
+def log_lines(context: Context, page: str, name: str, after: int) -> list[str]:
+    """Return a job's log from a line on; each host's with its name where there are several."""
+    if page == "jobs":
+        files = list(log_files(context, name).values())
+    else:
+        files = sorted(context.folder(TRANSFORM, name).glob("*.log"))
+    return [line for at, line in enumerate(_merged(files)) if at >= after]
+
+
+def seconds(value: Any) -> float | None:
+    """Return a time as seconds since 1970."""
+    return None if value is None else float(value.timestamp())
+
+
+def href(bucket: str, key: str) -> str:
+    """Return where an object can be downloaded."""
+    return f"/console/object/{quote(bucket)}/{quote(key)}"
+
+
+def _merged(files: list[Path]) -> Iterator[str]:
+    if len(files) == 1:
+        yield from (line for _, line in read(files[0]))
+        return
+    found = [(at, file.stem, line) for file in files for at, line in read(file)]
+    for _, stem, line in sorted(found, key=lambda one: one[0]):
+        yield f"{stem.rpartition('-')[0]}  {line}"
+
+
+def _progress(context: Context, record: Record) -> float | None:
+    if not builtin.is_ours(record["AlgorithmSpecification"]["TrainingImage"]):
+        return None
+    for file in log_files(context, record["TrainingJobName"]).values():
+        with file.open("rb") as stream:
+            stream.seek(max(0, file.stat().st_size - _TAIL))
+            text = stream.read().decode(errors="replace")
+        return builtin.progress(text.splitlines())
+    return None

@@ -1,0 +1,85 @@
+"""A job that waits for its turn, can be stopped, and ends in its record whatever happens."""
+
+import threading
+import traceback
+from abc import ABC, abstractmethod
+from concurrent.futures import Future
+from typing import Any
+
+from local_sagemaker.context import Context
+from local_sagemaker.errors import LocalError
+from local_sagemaker.storage.records import Record
+
+
+class Queued(ABC):
+    """A job's thread. `kind` is that of its record."""
+
+    kind: str
+
+    def __init__(self, context: Context, name: str):
+        """Take the name of a job whose record is there."""
+        self.context, self.name = context, name
+        self.stopping = threading.Event()
+        self.abandoned: str | None = None
+        self._future: Future[None] | None = None
+
+    def submit(self) -> None:
+        """Run the job when its turn comes."""
+        self.context.running[self.kind, self.name] = self
+        self._future = self.context.jobs.submit(self)
+
+    def stop(self) -> None:
+        """Ask the job to end; what it has done is kept."""
+        self.stopping.set()
+        if self._future is not None and self._future.cancel():  # it has not begun
+            self.context.running.pop((self.kind, self.name), None)
+            self.end("Stopped")
+
+    def abandon(self, reason: str) -> None:
+        """Fail the job soon, since the service itself ends."""
+        self.abandoned = reason
+        self.stopping.set()
+        if self._future is not None and self._future.cancel():
+            self.fail(reason)
+
+    def __call__(self) -> None:
+        """Run the job to its end, whatever that is."""
+        try:
+            if self.stopping.is_set():
+                self.end("Stopped")
+            else:
+                self.work()
+        except LocalError as error:
+            self.fail(str(error))
+        except Exception as error:
+            traceback.print_exc()
+            self.fail(f"InternalServerError: {type(error).__name__}: {error}")
+        finally:
+            self.context.running.pop((self.kind, self.name), None)
+            self.context.runner.remove(self.context.work(self.name))
+
+    def record(self) -> Record:
+        """Return the job's record.
+
+        Raises: LocalError if it is gone.
+        """
+        record = self.context.store.get(self.kind, self.name)
+        if record is None:
+            raise LocalError(f"The record of {self.name} is gone.")
+        return record
+
+    def update(self, **changes: Any) -> None:
+        """Change the job's record."""
+        self.context.store.update(self.kind, self.name, **changes)
+
+    def fail(self, reason: str) -> None:
+        """Note that the job failed."""
+        self.end("Failed", FailureReason=reason[:1024])
+
+    @abstractmethod
+    def work(self) -> None:
+        """Do the job and end it."""
+
+    @abstractmethod
+    def end(self, status: str, **changes: Any) -> None:
+        """Note in the record how the job ended."""

@@ -1,0 +1,1 @@
+"""What the service keeps: records, logs, metrics, S3 objects and how channels read them."""

@@ -1,0 +1,153 @@
+"""The commands `train`, `serve`, `fm-model`: the only place that catches everything, and exits."""
+
+import os
+import signal
+import sys
+import traceback
+from types import FrameType
+from typing import NoReturn
+
+from factorization_machines.errors import (
+    AlgorithmError,
+    DivergedError,
+    FactorizationMachinesError,
+    PlatformError,
+)
+from sagemaker_container.contract import failure
+from sagemaker_container.contract.paths import OptMl
+from sagemaker_container.errors import exit_code
+
+STOPPED = 128 + signal.SIGTERM  # the shell's number of a command ended by that signal
+
+
+class _Stop(BaseException):
+    """A stop before there is anything to save."""
+
+
+class StopSignal:
+    """SIGTERM and SIGINT, as the service and a person at the terminal send them.
+
+    Until training begins there is nothing to save, and a signal ends the job at once; from the
+    first question on, it is the answer to it.
+    """
+
+    def __init__(self) -> None:
+        self._received = False
+        self._asked = False
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._receive)
+
+    def __call__(self) -> bool:
+        """Return whether the job is to end."""
+        self._asked = True
+        return self._received
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        self._received = True
+        if not self._asked:
+            raise _Stop
+
+
+def train() -> NoReturn:
+    """Run the job under /opt/ml and exit: 0 done, 1 ours, 2 the caller's, 3 the platform's.
+
+    A job that was stopped by a signal exits with 143, after it saved its model.
+    """
+    code = 1
+    paths = OptMl.from_environment()
+    try:
+        stop = StopSignal()
+        from sagemaker_container.training.job import (
+            train as run,  # after the handler: imports take a second
+        )
+
+        finished = run(paths, stop)
+        if not finished:
+            _say("stopped by a signal; the model as far as it was trained is saved")
+        code = 0 if finished else STOPPED
+    except _Stop:
+        _say("stopped by a signal before training began; there is no model")
+        code = STOPPED
+    except BaseException as error:  # the last net: whatever it is, the service is told
+        code = _fail(paths, error)
+    _leave(code)
+
+
+def _fail(paths: OptMl, error: BaseException) -> int:
+    """Tell the service and the log why the job failed; return the exit code."""
+    known = _known(error)
+    if isinstance(known, AlgorithmError) and not isinstance(known, DivergedError):
+        # Ours to fix: the trace is for us, in the log, and never in the failure text.
+        _say("".join(traceback.format_exception(error)))
+    _say(known.failure_text())
+    problem = failure.write(paths.failure, known.failure_text())
+    if problem:
+        _say(problem)
+    return exit_code(known)
+
+
+def _known(error: BaseException) -> FactorizationMachinesError:
+    """Return an error of our own, by what is known of the given one."""
+    if isinstance(error, FactorizationMachinesError):
+        return error
+    if isinstance(error, MemoryError):
+        return PlatformError(
+            "not enough memory; use a smaller feature_dim, num_factors or mini_batch_size, "
+            f"or a larger instance ({str(error) or 'no details'})"
+        )
+    if isinstance(error, OSError) and error.strerror:
+        where = f"{error.filename}: " if error.filename else ""
+        return PlatformError(f"{where}{error.strerror}")
+    return AlgorithmError(f"{type(error).__name__}: {error}")
+
+
+def _say(text: str) -> None:
+    try:
+        print(text, file=sys.stderr, flush=True)  # noqa: T201
+    except (OSError, ValueError):
+        pass  # a closed standard error must not change the exit code
+
+
+def _leave(code: int) -> NoReturn:
+    """Exit with the code, whatever becomes of buffered output."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except (OSError, ValueError):
+            # Whoever read it is gone; do not let the interpreter try again and exit with 120.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    sys.exit(code)
+
+
+def serve() -> NoReturn:
+    """Serve the model under /opt/ml/model until a signal ends it."""
+    # There is a worker for each core: numpy's products are to take no more than one.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from sagemaker_container.serving.server import run
+
+    try:
+        run(OptMl.from_environment())
+    except FactorizationMachinesError as error:
+        _say(error.failure_text())
+        sys.exit(exit_code(error))
+    sys.exit(0)
+
+
+def model() -> NoReturn:
+    """Do what the command line asks of a model, and exit with the codes of `train`."""
+    from factorization_machines.export.cli import run
+
+    code = 1
+    try:
+        run()
+        code = 0
+    except BrokenPipeError:
+        pass  # who reads has seen enough; what was to be printed was not all of it
+    except Exception as error:
+        known = _known(error)
+        if isinstance(known, AlgorithmError):
+            _say("".join(traceback.format_exception(error)))
+        _say(known.failure_text())
+        code = exit_code(known)
+    _leave(code)

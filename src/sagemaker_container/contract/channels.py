@@ -1,0 +1,206 @@
+"""The configuration files beside the hyperparameters: who runs, and on which channels."""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from factorization_machines.errors import PlatformError
+from sagemaker_container.contract.json_file import read_object, shorten
+from sagemaker_container.contract.paths import OptMl
+from sagemaker_container.errors import ChannelError, ConfigurationError
+
+RECORDIO = "application/x-recordio-protobuf"
+SAGEMAKER_MODEL = "application/x-sagemaker-model"
+REQUIRED_CHANNEL = "train"
+CHANNELS = ("train", "test")
+MODEL_CHANNEL = "model"  # what training goes on from
+PIPE = "Pipe"
+GZIP = "Gzip"
+_SHARDED = "ShardedByS3Key"
+_DISTRIBUTION = ("S3DistributionType", ("FullyReplicated", _SHARDED))
+_DATA_DELIVERY = (
+    ("TrainingInputMode", ("File", "FastFile", PIPE)),
+    ("ContentType", (RECORDIO,)),
+    ("CompressionType", ("None", GZIP)),
+    # With RecordIO, who delivers wraps each object as a record, in Pipe mode: it comes as records.
+    ("RecordWrapperType", ("None", "RecordIO")),
+    _DISTRIBUTION,
+)
+_MODEL_DELIVERY = (
+    ("TrainingInputMode", ("File", "FastFile")),
+    ("ContentType", (SAGEMAKER_MODEL, "application/x-tar", "application/gzip")),
+    ("CompressionType", ("None", GZIP)),  # model.tar.gz as it is
+    ("RecordWrapperType", ("None",)),
+    _DISTRIBUTION,
+)
+_DEFAULT_HOST = "algo-1"
+
+
+@dataclass(frozen=True)
+class Channel:
+    """One channel: its name and its files, in the order in which they are read.
+
+    In Pipe mode there are no files: `folder` with _0, _1 … behind it is a FIFO for each pass.
+    """
+
+    name: str
+    folder: Path
+    files: tuple[Path, ...]
+    pipe: bool = False
+    gzip: bool = False
+    sharded: bool = False
+    """Whether each host has files of its own, of several hosts; else all have the same ones."""
+
+
+@dataclass(frozen=True)
+class Hosts:
+    """Who trains together: the name of this host and those of all."""
+
+    current: str
+    names: tuple[str, ...]
+    interface: str | None = None
+    """The network interface that the job names; it may not exist."""
+
+
+def hosts(paths: OptMl) -> Hosts:
+    """Return the hosts of the job from resourceconfig.json, algo-1 where there is no such file.
+
+    Raises: ConfigurationError if the file is malformed, or this host is not among them.
+    """
+    if not paths.resource_config.exists():
+        return Hosts(_DEFAULT_HOST, (_DEFAULT_HOST,))
+    content = read_object(paths.resource_config)
+    host = content.get("current_host", _DEFAULT_HOST)
+    names = content.get("hosts", [host])
+    interface = content.get("network_interface_name")
+    if (
+        not isinstance(host, str)
+        or not isinstance(names, list)
+        or not all(isinstance(name, str) for name in names)
+    ):
+        raise ConfigurationError(
+            f"{paths.resource_config}: current_host must be a string and hosts a list; "
+            f"got {shorten(content)}"
+        )
+    if len(names) > 1 and names.count(host) != 1:
+        raise ConfigurationError(
+            f"{paths.resource_config}: current_host {host!r} must be one of the hosts; "
+            f"got {shorten(names)}"
+        )
+    several = tuple(names) if len(names) > 1 else (host,)
+    return Hosts(host, several, interface if isinstance(interface, str) else None)
+
+
+def channels(paths: OptMl) -> dict[str, Channel]:
+    """Return the job's channels, `train` and maybe `test`, with their files in sorted order.
+
+    A folder below input/data counts as a channel where inputdataconfig.json does not exist, so
+    that `docker run` with two mounted folders is enough.
+
+    Raises: ChannelError if `train` is missing, a channel is unknown or empty, or is delivered in
+        a way that this container does not read; ConfigurationError if the file is malformed.
+    """
+    declared = _declared(paths)
+    unknown = sorted(set(declared) - {*CHANNELS, MODEL_CHANNEL})
+    if unknown:
+        raise ChannelError(
+            f"unknown channel {unknown[0]!r}; the channels are 'train', 'test' and 'model'"
+        )
+    if REQUIRED_CHANNEL not in declared:
+        found = ", ".join(repr(name) for name in declared) or "none"
+        raise ChannelError(f"the channel 'train' is required; the job's channels: {found}")
+    for name, options in declared.items():
+        _check_delivery(name, options)
+    many = len(hosts(paths).names) > 1
+    return {
+        name: _channel(name, paths.channel(name), declared[name], many)
+        for name in CHANNELS
+        if name in declared
+    }
+
+
+def model_folder(paths: OptMl) -> Path | None:
+    """Return the folder of the channel `model`, None where the job has no such channel.
+
+    Raises: ChannelError if it has one, and no such folder; ConfigurationError as `channels`.
+    """
+    if MODEL_CHANNEL not in _declared(paths):
+        return None
+    folder = paths.channel(MODEL_CHANNEL)
+    if not folder.is_dir():
+        raise ChannelError(f"channel 'model': the folder {folder} does not exist")
+    return folder
+
+
+def _declared(paths: OptMl) -> dict[str, dict[str, object]]:
+    """Return the channels that the job declares, each with its options."""
+    if not paths.input_data_config.exists():
+        return {name: {} for name in (*CHANNELS, MODEL_CHANNEL) if paths.channel(name).is_dir()}
+    content = read_object(paths.input_data_config)
+    declared: dict[str, dict[str, object]] = {}
+    for name, options in content.items():
+        if not isinstance(options, dict):
+            raise ConfigurationError(
+                f"{paths.input_data_config}: channel {name!r} must be an object; "
+                f"got {shorten(options)}"
+            )
+        declared[name] = options
+    return declared
+
+
+def _check_delivery(name: str, options: dict[str, object]) -> None:
+    """Raise ChannelError if a channel comes in a way that is not read here."""
+    for key, allowed in _MODEL_DELIVERY if name == MODEL_CHANNEL else _DATA_DELIVERY:
+        value = options.get(key)
+        if value in (None, ""):
+            continue
+        # A media type may carry parameters, as in "application/x-recordio-protobuf; charset=…".
+        plain = str(value).split(";")[0].strip()
+        if plain not in allowed:
+            choice = " or ".join(f"'{option}'" for option in allowed)
+            raise ChannelError(f"channel {name!r}: {key} must be {choice}; got {value!r}")
+
+
+def _channel(name: str, folder: Path, options: dict[str, object], many: bool) -> Channel:
+    gzip = options.get("CompressionType") == GZIP
+    sharded = many and options.get("S3DistributionType") == _SHARDED
+    if options.get("TrainingInputMode") == PIPE:
+        if many:
+            raise ChannelError(
+                f"channel {name!r}: TrainingInputMode 'Pipe' is for one host; on many it must be "
+                "'File' or 'FastFile'"
+            )
+        return Channel(name, folder, (), pipe=True, gzip=gzip)
+    if sharded and not folder.is_dir():
+        return Channel(name, folder, (), sharded=True)  # there were fewer files than hosts
+    if not folder.is_dir():
+        raise ChannelError(f"channel {name!r}: the folder {folder} does not exist")
+    try:
+        files = tuple(_sorted_files(folder))
+    except OSError as error:
+        where = error.filename or folder
+        raise PlatformError(f"channel {name!r}: {where}: {error.strerror}") from error
+    if not files and not sharded:
+        raise ChannelError(f"channel {name!r} is empty: no file with data below {folder}")
+    return Channel(name, folder, files, gzip=gzip, sharded=sharded)
+
+
+def _sorted_files(folder: Path) -> Iterable[Path]:
+    """Yield the non-empty files below a folder, sorted by their path in it, hidden ones left out.
+
+    S3 has no folders: consoles and tools mark them by empty objects, which reach us as empty files.
+    """
+    below: list[Path] = []
+    # Not rglob: it leaves out what it may not read, and the job would train on part of its data.
+    for root, folders, names in os.walk(folder, onerror=_raise):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        below += [Path(root, name) for name in names if not name.startswith(".")]
+    for path in sorted(below, key=lambda path: path.relative_to(folder).as_posix()):
+        if path.is_file() and path.stat().st_size > 0:
+            yield path
+
+
+def _raise(error: OSError) -> NoReturn:
+    raise error

@@ -1,0 +1,30 @@
+"""Reads the JSON files of input/config, with messages that name file and value."""
+
+import json
+from pathlib import Path
+
+from sagemaker_container.errors import ConfigurationError
+
+
+def read_object(path: Path) -> dict[str, object]:
+    """Return the one JSON object in a file of input/config.
+
+    Raises: ConfigurationError if the file is missing, not JSON, or not an object.
+    """
+    try:
+        content = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise ConfigurationError(f"{path} does not exist") from None
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:  # bad JSON, bytes that are no text, too deep
+        raise ConfigurationError(f"{path} is not JSON: {error}") from None
+    if not isinstance(content, dict):
+        raise ConfigurationError(f"{path} must hold one JSON object; got {shorten(content)}")
+    return content
+
+
+def shorten(value: object) -> str:
+    """Return a value as JSON, cut to a length that fits a message."""
+    text = json.dumps(value)
+    return text if len(text) <= 60 else text[:57] + "..."

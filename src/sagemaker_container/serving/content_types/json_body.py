@@ -1,0 +1,242 @@
+"""Instances as JSON objects: `{"instances": […]}`, and one object a line.
+
+orjson reads the text. All instances of a request are then taken together, by a few passes over
+whole lists; where one of them is unusual or wrong, they are read one by one, which finds the
+words. The answer is the same either way.
+"""
+
+from array import array
+from collections.abc import Sequence
+from itertools import chain
+from typing import Any
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from factorization_machines.errors import DataError
+from factorization_machines.instances import Float32, Instances, Int64, stack, summed
+
+EXAMPLE = '{"instances": [{"features": […]}]}'
+_NUMBERS = {int, float}
+_MOST = float(np.finfo(np.float32).max)
+
+
+def read_json(body: bytes, feature_dim: int) -> Instances:
+    """Return the rows of `{"instances": […]}`.
+
+    An instance is dense, `{"features": [0, 1.5, …]}`, or sparse, `{"features": {"keys": […],
+    "values": […]}}`, and either may be within `{"data": …}`; a `shape` is optional.
+
+    Raises: DataError that names the instance and what is wrong with it.
+    """
+    return rows_of(load(body)["instances"], body, feature_dim)
+
+
+def load(body: bytes) -> dict[str, Any]:
+    """Return the object that a body is; it has a list of instances.
+
+    Raises: DataError if it is no such object.
+    """
+    if not body:
+        raise DataError(f"the body is empty; send {EXAMPLE}")
+    try:
+        content = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise DataError(f"the body is not JSON: {error}") from None
+    if not isinstance(content, dict) or not isinstance(content.get("instances"), list):
+        raise DataError('the body must be an object with a list: {"instances": […]}')
+    return content
+
+
+def read_json_lines(body: bytes, feature_dim: int) -> Instances:
+    """Return the rows of a text with one instance a line; an empty line is none.
+
+    Raises: DataError that names the instance and what is wrong with it.
+    """
+    instances = []
+    for index, line in enumerate(lines_of(body)):
+        try:
+            instances.append(orjson.loads(line))
+        except orjson.JSONDecodeError as error:
+            raise DataError(f"instance {index} (the first is 0): not JSON: {error}") from None
+    return rows_of(instances, body, feature_dim)
+
+
+def lines_of(body: bytes) -> list[bytes]:
+    """Return the lines of a text that hold something, without their ends (LF or CR LF)."""
+    return [line for line in body.replace(b"\r\n", b"\n").split(b"\n") if line.strip()]
+
+
+def rows_of(instances: Sequence[Any], body: bytes, feature_dim: int) -> Instances:
+    """Return the rows of instances that orjson made of `body`. Raises: DataError."""
+    # array() takes true for 1: with no such word in the text there is none in the lists.
+    if b"true" not in body and b"false" not in body:
+        rows = _together(instances, feature_dim)
+        if rows is not None:
+            return rows
+    parts = []
+    for index, instance in enumerate(instances):
+        try:
+            parts.append(_row(instance, feature_dim))
+        except ValueError as error:
+            raise DataError(f"instance {index} (the first is 0): {error}") from None
+    keys = np.concatenate([np.empty(0, np.int64), *(keys for keys, _ in parts)])
+    values = np.concatenate([np.empty(0, np.float32), *(values for _, values in parts)])
+    return stack((keys.size for keys, _ in parts), keys, values)
+
+
+def _together(instances: Sequence[Any], feature_dim: int) -> Instances | None:
+    """Return the rows of instances without fault or rarity, None for others."""
+    keys: list[Any] = []
+    values: list[Any] = []
+    shape = [feature_dim]
+    try:
+        for instance in instances:
+            features = (instance["data"] if "data" in instance else instance)["features"]
+            if type(features) is dict:
+                if features.get("shape", shape) != shape:
+                    return None
+                keys.append(features.get("keys"))
+                values.append(features["values"])
+            else:
+                keys.append(None)
+                values.append(features)
+        if len(keys) == 1 and type(keys[0]) is type(values[0]) is list:
+            return _single(keys[0], values[0], feature_dim)
+        kinds = set(map(type, keys))
+        if not set(map(type, values)) <= {list} or not kinds <= {list, type(None)}:
+            return None
+        rows = _flat(keys, values) if kinds == {list} else _pieces(keys, values, feature_dim)
+    except (KeyError, TypeError, OverflowError):
+        return None
+    # As unsigned numbers the negative ones are the largest.
+    in_range = rows.keys.view(np.uint64).max(initial=0) < feature_dim
+    return rows if in_range and np.isfinite(rows.values).all() else None
+
+
+def _single(keys: list[int], values: list[float], feature_dim: int) -> Instances | None:
+    """Return one sparse row, in as few steps as that takes, None for one with a fault.
+
+    Raises: TypeError, OverflowError for lists that make no row.
+    """
+    if len(keys) != len(values):
+        return None
+    indptr = np.array((0, len(keys)), np.int64)
+    rows = summed(Instances(indptr, _int64(keys), _float32(values)))
+    # Of a few numbers Python's own extremes are the faster ones; JSON has no NaN.
+    if keys and not (min(keys) >= 0 and max(keys) < feature_dim):
+        return None
+    return rows if not values or (min(values) >= -_MOST and max(values) <= _MOST) else None
+
+
+def _flat(keys: Sequence[list[int]], values: Sequence[list[float]]) -> Instances:
+    """Return sparse rows. Raises: TypeError, OverflowError for lists that make none."""
+    sizes = list(map(len, keys))
+    if sizes != list(map(len, values)):
+        raise TypeError
+    places, numbers = chain.from_iterable(keys), chain.from_iterable(values)
+    return stack(sizes, _int64(list(places)), _float32(list(numbers)))
+
+
+def _pieces(
+    keys: Sequence[list[int] | None], values: Sequence[list[float]], feature_dim: int
+) -> Instances:
+    """Return rows of which some are dense: each is an array alone, not all of them together."""
+    places, numbers = [np.empty(0, np.int64)], [np.empty(0, np.float32)]
+    for where, what in zip(keys, values, strict=True):
+        full = _float32(what)
+        if full.size != (feature_dim if where is None else len(where)):
+            raise TypeError
+        nonzero = full.nonzero()[0] if where is None else _int64(where)
+        places.append(nonzero)
+        numbers.append(full[nonzero] if where is None else full)
+    sizes = [piece.size for piece in places[1:]]
+    return stack(sizes, np.concatenate(places), np.concatenate(numbers))
+
+
+def _int64(numbers: list[int]) -> Int64:
+    # array() is as fast as numpy, and takes neither 1.0 for a key nor "1" for a number.
+    return np.frombuffer(array("q", numbers), np.int64)
+
+
+def _float32(numbers: list[float]) -> Float32:
+    return np.frombuffer(array("f", numbers), np.float32)  # what is beyond float32 is infinite
+
+
+def _row(instance: Any, feature_dim: int) -> tuple[Int64, Float32]:
+    """Return keys and values of an instance. Raises: ValueError that says what is wrong."""
+    if isinstance(instance, dict) and "data" in instance:
+        instance = instance["data"]
+    if not isinstance(instance, dict) or "features" not in instance:
+        raise ValueError('no "features"')
+    features = instance["features"]
+    if isinstance(features, list):
+        features = {"values": features}
+    if not isinstance(features, dict) or "values" not in features:
+        raise ValueError('"features" must be a list of numbers, or an object with "values"')
+    keys = features.get("keys")
+    if keys is None:
+        return dense_row(features["values"], feature_dim)
+    values = _values(features["values"])
+    indices = whole_numbers(keys, '"keys"')
+    if len(indices) != values.size:
+        raise ValueError(f"{len(indices)} keys for {values.size} values")
+    return keys_below(indices, _bound(features.get("shape"), feature_dim)), values
+
+
+def dense_row(numbers: Any, feature_dim: int) -> tuple[Int64, Float32]:
+    """Return keys and values of what is not zero in a list of numbers.
+
+    Raises: ValueError if it is no list of feature_dim numbers within float32.
+    """
+    values = _values(numbers)
+    if values.size != feature_dim:
+        raise ValueError(f"{values.size} features; the model's feature_dim is {feature_dim}")
+    nonzero = np.flatnonzero(values)
+    return nonzero, values[nonzero]
+
+
+def _values(values: Any) -> Float32:
+    if not isinstance(values, list):
+        raise ValueError('"values" must be a list of numbers')
+    # By type and not by conversion: float() would take "1", and numpy true.
+    if not set(map(type, values)) <= _NUMBERS:
+        place = next(i for i, value in enumerate(values) if type(value) not in _NUMBERS)
+        raise ValueError(f"value {place} must be a number; got {shown(values[place])}")
+    with np.errstate(over="ignore"):
+        numbers = np.array(values, np.float64).astype(np.float32)
+    if not np.isfinite(numbers).all():
+        place = int(np.flatnonzero(~np.isfinite(numbers))[0])
+        raise ValueError(f"value {place} does not fit float32; got {shown(values[place])}")
+    return numbers
+
+
+def whole_numbers(value: Any, name: str) -> list[int]:
+    """Return a list of whole numbers. Raises: ValueError if it is none."""
+    if not isinstance(value, list) or not set(map(type, value)) <= {int}:
+        raise ValueError(f"{name} must be a list of whole numbers; got {shown(value)}")
+    return value
+
+
+def keys_below(keys: Sequence[int], bound: int) -> NDArray[np.int64]:
+    """Return keys as an array. Raises: ValueError for one that is not from 0 to bound - 1."""
+    for key in keys:
+        if not 0 <= key < bound:
+            raise ValueError(f"key {key} must be from 0 to {bound - 1}")
+    return np.array(keys, np.int64)
+
+
+def _bound(shape: Any, feature_dim: int) -> int:
+    """Return what keys must be below, by the model and by the instance's own shape."""
+    if shape is None:
+        return feature_dim
+    if not isinstance(shape, list) or len(shape) != 1 or type(shape[0]) is not int or shape[0] < 1:
+        raise ValueError(f'"shape" must be a list of one number, [{feature_dim}]')
+    return min(feature_dim, shape[0])
+
+
+def shown(value: Any) -> str:
+    """Return a value as JSON, cut to a length that fits a message."""
+    text = orjson.dumps(value).decode()
+    return text if len(text) <= 40 else text[:37] + "..."

@@ -1,0 +1,113 @@
+"""Media types: which reader a Content-Type means, and which writer an Accept asks for."""
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+
+from factorization_machines.instances import Float32, Instances
+from sagemaker_container.errors import NotAcceptable, UnsupportedMediaType
+from sagemaker_container.serving.content_types.encoders import (
+    write_csv,
+    write_json,
+    write_json_lines,
+    write_records,
+)
+from sagemaker_container.serving.content_types.json_body import read_json, read_json_lines
+from sagemaker_container.serving.content_types.recordio import read_records
+from sagemaker_container.serving.content_types.text import read_csv, read_libsvm
+
+JSON = "application/json"
+JSON_LINES = "application/jsonlines"
+RECORDS = "application/x-recordio-protobuf"
+CSV = "text/csv"
+LIBSVM = "text/libsvm"
+
+Reader = Callable[[bytes, int], Instances]
+Writer = Callable[[Float32, Float32 | None], bytes]
+
+READERS: Mapping[str, Reader] = {
+    JSON: read_json,
+    JSON_LINES: read_json_lines,
+    RECORDS: read_records,
+    CSV: read_csv,
+    LIBSVM: read_libsvm,
+}
+WRITERS: Mapping[str, Writer] = {
+    JSON: write_json,
+    JSON_LINES: write_json_lines,
+    RECORDS: write_records,
+    CSV: write_csv,
+}
+
+
+@functools.lru_cache(maxsize=256)
+def reader(content_type: str | None) -> tuple[str, Reader]:
+    """Return the name of a content type and what reads it.
+
+    Of its parameters `charset` must be utf-8, and `label_size` of text/csv is how many columns
+    before the features are labels; others do not count.
+
+    Raises: UnsupportedMediaType that names what is allowed.
+    """
+    name, parameters = _parse(content_type or "")
+    if name not in READERS:
+        got = f"got {name!r}" if name else "the request has none"
+        raise UnsupportedMediaType(f"Content-Type must be {_listed(READERS)}; {got}")
+    charset = parameters.get("charset", "utf-8")
+    if name != RECORDS and charset.lower() not in ("utf-8", "utf8", "us-ascii"):
+        raise UnsupportedMediaType(f"charset must be utf-8; got {charset!r}")
+    if name == CSV and "label_size" in parameters:
+        size = parameters["label_size"]
+        if not size.isascii() or not size.isdigit() or len(size) > 9:
+            raise UnsupportedMediaType(f"label_size must be a whole number; got {size!r}")
+        return name, functools.partial(read_csv, label_size=int(size))
+    return name, READERS[name]
+
+
+@functools.lru_cache(maxsize=256)
+def accepted(accept: str | None, preferred: str, made: Sequence[str] = tuple(WRITERS)) -> str:
+    """Return which of the media types that are `made` an Accept header asks for most.
+
+    Of equal ones the preferred is taken, then the first; without a header, the preferred.
+
+    Raises: NotAcceptable if the header allows none of them.
+    """
+    if not (accept or "").strip():
+        return preferred
+    # (range, q) in the order of the header; the most specific range that fits a type rules.
+    ranges = [
+        (name, _quality(parameters)) for name, parameters in map(_parse, _split(accept or ""))
+    ]
+    best, best_quality = "", 0.0
+    for name in (preferred, *made):
+        fitting = {asked: quality for asked, quality in ranges}
+        for asked in (name, f"{name.partition('/')[0]}/*", "*/*"):
+            if asked in fitting:
+                if fitting[asked] > best_quality:
+                    best, best_quality = name, fitting[asked]
+                break
+    if not best:
+        raise NotAcceptable(f"Accept must allow {_listed(made)}; got {accept!r}")
+    return best
+
+
+def _split(text: str) -> list[str]:
+    return [part for part in text.split(",") if part.strip()]
+
+
+def _parse(text: str) -> tuple[str, dict[str, str]]:
+    """Return name and parameters of a media type, names in lower case."""
+    name, *rest = (part.strip() for part in text.split(";"))
+    pairs = (part.partition("=") for part in rest)
+    return name.lower(), {key.strip().lower(): value.strip().strip('"') for key, _, value in pairs}
+
+
+def _quality(parameters: Mapping[str, str]) -> float:
+    try:
+        return min(max(float(parameters.get("q", "1")), 0.0), 1.0)
+    except ValueError:
+        return 1.0  # what cannot be understood says nothing
+
+
+def _listed(names: Sequence[str] | Mapping[str, object]) -> str:
+    *some, last = names
+    return f"{', '.join(some)} or {last}" if some else last
