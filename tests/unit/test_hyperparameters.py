@@ -11,7 +11,6 @@ import pytest
 from sagemaker_container.contract import hyperparameters
 from sagemaker_container.contract.hyperparameter_types import Choice, Flag, Integer, Parameter, Real
 from sagemaker_container.contract.hyperparameters import BY_NAME, TABLE, check, defaults
-from sagemaker_container.contract.table import markdown
 from sagemaker_container.errors import ConfigurationError, HyperparameterError
 
 REQUIRED = {"feature_dim": "10", "num_factors": "2", "predictor_type": "regressor"}
@@ -323,8 +322,3 @@ def test_a_file_that_is_not_there_or_no_file(tmp_path: Path) -> None:
         hyperparameters.read(tmp_path / "hyperparameters.json")
     with pytest.raises(ConfigurationError, match="cannot be read: Is a directory"):
         hyperparameters.read(tmp_path)
-
-
-def test_the_readme_has_this_table() -> None:
-    readme = Path(__file__).parents[2] / "README.md"
-    assert markdown() in readme.read_text()
