@@ -1,7 +1,7 @@
 """SageMaker Workshop, Lab 2: who will like which film? The notebook's steps, as one script.
 
-`./build.sh lab` runs it where SageMaker's SDK (v2) is, with an S3 of this machine's own, as
-lab2.py FOLDER BACKEND: MovieLens-100k's ua.base and ua.test; docker or process.
+Code for AWS, by SageMaker's SDK v2. `./build.sh lab` runs it on the local SageMaker service, as
+lab2.py FOLDER: a folder with MovieLens-100k's ua.base and ua.test.
 """
 
 import io
@@ -12,6 +12,7 @@ from pathlib import Path
 
 import boto3
 import numpy as np
+import sagemaker
 from sagemaker import image_uris
 from sagemaker.amazon.common import write_spmatrix_to_sparse_tensor
 from sagemaker.deserializers import JSONDeserializer
@@ -19,16 +20,15 @@ from sagemaker.estimator import Estimator
 from sagemaker.serializers import SimpleBaseSerializer
 from scipy.sparse import csr_matrix
 
-import local_sagemaker.sdk
-
 USERS, FILMS = 943, 1682
 FEATURES = USERS + FILMS
-BUCKET, PREFIX, REGION = "movielens-lab", "factorization-machines", "us-east-1"
+session = sagemaker.Session()
 s3 = boto3.client("s3")
+bucket, prefix = f"movielens-lab-{session.account_id()}", "factorization-machines"
 
 
 def load(path, shuffle_seed=None):
-    """Return one row a rating, a 1 for its user and a 1 for its film, and whether it was liked."""
+    """Return one row per rating, with a 1 for its user and a 1 for its film, and its label."""
     ratings = np.loadtxt(path, dtype=np.int64)
     if shuffle_seed is not None:
         ratings = np.random.default_rng(shuffle_seed).permutation(ratings)
@@ -45,8 +45,8 @@ def upload(x, y, channel):
     buffer = io.BytesIO()
     write_spmatrix_to_sparse_tensor(buffer, x, y)
     buffer.seek(0)
-    s3.upload_fileobj(buffer, BUCKET, f"{PREFIX}/{channel}/{channel}.protobuf")
-    return f"s3://{BUCKET}/{PREFIX}/{channel}"
+    s3.upload_fileobj(buffer, bucket, f"{prefix}/{channel}/{channel}.protobuf")
+    return f"s3://{bucket}/{prefix}/{channel}"
 
 
 class DenseJSON(SimpleBaseSerializer):
@@ -57,27 +57,26 @@ class DenseJSON(SimpleBaseSerializer):
 
 
 def timed(what, call, **arguments):
-    """Call it, and print what it took."""
+    """Call a function and print how long it took."""
     start = time.perf_counter()
     result = call(**arguments)
     print(f"{what} took {time.perf_counter() - start:.3f} s")
     return result
 
 
-folder, backend = Path(sys.argv[1]), sys.argv[2]
+folder = Path(sys.argv[1])
 x_train, y_train = load(folder / "ua.base", shuffle_seed=0)
 x_test, y_test = load(folder / "ua.test")
 print(f"Writing {len(y_train)} + {len(y_test)} ratings to S3 as recordIO-protobuf …")
-s3.create_bucket(Bucket=BUCKET)
+s3.create_bucket(Bucket=bucket)
 channels = {"train": upload(x_train, y_train, "train"), "test": upload(x_test, y_test, "test")}
 
-session = local_sagemaker.sdk.session(backend)  # in the cloud: sagemaker.Session()
 fm = Estimator(
-    image_uris.retrieve("factorization-machines", REGION),
-    role="arn:aws:iam::000000000000:role/lab",  # nobody checks it here
+    image_uris.retrieve("factorization-machines", session.boto_region_name),
+    role=sagemaker.get_execution_role(),
     instance_count=1,
-    instance_type="local",
-    output_path=f"s3://{BUCKET}/{PREFIX}/output",
+    instance_type="ml.c4.xlarge",
+    output_path=f"s3://{bucket}/{prefix}/output",
     sagemaker_session=session,
 )
 fm.set_hyperparameters(
@@ -89,8 +88,23 @@ fm.set_hyperparameters(
 )
 timed("fit", fm.fit, inputs=channels)
 
-wire = {"serializer": DenseJSON("application/json"), "deserializer": JSONDeserializer()}
-predictor = timed("deploy", fm.deploy, initial_instance_count=1, instance_type="local", **wire)
+
+def deploy():
+    """Return the predictor of an endpoint that is in service."""
+    # With wait=True the SDK sleeps 30 s before it asks for the endpoint's status.
+    predictor = fm.deploy(
+        initial_instance_count=1,
+        instance_type="ml.c4.xlarge",
+        serializer=DenseJSON("application/json"),
+        deserializer=JSONDeserializer(),
+        wait=False,
+    )
+    waiter = session.sagemaker_client.get_waiter("endpoint_in_service")
+    waiter.wait(EndpointName=predictor.endpoint_name)
+    return predictor
+
+
+predictor = timed("deploy", deploy)
 try:
     rows = x_test[1000:1010].toarray()
     result = timed("first predict", predictor.predict, data=rows)

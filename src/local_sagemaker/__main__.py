@@ -1,4 +1,4 @@
-"""`python -m local_sagemaker` is the console script `local-sagemaker`."""
+"""`python -m local_sagemaker`: the console script local-sagemaker."""
 
 import sys
 

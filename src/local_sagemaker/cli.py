@@ -1,4 +1,4 @@
-"""Command line: `python -m local_sagemaker lab`, `up` and `down`."""
+"""The console script local-sagemaker: `lab`, `up`, `notebook` and `down`."""
 
 import argparse
 import os
@@ -7,32 +7,20 @@ import sys
 from pathlib import Path
 from types import FrameType
 
+from local_sagemaker.context import Settings
 from local_sagemaker.errors import LocalError
+
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def main() -> int:
     """Run the command and return its exit code: 0, 1 for a failure, 130 when interrupted."""
     arguments = _parser().parse_args()
-    # SIGINT too: a shell's background job starts with it ignored, and so would all children.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    # SIGINT too: a shell starts background jobs with SIGINT ignored, which children inherit.
+    for number in _STOP_SIGNALS:
         signal.signal(number, _interrupt)
     try:
-        if arguments.command != "lab":
-            _service(arguments)
-            return 0
-        from local_sagemaker.lab import lab
-
-        root = (arguments.root or _checkout()).resolve()
-        lab.run(
-            lab.Options(
-                root=root,
-                sdk_python=arguments.sdk_python or root / ".sdk" / "v2" / "bin" / "python",
-                backend=arguments.backend,
-                data=arguments.data and arguments.data.resolve(),
-                out=arguments.out or root / "out",
-                scores_json=arguments.scores_json,
-            )
-        )
+        arguments.run(arguments)
     except (LocalError, OSError) as error:
         sys.stderr.write(f"{arguments.command}: {error}\n")
         return 1
@@ -43,56 +31,113 @@ def main() -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m local_sagemaker", description=__doc__)
+    parser = argparse.ArgumentParser(prog="local-sagemaker", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
+
     lab = commands.add_parser("lab", help="SageMaker Workshop's Lab 2, on this machine")
-    lab.add_argument("--data", type=Path, metavar="DIR", help="a MovieLens-100k folder")
-    lab.add_argument("--backend", choices=("auto", "docker", "process"), default="auto")
-    lab.add_argument("--out", type=Path, metavar="DIR", help="for the learning curve (./out)")
+    lab.set_defaults(run=_lab)
     lab.add_argument("--scores-json", type=Path, metavar="FILE", help="also write the results here")
     lab.add_argument("--sdk-python", type=Path, metavar="FILE", help="Python with SageMaker's SDK")
-    up = commands.add_parser("up", help="the local SageMaker service")
+
+    up = commands.add_parser("up", help="start the local SageMaker service")
+    up.set_defaults(run=_up)
     up.add_argument("--env", action="store_true", help="in the background; print lines to eval")
-    up.add_argument("--backend", choices=("auto", "docker", "process"), default="auto")
-    up.add_argument("--port", type=int, default=5860, help="of 127.0.0.1; 0 is a free one")
-    up.add_argument("--host", default="127.0.0.1", help="to listen on; any other is your risk")
-    up.add_argument("--cores", type=_positive, default=os.cpu_count() or 1, help="jobs at once")
+
     notebook = commands.add_parser("notebook", help="the lab as a notebook, on the service")
-    notebook.add_argument("--data", type=Path, metavar="DIR", help="a MovieLens-100k folder")
-    notebook.add_argument("--out", type=Path, metavar="DIR", help="for --execute (./out)")
+    notebook.set_defaults(run=_notebook)
     notebook.add_argument("--execute", action="store_true", help="run it whole, with no browser")
-    notebook.add_argument("--backend", choices=("auto", "docker", "process"), default="auto")
-    notebook.add_argument("--port", type=int, default=5860, help=argparse.SUPPRESS)
-    notebook.add_argument("--host", default="127.0.0.1", help=argparse.SUPPRESS)
-    notebook.add_argument("--cores", type=_positive, default=os.cpu_count() or 1)
+
     down = commands.add_parser("down", help="end the service")
-    for one in (lab, up, down, notebook):
-        one.add_argument("--root", type=Path, help="the checkout, if not this folder")
-    for one in (up, down, notebook):
-        one.add_argument("--state", type=Path, metavar="DIR", help="what it keeps (./.service)")
+    down.set_defaults(run=_down)
+
+    for command in (lab, up, notebook):
+        command.add_argument("--backend", choices=("auto", "docker", "process"), default="auto")
+    for command in (lab, notebook):
+        command.add_argument("--data", type=Path, metavar="DIR", help="a MovieLens-100k folder")
+        command.add_argument("--out", type=Path, metavar="DIR", help="for pictures (./out)")
+    for command in (up, notebook):
+        _add_service_options(command)
+    for command in (up, down, notebook):
+        command.add_argument("--state", type=Path, metavar="DIR", help="kept data (./.service)")
+    for command in (lab, up, down, notebook):
+        command.add_argument("--root", type=Path, help="the checkout, if not this folder")
     return parser
 
 
-def _service(arguments: argparse.Namespace) -> None:
-    from local_sagemaker.context import Settings
+def _add_service_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--port", type=int, default=5860, help="of 127.0.0.1; 0 is a free one")
+    parser.add_argument("--host", default="127.0.0.1", help="to listen on; others are exposed")
+    parser.add_argument("--cores", type=_positive, default=os.cpu_count() or 1, help="jobs at once")
+
+
+def _lab(arguments: argparse.Namespace) -> None:
+    from local_sagemaker.lab import lab
+
+    root = _root(arguments)
+    lab.run(
+        lab.Options(
+            root=root,
+            sdk_python=arguments.sdk_python or root / ".sdk" / "v2" / "bin" / "python",
+            backend=arguments.backend,
+            data=arguments.data and arguments.data.resolve(),
+            out=arguments.out or root / "out",
+            scores_json=arguments.scores_json,
+        )
+    )
+
+
+def _up(arguments: argparse.Namespace) -> None:
     from local_sagemaker.server import up
 
-    state = (arguments.state or (arguments.root or _checkout()) / ".service").resolve()
-    if arguments.command == "down":
-        up.down(state)
-        return
-    names = () if arguments.host in ("127.0.0.1", "localhost") else (arguments.host,)
-    settings = Settings(
-        state, arguments.host, arguments.port, arguments.backend, arguments.cores, names
-    )
-    if arguments.command == "notebook":
-        from local_sagemaker.lab import notebook
+    settings = _settings(arguments)
+    if arguments.env:
+        up.env(settings)
+    else:
+        up.run(settings)
 
-        root = (arguments.root or _checkout()).resolve()
-        out = (arguments.out or root / "out").resolve()
-        data = arguments.data and arguments.data.resolve()
-        notebook.run(notebook.Options(root, data, out, arguments.execute), settings)
-    (up.env if arguments.env else up.run)(settings)
+
+def _notebook(arguments: argparse.Namespace) -> None:
+    from local_sagemaker.lab import notebook
+
+    root = _root(arguments)
+    options = notebook.Options(
+        root=root,
+        data=arguments.data and arguments.data.resolve(),
+        out=(arguments.out or root / "out").resolve(),
+        execute=arguments.execute,
+    )
+    notebook.run(options, _settings(arguments))
+
+
+def _down(arguments: argparse.Namespace) -> None:
+    from local_sagemaker.server import up
+
+    up.down(_state(arguments))
+
+
+def _settings(arguments: argparse.Namespace) -> Settings:
+    loopback = arguments.host in ("127.0.0.1", "localhost")
+    return Settings(
+        state=_state(arguments),
+        host=arguments.host,
+        port=arguments.port,
+        backend=arguments.backend,
+        cores=arguments.cores,
+        names=() if loopback else (arguments.host,),
+    )
+
+
+def _state(arguments: argparse.Namespace) -> Path:
+    state: Path = arguments.state or _root(arguments) / ".service"
+    return state.resolve()
+
+
+def _root(arguments: argparse.Namespace) -> Path:
+    """Return the checkout: --root, or this folder, or else the one that the package is in."""
+    if arguments.root:
+        return Path(arguments.root).resolve()
+    here = Path.cwd()
+    return here if (here / "examples" / "lab2.py").is_file() else Path(__file__).parents[2]
 
 
 def _positive(text: str) -> int:
@@ -102,15 +147,8 @@ def _positive(text: str) -> int:
     return value
 
 
-def _checkout() -> Path:
-    """Return the checkout: this folder, or else the one that the package lies in."""
-    here = Path.cwd()
-    return here if (here / "examples" / "lab2.py").is_file() else Path(__file__).parents[2]
-
-
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    # A second signal must not interrupt the cleanup that the first one causes.
+    for number in _STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -9,7 +9,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from local_sagemaker.backends.runner import Runner
+from local_sagemaker.backends.base import Runner
 from local_sagemaker.storage.logs import Logs
 from local_sagemaker.storage.metrics import Follower
 from local_sagemaker.storage.records import Store

@@ -12,7 +12,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication
 from moto.sts.models import sts_backends
 
 from local_sagemaker.api.dispatch import Api
-from local_sagemaker.backends.runner import Runner
+from local_sagemaker.backends.base import Runner
 from local_sagemaker.console.app import create_app
 from local_sagemaker.context import ACCOUNT, KEY_ID, REGION, ROLE, SECRET, Context, Settings
 from local_sagemaker.hosting.endpoints import Endpoints

@@ -1,18 +1,21 @@
-"""A training job with a bad hyperparameter through the SDK v2; its error is left to surface."""
+"""A training job with bad hyperparameters in the SDK v2's local mode; its error ends the script.
+
+Arguments: where to write the result (unused), the port to serve on, the root of local mode's
+folders.
+"""
 
 import io
 import sys
 
 import boto3
 import numpy as np
+from local_session import local_session
 from sagemaker import image_uris
 from sagemaker.amazon.common import write_spmatrix_to_sparse_tensor
 from sagemaker.estimator import Estimator
 from scipy.sparse import eye
 
-import local_sagemaker.sdk
-
-backend = sys.argv[2]
+_, port, root = sys.argv[1:]
 s3 = boto3.client("s3")
 s3.create_bucket(Bucket="bad")
 buffer = io.BytesIO()
@@ -26,7 +29,7 @@ fm = Estimator(
     instance_count=1,
     instance_type="local",
     output_path="s3://bad/output",
-    sagemaker_session=local_sagemaker.sdk.session(backend),
+    sagemaker_session=local_session(port, root),
 )
 fm.set_hyperparameters(
     feature_dim=4, num_factors=0, predictor_type="binary_classifier", mini_batch_sise=2

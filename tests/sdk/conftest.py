@@ -1,4 +1,4 @@
-"""One set of generated ratings, one S3, and each run of the lab once for all tests."""
+"""Generated ratings and an S3 for all tests; each run of the lab happens once."""
 
 import json
 import subprocess
@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from local_sagemaker.s3server import s3_server
 from support import sdk
 from support.ratings import write_ratings
+from support.s3 import s3_server
 
 
 @pytest.fixture(scope="session")
 def ratings(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder of generated ratings, in the forms that the SDKs' scripts read."""
+    """Return a folder of generated ratings in the formats that the SDKs' scripts read."""
     folder = tmp_path_factory.mktemp("ratings")
     write_ratings(folder)
     return folder
@@ -31,7 +31,7 @@ def s3() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def lab(ratings: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Any]:
-    """Return what runs the lab command with a backend, once, and returns its scores file."""
+    """Return a function that runs the lab command with a backend once and returns its results."""
     done: dict[str, Any] = {}
 
     def run(backend: str) -> Any:
@@ -57,7 +57,7 @@ def lab(ratings: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[st
 def through(
     ratings: Path, s3: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[int], sdk.Run]:
-    """Return what runs the lab's script of an SDK, once, and skips where something is missing."""
+    """Return a function that runs the lab's script of an SDK once, or skips the test."""
     return sdk.once_each(
         s3, "lab2_v{}.py", ratings, lambda version: tmp_path_factory.mktemp(f"sdk-v{version}")
     )

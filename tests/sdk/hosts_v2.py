@@ -1,7 +1,7 @@
 """The lab's training job through the SDK v2's local mode, on 1, 2 and 3 hosts.
 
-Arguments: where to write the result, the folder with the recordIO files, the image or "" for that
-which the SDK looks up, and numbers of hosts.
+Arguments: where to write the result, the folder with the recordIO files, the port to serve on, the
+root of local mode's folders, and numbers of hosts.
 """
 
 import contextlib
@@ -11,13 +11,12 @@ import sys
 
 import boto3
 import sagemaker
+from local_session import local_session
 from sagemaker import image_uris
 from sagemaker.estimator import Estimator
 from sagemaker.inputs import TrainingInput
 
-import local_sagemaker.sdk
-
-result_file, folder, image, *counts = sys.argv[1:]
+result_file, folder, port, root, *counts = sys.argv[1:]
 boto3.client("s3").create_bucket(Bucket="hosts")
 inputs = {}
 for channel in ("train", "test"):
@@ -28,12 +27,12 @@ for channel in ("train", "test"):
 jobs = {}
 for count in counts:
     fm = Estimator(
-        image or image_uris.retrieve("factorization-machines", "us-east-1"),
+        image_uris.retrieve("factorization-machines", "us-east-1"),
         "arn:aws:iam::000000000000:role/lab",
         instance_count=int(count),
         instance_type="local",
         output_path=f"s3://hosts/output-{count}",
-        sagemaker_session=local_sagemaker.sdk.session("docker"),
+        sagemaker_session=local_session(port, root),
     )
     fm.set_hyperparameters(
         feature_dim=2625,

@@ -13,8 +13,8 @@ import boto3
 import numpy as np
 import sagemaker
 import sagemaker.amazon.common as smac
+from local_session import local_session
 from sagemaker.amazon.amazon_estimator import get_image_uri
-from sagemaker.local import LocalSession
 from sagemaker.predictor import json_deserializer
 from scipy.sparse import lil_matrix
 
@@ -71,18 +71,13 @@ def writeDatasetToProtobuf(X, Y, bucket, prefix, key):
 train_data = writeDatasetToProtobuf(X_train, Y_train, bucket, train_prefix, train_key)
 test_data = writeDatasetToProtobuf(X_test, Y_test, bucket, test_prefix, test_key)
 
-session = LocalSession()
-session.config = {"local": {"serving_port": int(port), "container_root": root}}
-# v1 reads the port from a file in the home before the session can be told.
-session.sagemaker_runtime_client.serving_port = int(port)
-
 fm = sagemaker.estimator.Estimator(
     get_image_uri(boto3.Session().region_name, "factorization-machines", "latest"),
     "arn:aws:iam::000000000000:role/lab",
     train_instance_count=1,
     train_instance_type="local",
     output_path=output_prefix,
-    sagemaker_session=session,
+    sagemaker_session=local_session(port, root),
 )
 fm.set_hyperparameters(
     feature_dim=nbFeatures,

@@ -2,7 +2,8 @@
 
 What v2 no longer takes is as its own guide to v2 says: a serializer is an object. At the end all
 test ratings are predicted as well, in one sparse request.
-Arguments: where to write the result, the folder with the ratings.
+Arguments: where to write the result, the folder with the ratings, the port to serve on, the root
+of local mode's folders.
 """
 
 import csv
@@ -14,14 +15,13 @@ import boto3
 import numpy as np
 import sagemaker
 import sagemaker.amazon.common as smac
+from local_session import local_session
 from sagemaker.amazon.amazon_estimator import get_image_uri
 from sagemaker.deserializers import JSONDeserializer
 from sagemaker.serializers import IdentitySerializer, JSONSerializer
 from scipy.sparse import lil_matrix
 
-import local_sagemaker.sdk
-
-result_file, folder = sys.argv[1:]
+result_file, folder, port, root = sys.argv[1:]
 
 nbUsers = 943
 nbMovies = 1682
@@ -103,7 +103,7 @@ fm = sagemaker.estimator.Estimator(
     train_instance_count=1,
     train_instance_type="local",
     output_path=output_prefix,
-    sagemaker_session=local_sagemaker.sdk.session("docker"),
+    sagemaker_session=local_session(port, root),
 )
 
 fm.set_hyperparameters(

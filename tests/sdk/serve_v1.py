@@ -9,9 +9,9 @@ import sys
 
 import boto3
 import numpy as np
+from local_session import local_session
 from sagemaker.amazon.amazon_estimator import get_image_uri
 from sagemaker.amazon.common import numpy_to_record_serializer, record_deserializer
-from sagemaker.local import LocalSession
 from sagemaker.model import Model
 from sagemaker.predictor import (
     RealTimePredictor,
@@ -24,15 +24,12 @@ result_file, folder, port, root = sys.argv[1:]
 boto3.client("s3").create_bucket(Bucket="serve-v1")
 boto3.client("s3").upload_file(f"{folder}/model.tar.gz", "serve-v1", "in/model.tar.gz")
 
-session = LocalSession()
-session.config = {"local": {"serving_port": int(port), "container_root": root}}
-session.sagemaker_runtime_client.serving_port = int(port)
 model = Model(
     "s3://serve-v1/in/model.tar.gz",
     get_image_uri("us-east-1", "factorization-machines", "latest"),
     role="arn:aws:iam::000000000000:role/lab",
     predictor_cls=RealTimePredictor,
-    sagemaker_session=session,
+    sagemaker_session=local_session(port, root),
 )
 rows = np.load(folder + "/rows.npy")
 predictor = model.deploy(initial_instance_count=1, instance_type="local")

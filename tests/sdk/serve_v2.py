@@ -1,7 +1,7 @@
 """A trained model through the SDK v2: predictors with its own serializers, and batch transform.
 
 Arguments: where to write the result, a folder with model.tar.gz and the rows as rows.npy,
-rows.csv and rows.rec.
+rows.csv and rows.rec, the port to serve on, the root of local mode's folders.
 """
 
 import json
@@ -10,6 +10,7 @@ from urllib.parse import urlparse
 
 import boto3
 import numpy as np
+from local_session import local_session
 from sagemaker import image_uris
 from sagemaker.deserializers import (
     CSVDeserializer,
@@ -27,16 +28,14 @@ from sagemaker.serializers import (
     RecordSerializer,
 )
 
-import local_sagemaker.sdk
-
-result_file, folder = sys.argv[1:]
+result_file, folder, port, root = sys.argv[1:]
 bucket = "serve-v2"
 s3 = boto3.client("s3")
 s3.create_bucket(Bucket=bucket)
 for name in ("model.tar.gz", "rows.csv", "rows.rec"):
     s3.upload_file(f"{folder}/{name}", bucket, f"in/{name}")
 
-session = local_sagemaker.sdk.session("docker")
+session = local_session(port, root)
 model = Model(
     image_uri=image_uris.retrieve("factorization-machines", "us-east-1"),
     model_data=f"s3://{bucket}/in/model.tar.gz",

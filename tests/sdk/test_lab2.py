@@ -1,13 +1,13 @@
-"""Lab 2 through the lab command and each real SDK: the same data, so the same scores.
+"""Lab 2 by the lab command, and in the local mode of each real SDK: the scores are the same.
 
-Every run is the lab's own, of 100 epochs. In each of SDK v1, v2 and v3 the image is the one that
-the SDK looks up; S3 is moto's; and there is no other host.
+Every run has the lab's 100 epochs. The lab command runs on the local service. In local mode the
+image is the one that SDK v1, v2 or v3 looks up, S3 is moto's, and no other host is reached.
 
-v3's way to a local endpoint, ModelBuilder with Mode.LOCAL_CONTAINER, takes no image of this
-machine: LocalContainerMode.create_server pulls from a registry in any case, with an ECR login
-before it where the name is ECR's, and then knows the protocols of its own model servers only
-(serve/mode/local_container_mode.py). The local session beneath v3 has the calls for an endpoint
-over a bare image, and those are what lab2_v3.py uses.
+v3's ModelBuilder with Mode.LOCAL_CONTAINER cannot serve an image of this machine:
+LocalContainerMode.create_server always pulls from a registry, after an ECR login if the name is
+ECR's, and supports the protocols of its own model servers only
+(serve/mode/local_container_mode.py). lab2_v3.py therefore uses v3's local session, which creates
+endpoints from an image.
 """
 
 from collections.abc import Callable
@@ -36,12 +36,12 @@ def need(version: int, containers: bool = True) -> None:
 
 
 def truth(ratings: Path) -> list[float]:
-    """Return the labels of the ten rows that the lab asks for."""
+    """Return the labels of the ten rows that the lab predicts."""
     return (np.loadtxt(ratings / "ua.test", dtype=int)[1000:1010, 2] >= 4).astype(float).tolist()
 
 
 def assert_ten(answer: Any) -> None:
-    """Assert that this is what the built-in answers to ten rows."""
+    """Assert that an answer has the built-in's form, for ten rows."""
     assert list(answer) == ["predictions"]
     assert len(answer["predictions"]) == 10
     for one in answer["predictions"]:
@@ -52,14 +52,14 @@ def assert_ten(answer: Any) -> None:
 
 @pytest.fixture(scope="module")
 def expected(lab: Callable[[str], Any]) -> dict[str, float]:
-    """Return the scores of the lab without a container: the reference for all others."""
+    """Return the scores of the lab without a container, the reference for all other runs."""
     need(2, containers=False)
     scores: dict[str, float] = lab("process")["scores"]
     return scores
 
 
 def test_the_lab_learns(expected):
-    """Better than always saying yes, which is right for 55 % of these ratings."""
+    """The model beats the constant answer yes, which is right for 55 % of these ratings."""
     assert list(expected) == list(NAMES)
     assert expected[ACCURACY] > 0.65
     assert expected[CROSS_ENTROPY] < 0.65
@@ -115,7 +115,7 @@ def test_no_other_host_and_nothing_left(version, through):
 
 @VERSIONS
 @needs_containers
-def test_no_progress_bar_where_nobody_sits_at_the_terminal(version, through):
+def test_no_progress_bar_without_a_terminal(version, through):
     output = through(version).output
     assert "epoch/s" not in output
     assert "%|" not in output
@@ -123,7 +123,7 @@ def test_no_progress_bar_where_nobody_sits_at_the_terminal(version, through):
 
 @needs_containers
 def test_scores_in_the_log_are_those_of_the_predictions(through):
-    """Of all test rows, asked through the SDK v2's endpoint."""
+    """All test rows are predicted by the SDK v2's endpoint."""
     run = through(2)
     truth = np.array(run.result["truth"])
     predictions = run.result["all"]["predictions"]

@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.sdk, pytest.mark.docker]
 
 
 def found(pattern: str, log: str) -> dict[str, list[float]]:
-    """Return for each host the numbers that a pattern finds."""
+    """Return the numbers that a pattern matches, by host."""
     plain = re.sub(r"\x1b\[[0-9;]*m", "", log)
     hosts: dict[str, list[float]] = {}
     for host, value in re.findall(pattern, plain):
@@ -23,7 +23,7 @@ def found(pattern: str, log: str) -> dict[str, list[float]]:
 def test_two_hosts_and_three_have_the_scores_of_one(ratings: Path, s3: str, tmp_path: Path) -> None:
     if reason := sdk.missing(2):
         pytest.skip(reason)
-    run = sdk.run(tmp_path, s3, 2, "hosts_v2.py", ratings, "", 1, 2, 3)
+    run = sdk.run(tmp_path, s3, 2, "hosts_v2.py", ratings, *sdk.local_mode(tmp_path), 1, 2, 3)
     assert run.code == 0, run.story
     scores = {
         int(count): found(r"#test_score \((\S+?)\) : \('\S+', ([-\d.e]+)\)", log)

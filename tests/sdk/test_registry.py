@@ -1,4 +1,4 @@
-"""registry_accounts.tsv, by which the image is named, is the SDK's own table."""
+"""registry_accounts.tsv, from which the image's names are made, equals the SDK's own table."""
 
 import csv
 

@@ -1,33 +1,24 @@
-"""A training job that must fail: what the SDK's user sees has our words, and says what to do."""
+"""A training job that fails in the SDK v2's local mode: the user sees our message.
+
+tests/service/test_lab.py has the same on the local service.
+"""
 
 import pytest
 
 from support import sdk
 
-pytestmark = pytest.mark.sdk
-
-WORDS = (
-    "num_factors",
-    "got '0'",
-    "mini_batch_sise",
-    "mini_batch_size",
-)
+pytestmark = [pytest.mark.sdk, pytest.mark.docker]
 
 
-@pytest.mark.parametrize("backend", ["process", pytest.param("docker", marks=pytest.mark.docker)])
-def test_a_bad_hyperparameter(backend, s3, tmp_path):
-    if reason := sdk.missing(2, containers=backend == "docker"):
+def test_a_bad_hyperparameter(s3, tmp_path):
+    if reason := sdk.missing(2):
         pytest.skip(reason)
-    run = sdk.run(tmp_path, s3, 2, "bad_v2.py", backend)
+    run = sdk.run(tmp_path, s3, 2, "bad_v2.py", *sdk.local_mode(tmp_path))
     assert run.code != 0
-    assert "HyperparameterError" in run.output
-    for word in WORDS:
+    words = ("HyperparameterError", "num_factors", "got '0'", "mini_batch_sise", "mini_batch_size")
+    for word in words:
         assert word in run.output
     assert run.other_hosts == ""
     assert run.left == []
-    if backend == "docker":
-        # Compose says which code the container ended with: 2, the caller can fix it.
-        assert "exited with code 2" in run.output, run.story
-    else:
-        reason = run.output.rpartition("Reason: ")[2]
-        assert reason.startswith("HyperparameterError: "), run.story
+    # Compose prints the container's exit code: 2, an error of the caller.
+    assert "exited with code 2" in run.output, run.story

@@ -49,7 +49,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, rows: np.ndarray) -> Path:
 def served(
     folder: Path, s3: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[int], sdk.Run]:
-    """Return what runs a script, once, and skips where something is missing."""
+    """Return a function that runs a script once, or skips the test."""
     return sdk.once_each(
         s3, "serve_v{}.py", folder, lambda version: tmp_path_factory.mktemp(f"serve-v{version}")
     )

@@ -1,4 +1,4 @@
-"""What others write with the SDK v2: the first-party class, record_set, a tuner, analytics."""
+"""Other code for the SDK v2: the algorithm's own estimator, record_set, a tuner, analytics."""
 
 import sys
 
@@ -65,8 +65,10 @@ try:
     bad = sagemaker.estimator.Estimator(
         fm.training_image_uri(), role, 1, "ml.c4.xlarge", sagemaker_session=session
     )
-    bad.set_hyperparameters(feature_dim=784, num_factors=0, predictor_type="regressor")
+    bad.set_hyperparameters(
+        feature_dim=784, num_factors=0, predictor_type="regressor", mini_batch_sise=2
+    )
     bad.fit({"train": records["train"].s3_data})
 except sagemaker.exceptions.UnexpectedStatusException as error:
-    print("REASON", str(error).splitlines()[0])
+    print("REASON", *str(error).partition("Reason: ")[2].split())
 sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""The lab's literal code through `eval "$(./build.sh up --env)"`, by the real SDKs."""
+"""Code for AWS by the real SDKs, in the environment that `up --env` prints."""
 
 import re
 import subprocess
@@ -74,15 +74,17 @@ def test_the_notebook_runs_whole_and_leaves_no_service(ratings, tmp_path):
     assert running(state) is None
 
 
-def test_what_others_write(service):
+def test_other_code_for_the_sdk_v2(service):
     if reason := sdk.missing(2, containers=False):
         pytest.skip(reason)
     output = run(service, 2, ROOT / "tests/service/others_v2.py")
-    told = dict(re.findall(r"^(ANALYTICS|LABELS|BEST|REASON) (.*)$", output, re.MULTILINE))
-    assert "train:binary_classification_accuracy" in told["ANALYTICS"]
-    assert told["LABELS"].count(".0") == 10
-    assert told["BEST"].startswith("True 3 others-")
-    assert "num_factors must be an integer >= 1; got '0'" in told["REASON"]
+    printed = dict(re.findall(r"^(ANALYTICS|LABELS|BEST|REASON) (.*)$", output, re.MULTILINE))
+    assert "train:binary_classification_accuracy" in printed["ANALYTICS"]
+    assert printed["LABELS"].count(".0") == 10
+    assert printed["BEST"].startswith("True 3 others-")
+    assert printed["REASON"].startswith("HyperparameterError: ")
+    assert "num_factors must be an integer >= 1; got '0'" in printed["REASON"]
+    assert "mini_batch_sise" in printed["REASON"] and "mini_batch_size" in printed["REASON"]
 
 
 @pytest.mark.docker

@@ -46,6 +46,8 @@ def train():
         sys.exit(9)
     if here["current_host"] == "algo-1":
         open("/opt/ml/model/answer", "w").write(given["answer"])
+        notes = os.environ["TRAINING_JOB_NAME"] + " " + os.environ["EXTRA"]
+        open("/opt/ml/output/data/notes", "w").write(notes)
 
 {"train": train, "serve": serve}[sys.argv[1]]()
 """
@@ -87,6 +89,7 @@ def job(sm, image, name, hosts=1, **hyperparameters):
     request["InputDataConfig"][0]["DataSource"]["S3DataSource"].update(source)
     request["ResourceConfig"]["InstanceCount"] = hosts
     request["HyperParameters"] = hyperparameters
+    request["Environment"] = {"EXTRA": "some"}
     request["AlgorithmSpecification"] = {
         "TrainingImage": image,
         "TrainingInputMode": "File",
@@ -101,6 +104,11 @@ def test_it_trains_and_serves(started, image):
     found = job(sm, image, "other", answer="42")
     assert found["TrainingJobStatus"] == "Completed", found
     assert [one["Value"] for one in found["FinalMetricDataList"]] == [0.25]
+    s3 = started.client("s3")
+    packed = s3.get_object(Bucket=BUCKET, Key="out/other/output/output.tar.gz")["Body"].read()
+    with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
+        notes = tar.extractfile("notes")
+        assert notes is not None and notes.read() == b"other some"
     container = {
         "Image": image,
         "ModelDataUrl": found["ModelArtifacts"]["S3ModelArtifacts"],

@@ -1,4 +1,4 @@
-"""Generated ratings in the forms that the SDKs' scripts read."""
+"""Generated ratings in the formats that the SDKs' scripts read."""
 
 from pathlib import Path
 

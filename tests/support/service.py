@@ -1,4 +1,4 @@
-"""The local service as a process of its own, and requests that fit it."""
+"""The local service as a process, and requests for it."""
 
 import json
 import os
@@ -30,7 +30,7 @@ FEATURES = 30
 
 
 def planted(seed: int, count: int = 400) -> tuple[Any, Any]:
-    """Return rows, and labels that their features tell."""
+    """Return rows, and labels that a linear function of the features gives."""
     x, _ = rows(seed, count, FEATURES)
     w = np.linspace(-1, 1, FEATURES, dtype=np.float32)
     return x, (x @ w > 0).astype(np.float32)
@@ -38,14 +38,14 @@ def planted(seed: int, count: int = 400) -> tuple[Any, Any]:
 
 @dataclass
 class Service:
-    """A running service."""
+    """A service that runs."""
 
     state: Path
     env: dict[str, str]  # what `up --env` printed
     url: str
 
     def client(self, name: str) -> Any:
-        """Return a boto3 client that knows the endpoint's URL."""
+        """Return a boto3 client with the service as its endpoint."""
         with mock.patch.dict(os.environ):
             os.environ.pop("AWS_PROFILE", None)
             return boto3.Session().client(
@@ -58,7 +58,7 @@ class Service:
             )
 
     def environment(self) -> dict[str, str]:
-        """Return the environment of a program in a shell that has evaluated the lines."""
+        """Return the environment of a program in a shell that has evaluated `up --env`."""
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "SAGEMAKER_"))}
         return {**kept, **self.env}
 
@@ -91,7 +91,7 @@ def down(service: Service) -> None:
 
 
 def kill(service: Service) -> None:
-    """End a service as a crash does."""
+    """Kill a service, as a crash ends it."""
     os.kill(json.loads((service.state / "service.json").read_text())["pid"], signal.SIGKILL)
 
 
@@ -104,7 +104,7 @@ def channel(name: str, prefix: str = "", **source: str) -> dict[str, Any]:
 
 
 def training(name: str, **changes: Any) -> dict[str, Any]:
-    """Return a request for a job on the planted data; hyperparameters are added to."""
+    """Return a request for a job on the planted data; new hyperparameters are added."""
     more = changes.pop("HyperParameters", {})
     return {
         "TrainingJobName": name,
@@ -131,11 +131,11 @@ def training(name: str, **changes: Any) -> dict[str, Any]:
 
 
 def ended(describe: Callable[..., Any], status: str, **name: str) -> Any:
-    """Return the description once its status is a last one."""
+    """Return the description once its status is final."""
     until = time.monotonic() + PATIENCE
     while time.monotonic() < until:
-        found = describe(**name)
-        if found[status] in ("Completed", "Failed", "Stopped", "InService"):
-            return found
+        description = describe(**name)
+        if description[status] in ("Completed", "Failed", "Stopped", "InService"):
+            return description
         time.sleep(0.1)
-    raise AssertionError(f"{name} has not ended: {found}")
+    raise AssertionError(f"{name} has not ended: {description}")

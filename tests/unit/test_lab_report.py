@@ -1,4 +1,4 @@
-"""The scores found in a run's output, and the report made of them."""
+"""The scores in a run's output, and the report of them."""
 
 import json
 import math
@@ -61,14 +61,6 @@ def test_result_has_seconds_and_predictions():
     assert result.seconds == {"fit": 12.5, "deploy": 1.25, "first predict": 0.02}
     assert result.predictions[0] == {"score": 0.25, "predicted_label": 0.0, "truth": 1.0}
     assert json.loads(result.as_json(backend="process"))["backend"] == "process"
-
-
-def test_lines_of_the_endpoint_s_log_may_be_joined_with_the_lab_s():
-    said = "POST /invocations 200, 131425 bytes in, 532 out, 7.57 ms"
-    joined = [*(said + line + said for line in SCRIPT)]
-    alone, mixed = (Result.of_output([*LOG, *lines]) for lines in (SCRIPT, joined))
-    assert mixed.predictions == alone.predictions
-    assert mixed.seconds == alone.seconds
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from local_sagemaker.backends.child_process import free_port, wait_for_ping
-from local_sagemaker.backends.runner import Running, Task
+from local_sagemaker.backends.base import Running, Task
+from local_sagemaker.backends.ping import free_port, wait_for_ping
 from local_sagemaker.context import Context
 from local_sagemaker.errors import LocalError
 from local_sagemaker.jobs.layout import lay_out

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from local_sagemaker.backends.runner import Running, Task
+from local_sagemaker.backends.base import Running, Task
 from local_sagemaker.context import Context
 from local_sagemaker.jobs.base import Queued
 from local_sagemaker.jobs.layout import failure_reason, lay_out

@@ -1,75 +1,68 @@
-"""The lab's notebook, with the local service running and the environment set."""
+"""The lab's notebook in JupyterLab, or executed, with the local service in its environment."""
 
 import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from local_sagemaker.backends.runner import clean_environment
+from local_sagemaker.backends.process import clean_environment
 from local_sagemaker.context import Settings
 from local_sagemaker.errors import LocalError
-from local_sagemaker.lab.download import movielens
-from local_sagemaker.lab.generated import generate
-from local_sagemaker.lab.ratings import read_folder, write_folder
+from local_sagemaker.lab.download import find_ratings
 from local_sagemaker.server import up
 from local_sagemaker.server.environment import variables
+from local_sagemaker.server.up import RunningService, say
 
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line says."""
+    """The options of the command line."""
 
     root: Path  # of the checkout
     data: Path | None
     out: Path
-    execute: bool  # run it whole, without a browser
+    execute: bool  # run all cells, without a browser
 
 
 def run(options: Options, settings: Settings) -> None:
-    """Open the notebook in JupyterLab, or run it and write what came of it; never returns.
+    """Open the notebook in JupyterLab, or execute it and write it as HTML.
 
-    What is only run leaves no service behind that was not there before.
+    JupyterLab replaces this process, and the service goes on after it. After an execution the
+    service ends, unless it ran before.
 
-    Raises: LocalError if something is missing.
+    Raises: LocalError if something is missing or a cell fails.
     """
     jupyter = options.root / ".sdk" / "notebook" / "bin" / "jupyter"
     notebook = options.root / "examples" / "lab2.ipynb"
     for file in (jupyter, notebook):
         if not file.is_file():
             raise LocalError(f"There is no {file}: ./build.sh lab --notebook makes it.")
-    before = up.running(settings.state)
-    known = before or up.ensure(settings)
-    up.say(f"notebook: the service is at {known['url']}, its console at {known['url']}/console")
-    env = {
+    if options.execute:
+        with up.temporary(settings) as service:
+            _execute(jupyter, notebook, options, _environment(options, settings, service))
+        return
+    env = _environment(options, settings, up.ensure(settings))
+    say("notebook: ./build.sh down ends the service, after JupyterLab")
+    os.execve(jupyter, [str(jupyter), "lab", str(notebook)], env)  # noqa: S606
+
+
+def _environment(options: Options, settings: Settings, service: RunningService) -> dict[str, str]:
+    """Return the notebook's environment: the service in place of AWS, and the ratings."""
+    say(f"notebook: the service is at {service.url}, its console at {service.url}/console")
+    build = options.root / "build"
+    folder, _, description = find_ratings(options.data, build / "ml-100k", build / "generated")
+    say(f"notebook: {description}")
+    return {
         **clean_environment(),
-        **variables(settings.state, known["url"]),
-        "LAB_DATA": str(_ratings(options)),
+        **variables(settings.state, service.url),
+        "LAB_DATA": str(folder),
     }
-    if not options.execute:
-        up.say("notebook: ./build.sh down ends the service, after JupyterLab")
-        os.execve(jupyter, [str(jupyter), "lab", str(notebook)], env)  # noqa: S606
+
+
+def _execute(jupyter: Path, notebook: Path, options: Options, env: dict[str, str]) -> None:
     options.out.mkdir(parents=True, exist_ok=True)
-    command = ["nbconvert", "--to", "html", "--execute", "--output-dir", str(options.out)]
-    try:
-        done = subprocess.run([str(jupyter), *command, str(notebook)], env=env, check=False)
-    finally:
-        if before is None:
-            up.down(settings.state)
-    raise SystemExit(done.returncode)
-
-
-def _ratings(options: Options) -> Path:
-    """Return a folder of ratings: those given, MovieLens', or made-up ones, and say which."""
-    if options.data is not None:
-        read_folder(options.data)
-        up.say(f"notebook: ratings from {options.data}")
-        return options.data
-    try:
-        folder = movielens(options.root / "build" / "ml-100k")
-        up.say(f"notebook: MovieLens-100k in {folder}, from GroupLens")
-    except LocalError as error:
-        folder = options.root / "build" / "generated"
-        folder.mkdir(parents=True, exist_ok=True)
-        write_folder(generate(), folder)
-        up.say(f"notebook: NOT MOVIELENS: the ratings are GENERATED, of the same shape ({error}).")
-    return folder
+    command = [str(jupyter), "nbconvert", "--to", "html", "--execute", str(notebook)]
+    command += ["--output-dir", str(options.out)]
+    if subprocess.run(command, env=env, check=False).returncode != 0:
+        raise LocalError("a cell of the notebook failed; its output is above")
+    say(f"notebook: {options.out / 'lab2.html'}")

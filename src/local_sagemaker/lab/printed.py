@@ -1,11 +1,11 @@
-"""Finds the scores in what a training job prints, whatever a container tool puts before a line."""
+"""Finds metrics in the log of a training job, whatever prefix a tool adds to the lines."""
 
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 _NUMBER = r"([-+]?(?:[\d.]+(?:e[-+]?\d+)?|inf|nan))"
-# `batch=` lines do not match: after the epoch comes the channel's name at once.
+# A batch's lines do not match: there, `batch=` is between the epoch and the channel.
 _EPOCH = re.compile(
     rf"#quality_metric: host=\S+, epoch=(\d+), train (\S+) <(?:loss|score)>={_NUMBER}", re.I
 )
@@ -14,7 +14,7 @@ _TEST = re.compile(rf"#test_score \([^)]*\) : \('(\w[\w.]*)', {_NUMBER}\)", re.I
 
 @dataclass
 class TrainingLog:
-    """The metrics of one job by the names that the log gives them.
+    """The metrics of a job, by their names in the log.
 
     `epochs[name][i]` is the training metric of epoch i; `test[name]` is the final test score.
     """
@@ -24,14 +24,14 @@ class TrainingLog:
 
 
 def parse(lines: Iterable[str]) -> TrainingLog:
-    """Return the metrics of every epoch and the test scores; other lines are passed over."""
+    """Return the metrics of every epoch, NaN where an epoch has none, and the test scores."""
     log = TrainingLog()
     for line in lines:
-        if found := _EPOCH.search(line):
-            epoch, name, value = found.groups()
+        if match := _EPOCH.search(line):
+            epoch, name, value = match.groups()
             values = log.epochs.setdefault(name, [])
             values.extend([float("nan")] * (int(epoch) + 1 - len(values)))
             values[int(epoch)] = float(value)
-        elif found := _TEST.search(line):
-            log.test[found[1]] = float(found[2])
+        elif match := _TEST.search(line):
+            log.test[match[1]] = float(match[2])
     return log

@@ -22,13 +22,13 @@ MOVIELENS = "d69465e9d87fef21d0c64be50259df020b5fc7d9ebc272d2b8d2a34a197dd7ba"
 
 @dataclass(frozen=True)
 class Ratings:
-    """Both files. Each is (n, 4) int64: user 1..943, movie 1..1682, rating 1..5, seconds."""
+    """Both files, each as (n, 4) int64: user 1..943, movie 1..1682, rating 1..5, timestamp in s."""
 
     train: NDArray[np.int64]
     test: NDArray[np.int64]
 
     def is_movielens(self) -> bool:
-        """Return whether these are MovieLens' own ratings, in whatever order."""
+        """Return whether these are the ratings of MovieLens-100k, in any order."""
         digest = hashlib.sha256()
         for rows in (self.train, self.test):
             order = np.lexsort((rows[:, 1], rows[:, 0]))
@@ -45,10 +45,10 @@ def read_folder(folder: Path) -> Ratings:
         raise LocalError(f"{folder} is not a folder; --data takes a MovieLens-100k folder.")
     missing = [name for name in FILES if not (folder / name).is_file()]
     if missing:
-        held = ", ".join(sorted(entry.name for entry in folder.iterdir())[:12]) or "nothing"
+        names = ", ".join(sorted(entry.name for entry in folder.iterdir())[:12]) or "nothing"
         raise LocalError(
             f"{folder} has no {' and no '.join(missing)}: a MovieLens-100k folder holds both"
-            f" {' and '.join(FILES)}. This one holds: {held}."
+            f" {' and '.join(FILES)}. This one holds: {names}."
         )
     train, test = (_read_file(folder / name) for name in FILES)
     return Ratings(train, test)

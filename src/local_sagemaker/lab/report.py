@@ -1,4 +1,4 @@
-"""What the lab shows at its end: scores beside the real service's, predictions, the curve."""
+"""The lab's report: scores beside the real service's, predictions, times, the learning curve."""
 
 import json
 import re
@@ -19,10 +19,9 @@ ACCURACY, CROSS_ENTROPY, F1 = (
     "binary_f_1.000",
 )
 TITLES = {ACCURACY: "accuracy", CROSS_ENTROPY: "cross-entropy", F1: "F1"}
-SERVICE = {ACCURACY: 0.697, CROSS_ENTROPY: 0.577, F1: 0.744}  # the same lab in the cloud
+SERVICE = {ACCURACY: 0.697, CROSS_ENTROPY: 0.577, F1: 0.744}  # of this lab on AWS
 
-# The endpoint's log is in the same output: its lines may begin right after a text of the lab's, or
-# end right before one.
+# The SDK prints marks such as "---!" without a line end, which the script's lines then follow.
 _NUMBER = r"(\d+(?:\.\d+)?(?:e-?\d+)?)"
 _SECONDS = re.compile(r"(fit|deploy|first predict) took (\d+\.\d+) s")
 _PREDICTION = re.compile(f"score {_NUMBER} label {_NUMBER} truth {_NUMBER}")
@@ -30,7 +29,7 @@ _PREDICTION = re.compile(f"score {_NUMBER} label {_NUMBER} truth {_NUMBER}")
 
 @dataclass(frozen=True)
 class Result:
-    """One run of the lab, as its output tells it."""
+    """The results of a run of the lab."""
 
     log: TrainingLog
     seconds: dict[str, float]
@@ -38,18 +37,18 @@ class Result:
 
     @classmethod
     def of_output(cls, lines: Sequence[str]) -> "Result":
-        """Return the run whose output this is.
+        """Return the results that a run's output holds.
 
         Raises: LocalError if the output lacks a test score, a time or a prediction.
         """
-        seconds = {found[1]: float(found[2]) for found in _matches(_SECONDS, lines)}
+        seconds = {match[1]: float(match[2]) for match in _matches(_SECONDS, lines)}
         predictions = [
             {
-                "score": float(found[1]),
-                "predicted_label": float(found[2]),
-                "truth": float(found[3]),
+                "score": float(match[1]),
+                "predicted_label": float(match[2]),
+                "truth": float(match[3]),
             }
-            for found in _matches(_PREDICTION, lines)
+            for match in _matches(_PREDICTION, lines)
         ]
         log = parse(lines)
         missing = [f"#test_score of {name}" for name in SERVICE if name not in log.test]
@@ -61,7 +60,12 @@ class Result:
         return cls(log, seconds, predictions)
 
     def lines(self, comparable: bool) -> list[str]:
-        """Return the summary for people; comparable says whether the ratings are MovieLens'."""
+        """Return the lines of a summary.
+
+        Args:
+            comparable: whether the ratings are MovieLens', so that the real service's scores are
+                shown too.
+        """
         out = [f"{'on the test ratings':<21}{'here':>9}" + ("   SageMaker" if comparable else "")]
         for name, title in TITLES.items():
             beside = f"{SERVICE[name]:12.3f}" if comparable else ""
@@ -72,15 +76,15 @@ class Result:
             )
         out += ["", "ten predictions       score  liked?  truth"]
         words = {0.0: "no", 1.0: "yes"}
-        for one in self.predictions:
-            label, truth = (words[one[key]] for key in ("predicted_label", "truth"))
+        for prediction in self.predictions:
+            label, truth = (words[prediction[key]] for key in ("predicted_label", "truth"))
             mark = "" if label == truth else "   wrong"
-            out.append(f"{one['score']:27.4f}  {label:<6}  {truth:<3}{mark}")
+            out.append(f"{prediction['score']:27.4f}  {label:<6}  {truth:<3}{mark}")
         took = ", ".join(f"{name} {value:.2f} s" for name, value in self.seconds.items())
         return [*out, "", f"took: {took}"]
 
     def draw(self, path: Path) -> None:
-        """Write the learning curve as a PNG: each epoch's training metrics, and the test's."""
+        """Write the learning curve as a PNG: the training metrics by epoch, and the test scores."""
         matplotlib.use("Agg")
         figure = Figure(figsize=(7, 6), layout="constrained")
         for axes, name in zip(
@@ -98,7 +102,7 @@ class Result:
         figure.savefig(path, dpi=120)
 
     def as_json(self, **more: Any) -> str:
-        """Return scores, predictions and seconds as one JSON object, with more keys beside."""
+        """Return scores, predictions and seconds as a JSON object, with more keys."""
         scores = {"scores": self.log.test, "epochs": self.log.epochs}
         return json.dumps(
             {**more, **scores, "predictions": self.predictions, "seconds": self.seconds}, indent=1
@@ -106,4 +110,4 @@ class Result:
 
 
 def _matches(pattern: re.Pattern[str], lines: Iterable[str]) -> list[re.Match[str]]:
-    return [found for line in lines if (found := pattern.search(line))]
+    return [match for line in lines if (match := pattern.search(line))]

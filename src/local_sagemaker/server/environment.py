@@ -1,4 +1,4 @@
-"""What a shell needs so that unchanged code reaches the service and nothing else."""
+"""The environment variables with which unchanged code reaches the service and no other host."""
 
 import shlex
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from local_sagemaker.context import KEY_ID, REGION, SECRET
 
-_SETTINGS = """\
+_SDK_SETTINGS = """\
 SchemaVersion: '1.0'
 SageMaker:
   PythonSDK:
@@ -16,21 +16,21 @@ SageMaker:
 
 
 def variables(state: Path, url: str) -> dict[str, str]:
-    """Return the environment variables for code that knows nothing of the service.
+    """Return the environment variables for code that was written for AWS.
 
-    They point at files in the state folder, which are written here.
+    Some of them name files in the state folder, which this function writes.
     """
     bundle = str(state / "ca" / "ca-bundle.pem")
-    settings = state / "sagemaker-sdk.yaml"
-    settings.write_text(_SETTINGS)
-    nothing = state / "aws-config"
-    nothing.write_text("")  # a profile of the user's would send requests elsewhere
-    here = "127.0.0.1,localhost"
+    sdk_settings = state / "sagemaker-sdk.yaml"
+    sdk_settings.write_text(_SDK_SETTINGS)
+    aws_config = state / "aws-config"
+    aws_config.write_text("")  # a profile of the user could set another endpoint or account
+    loopback = "127.0.0.1,localhost"
     return {
         "HTTPS_PROXY": url,
         "https_proxy": url,
-        "NO_PROXY": here,
-        "no_proxy": here,
+        "NO_PROXY": loopback,
+        "no_proxy": loopback,
         "AWS_CA_BUNDLE": bundle,
         "REQUESTS_CA_BUNDLE": bundle,
         "SSL_CERT_FILE": bundle,
@@ -39,17 +39,17 @@ def variables(state: Path, url: str) -> dict[str, str]:
         "AWS_SESSION_TOKEN": "local",
         "AWS_DEFAULT_REGION": REGION,
         "AWS_REGION": REGION,
-        "AWS_CONFIG_FILE": str(nothing),
-        "AWS_SHARED_CREDENTIALS_FILE": str(nothing),
+        "AWS_CONFIG_FILE": str(aws_config),
+        "AWS_SHARED_CREDENTIALS_FILE": str(aws_config),
         "AWS_EC2_METADATA_DISABLED": "true",
-        "SAGEMAKER_ADMIN_CONFIG_OVERRIDE": str(settings),
-        "SAGEMAKER_USER_CONFIG_OVERRIDE": str(settings),
+        "SAGEMAKER_ADMIN_CONFIG_OVERRIDE": str(sdk_settings),
+        "SAGEMAKER_USER_CONFIG_OVERRIDE": str(sdk_settings),
         "SAGEMAKER_SUPPRESS_V2_WARNING": "1",
     }
 
 
 def shell(values: Mapping[str, str]) -> str:
-    """Return lines for a shell to eval."""
+    """Return the lines for a shell to evaluate."""
     lines = ["unset AWS_PROFILE AWS_ENDPOINT_URL AWS_ENDPOINT_URL_S3 AWS_ENDPOINT_URL_SAGEMAKER"]
     lines += [f"export {name}={shlex.quote(value)}" for name, value in values.items()]
     return "\n".join(lines) + "\n"

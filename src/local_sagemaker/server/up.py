@@ -1,4 +1,4 @@
-"""The command: run the service here, or in the background with the lines for a shell to eval."""
+"""The local service as a process: in the foreground, in the background, or for a `with` block."""
 
 import contextlib
 import http.client
@@ -9,14 +9,24 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from local_sagemaker.context import Settings
 from local_sagemaker.errors import LocalError
 from local_sagemaker.server.environment import shell, variables
 
-_PATIENCE = 60.0
+_START_SECONDS = _STOP_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class RunningService:
+    """A service that runs; its state folder holds this as service.json."""
+
+    pid: int
+    url: str
+    backend: str
 
 
 def run(settings: Settings) -> None:
@@ -24,40 +34,40 @@ def run(settings: Settings) -> None:
 
     Raises: LocalError if it cannot start.
     """
-    if known := running(settings.state):
+    if service := running(settings.state):
         raise LocalError(
-            f"the service runs already at {known['url']} (process {known['pid']}):"
+            f"the service runs already at {service.url} (process {service.pid}):"
             " ./build.sh down ends it"
         )
-    from local_sagemaker.backends.runner import choose, clean_environment
+    from local_sagemaker.backends.process import clean_environment
+    from local_sagemaker.backends.selection import choose
 
-    # A profile, a proxy or an address of the caller's would lead our own clients astray.
+    # A profile, a proxy or an endpoint of the caller's would misdirect the service's own clients.
     for name in set(os.environ) - set(clean_environment()):
         del os.environ[name]
     from local_sagemaker.service import Service
 
-    runner, why = choose(settings.backend, settings.state)
-    say(f"up: backend {runner.name}, {why}")
+    runner, reason = choose(settings.backend, settings.state)
+    say(reason)
     runner.clear()
     try:
-        service = Service(settings, runner)
+        server = Service(settings, runner)
     except OSError as error:
         raise LocalError(str(error)) from error
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: ended.set())
-    for note in service.notes:
+    for note in server.notes:
         say(f"up: {note}")
-    note_file = _note(settings.state)
-    about = {"pid": os.getpid(), "url": service.url, "backend": runner.name}
-    note_file.write_text(json.dumps(about))
+    file = _service_file(settings.state)
+    file.write_text(json.dumps(asdict(RunningService(os.getpid(), server.url, runner.name))))
     try:
-        say(_greeting(settings, service.url))
+        say(_greeting(settings, server.url))
         ended.wait()
         say("up: ending …")
     finally:
-        note_file.unlink(missing_ok=True)
-        service.stop()
+        file.unlink(missing_ok=True)
+        server.stop()
 
 
 def env(settings: Settings) -> None:
@@ -65,48 +75,70 @@ def env(settings: Settings) -> None:
 
     Raises: LocalError if it does not come up.
     """
-    known = ensure(settings)
-    sys.stderr.write(f"up: {known['url']}, backend {known['backend']}; ./build.sh down ends it\n")
-    sys.stdout.write(shell(variables(settings.state, known["url"])))
+    service = ensure(settings)
+    sys.stderr.write(f"up: {service.url}, backend {service.backend}; ./build.sh down ends it\n")
+    sys.stdout.write(shell(variables(settings.state, service.url)))
 
 
-def ensure(settings: Settings) -> dict[str, Any]:
-    """Return the service of the state folder, which is started in the background if need be.
+def ensure(settings: Settings) -> RunningService:
+    """Return the service of a state folder; start it in the background if it does not run.
 
     Raises: LocalError if it does not come up.
     """
-    return running(settings.state) or _start(settings)
+    if service := running(settings.state):
+        return service
+    process = _start(settings)
+    try:
+        return _wait_until_up(process, settings.state)
+    except BaseException:
+        _end(process)
+        raise
+
+
+@contextlib.contextmanager
+def temporary(settings: Settings) -> Iterator[RunningService]:
+    """Yield the service of a state folder; end it after the block, unless it ran before.
+
+    Raises: LocalError if it does not come up.
+    """
+    if service := running(settings.state):
+        yield service
+        return
+    process = _start(settings)
+    try:
+        yield _wait_until_up(process, settings.state)
+    finally:
+        _end(process)
 
 
 def down(state: Path) -> None:
-    """End the service of a state folder, and return when it has."""
-    known = running(state)
-    if known is None:
+    """End the service of a state folder, and return when it has ended.
+
+    Raises: LocalError if it does not end in time.
+    """
+    service = running(state)
+    if service is None:
         say("down: the service does not run")
         return
-    os.kill(known["pid"], signal.SIGTERM)
-    deadline = time.monotonic() + _PATIENCE
+    os.kill(service.pid, signal.SIGTERM)
+    deadline = time.monotonic() + _STOP_SECONDS
     while time.monotonic() < deadline:
         try:
-            os.kill(known["pid"], 0)
+            os.kill(service.pid, 0)
         except ProcessLookupError:
-            break
-        if _is_zombie(known["pid"]):
-            break
+            say("down: ended")
+            return
         time.sleep(0.1)
-    else:
-        raise LocalError(f"process {known['pid']} has not ended within {_PATIENCE:g} s")
-    say("down: ended")
+    raise LocalError(f"process {service.pid} has not ended within {_STOP_SECONDS:g} s")
 
 
-def running(state: Path) -> dict[str, Any] | None:
-    """Return the pid, url and backend of the service that runs on a state folder, or None."""
+def running(state: Path) -> RunningService | None:
+    """Return the service that runs on a state folder, or None."""
     try:
-        known: dict[str, Any] = json.loads(_note(state).read_text())
-    except (OSError, ValueError):
+        service = RunningService(**json.loads(_service_file(state).read_text()))
+    except (OSError, ValueError, TypeError):
         return None
-    address = known["url"].partition("://")[2]
-    connection = http.client.HTTPConnection(address, timeout=5.0)
+    connection = http.client.HTTPConnection(service.url.partition("://")[2], timeout=5.0)
     try:
         connection.request("GET", "/console/api/about")
         answer = json.loads(connection.getresponse().read())
@@ -114,51 +146,58 @@ def running(state: Path) -> dict[str, Any] | None:
         return None
     finally:
         connection.close()
-    return known if answer.get("pid") == known["pid"] else None
+    # After a crash another service may listen on the port.
+    return service if answer.get("pid") == service.pid else None
 
 
 def say(text: str) -> None:
-    """Print it now."""
+    """Print a line and flush it."""
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
 
-def _start(settings: Settings) -> dict[str, Any]:
+def _start(settings: Settings) -> subprocess.Popen[bytes]:
     settings.state.mkdir(parents=True, exist_ok=True)
-    log = settings.state / "service.log"
     command = [sys.executable, "-m", "local_sagemaker", "up", "--state", str(settings.state)]
-    command += ["--port", str(settings.port), "--backend", settings.backend]
-    command += ["--cores", str(settings.cores)]
-    with log.open("wb") as stream:
-        process = subprocess.Popen(
+    command += ["--host", settings.host, "--port", str(settings.port)]
+    command += ["--backend", settings.backend, "--cores", str(settings.cores)]
+    with _log_file(settings.state).open("wb") as stream:
+        return subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=stream,
             stderr=stream,
             start_new_session=True,
         )
-    deadline = time.monotonic() + _PATIENCE
-    while time.monotonic() < deadline:
-        if known := running(settings.state):
-            return known
-        if process.poll() is not None:
-            break
+
+
+def _wait_until_up(process: subprocess.Popen[bytes], state: Path) -> RunningService:
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        if service := running(state):
+            return service
         time.sleep(0.1)
-    with contextlib.suppress(OSError):
-        process.terminate()
-    last = [line for line in log.read_text(errors="replace").splitlines() if line.strip()][-1:]
-    raise LocalError(f"the service did not start: {' '.join(last) or 'no output'} (see {log})")
+    log = _log_file(state)
+    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    last = lines[-1] if lines else "no output"
+    raise LocalError(f"the service did not start: {last} (see {log})")
 
 
-def _is_zombie(pid: int) -> bool:
-    """Return whether a process has ended and waits for its parent only."""
-    with contextlib.suppress(ChildProcessError):
-        return os.waitpid(pid, os.WNOHANG)[0] == pid
-    return False
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(_STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
-def _note(state: Path) -> Path:
+def _service_file(state: Path) -> Path:
     return state / "service.json"
+
+
+def _log_file(state: Path) -> Path:
+    return state / "service.log"
 
 
 def _greeting(settings: Settings, url: str) -> str:

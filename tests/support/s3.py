@@ -1,4 +1,4 @@
-"""S3 on this machine: moto's server on a free port of 127.0.0.1, for as long as it is needed."""
+"""S3 on this machine: moto's server on a free port of 127.0.0.1."""
 
 import logging
 from collections.abc import Iterator
@@ -9,8 +9,8 @@ from moto.server import ThreadedMotoServer
 
 @contextmanager
 def s3_server() -> Iterator[str]:
-    """Yield the server's address; the server, and all that was stored, ends with the block."""
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # one line a request otherwise
+    """Yield the server's address; the server and its objects end with the block."""
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # else it prints a line per request
     server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
     server.start()
     try:

@@ -1,0 +1,66 @@
+"""What a backend offers: a Runner starts Tasks, and each start gives a Running."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+Sink = Callable[[str], Any]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One container to run."""
+
+    image: str
+    command: str  # train or serve
+    base: Path  # the container's /opt/ml
+    env: Mapping[str, str]
+    port: int | None = None  # of 127.0.0.1; forwarded to the container's 8080
+    host: str = "algo-1"
+    network: str | None = None
+    entrypoint: Sequence[str] = field(default=())
+    arguments: Sequence[str] = field(default=())
+    grace: float = 120.0  # seconds between SIGTERM and SIGKILL; the service's own value
+
+
+class Running(Protocol):
+    """A started task."""
+
+    def poll(self) -> int | None:
+        """Return the exit code, or None while the task runs."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Return the exit code once the task has ended and all its output is in the sink."""
+
+    def stop(self, grace: float | None = None) -> int:
+        """End the task and return the exit code.
+
+        Args:
+            grace: seconds between SIGTERM and SIGKILL; None means the task's own.
+        """
+
+
+class Runner(Protocol):
+    """A way to run containers."""
+
+    name: str
+    has_network: bool  # whether the hosts of a job can find each other by name
+
+    def problem(self, image: str) -> str | None:
+        """Return why an image cannot be run, or None."""
+
+    def start(self, task: Task, sink: Sink) -> Running:
+        """Start a task; the sink is called with each line of its output."""
+
+    def network(self, name: str) -> str | None:
+        """Create the network for a job of several hosts; return None if none is needed."""
+
+    def remove_network(self, name: str) -> None:
+        """Remove a network."""
+
+    def remove(self, folder: Path) -> None:
+        """Remove a folder that a task wrote to."""
+
+    def clear(self) -> None:
+        """End the tasks that an earlier service on the same state folder left running."""

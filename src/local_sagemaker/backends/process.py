@@ -1,0 +1,195 @@
+"""The backend `process`: our own image's commands as child processes of this machine."""
+
+import atexit
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from local_sagemaker.backends.base import Running, Sink, Task
+from local_sagemaker.builtin import is_ours
+from local_sagemaker.errors import LocalError
+
+_running: set["ChildProcess"] = set()
+
+
+class ChildProcess:
+    """A process in its own process group, whose output goes to a sink line by line.
+
+    The process ends with the `with` block, and in any case when this process exits.
+    """
+
+    def __init__(
+        self, command: Sequence[str], env: Mapping[str, str], sink: Sink, grace: float = 10.0
+    ):
+        """Start the command.
+
+        Args:
+            command: program and arguments; no shell.
+            env: the whole environment.
+            sink: called in a thread with each line of output, without its line end.
+            grace: seconds between SIGTERM and SIGKILL.
+
+        Raises: LocalError if the program cannot be started.
+        """
+        self._grace = grace
+        try:
+            self._process = subprocess.Popen(
+                list(command),
+                env=dict(env),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise LocalError(f"Cannot start {command[0]}: {error.strerror}.") from error
+        self._reader = threading.Thread(target=self._read, args=(sink,), daemon=True)
+        self._reader.start()
+        _running.add(self)
+
+    @property
+    def pid(self) -> int:
+        """The process id, which is also the process group's id."""
+        return self._process.pid
+
+    def poll(self) -> int | None:
+        """Return the exit code, or None while the process runs."""
+        return self._process.poll()
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Return the exit code once the process has ended and its output is in the sink.
+
+        Raises: subprocess.TimeoutExpired.
+        """
+        code = self._process.wait(timeout)
+        self._reader.join(5.0)  # not for ever: a grandchild may hold the pipe open
+        return code
+
+    def stop(self, grace: float | None = None) -> int:
+        """Send SIGTERM to the group, SIGKILL after the grace, and return the exit code.
+
+        Args:
+            grace: seconds; None means the grace that was passed to the constructor.
+        """
+        if self.poll() is None:
+            self._signal(signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(self._grace if grace is None else grace)
+        self._signal(signal.SIGKILL)
+        _running.discard(self)
+        return self.wait()
+
+    def __enter__(self) -> "ChildProcess":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _signal(self, number: signal.Signals) -> None:
+        # macOS raises PermissionError if only a zombie of the group is left.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, number)
+
+    def _read(self, sink: Sink) -> None:
+        stream = self._process.stdout
+        if stream is not None:
+            with stream:
+                for line in stream:
+                    sink(line.decode(errors="replace").rstrip("\r\n"))
+
+
+@atexit.register
+def _stop_all() -> None:
+    for child in list(_running):
+        child.stop()
+
+
+class ProcessRunner:
+    """Runs `train` and `serve` of our own image as processes."""
+
+    name = "process"
+    has_network = False
+
+    def __init__(self, state: Path):
+        """Record the started processes in the service's state folder."""
+        self._records = state / "processes"
+
+    def problem(self, image: str) -> str | None:
+        """Return why an image cannot be run: it is not ours."""
+        if is_ours(image):
+            return None
+        return (
+            f"the backend 'process' runs the factorization-machines image alone, not {image};"
+            " start the service with --backend docker"
+        )
+
+    def start(self, task: Task, sink: Sink) -> Running:
+        """Start a process with the task's folder as SAGEMAKER_BASE_DIR."""
+        env = {**clean_environment(), "PYTHONUNBUFFERED": "1", **task.env}
+        env["SAGEMAKER_BASE_DIR"] = str(task.base)
+        if task.port is not None:
+            env["SAGEMAKER_BIND_TO_PORT"] = str(task.port)
+        child = ChildProcess(_program(task.command), env, sink, grace=task.grace)
+        self._records.mkdir(parents=True, exist_ok=True)
+        (self._records / str(child.pid)).write_text(str(task.base))
+        return child
+
+    def network(self, name: str) -> str | None:
+        """Return None: processes share this machine's network."""
+
+    def remove_network(self, name: str) -> None:
+        """No-op."""
+
+    def remove(self, folder: Path) -> None:
+        """Remove a folder."""
+        shutil.rmtree(folder, ignore_errors=True)
+
+    def clear(self) -> None:
+        """Kill the recorded processes that still run on the folder that they were started with."""
+        for record in self._records.glob("*"):
+            _kill_orphan(int(record.name), record.read_text())
+            record.unlink()
+
+
+def clean_environment() -> dict[str, str]:
+    """Return this process's environment without settings of AWS, SageMaker and proxies."""
+    return {
+        key: value
+        for key, value in os.environ.items()
+        if not key.startswith(("AWS_", "SAGEMAKER_")) and not key.lower().endswith("_proxy")
+    }
+
+
+def _program(command: str) -> list[str]:
+    script = Path(sys.executable).parent / command
+    if script.is_file():
+        return [str(script)]
+    return [sys.executable, "-c", f"from sagemaker_container.cli import {command}; {command}()"]
+
+
+def _kill_orphan(pid: int, folder: str) -> None:
+    """Kill the process group of a process, if the process's environment holds the folder.
+
+    The id may be another program's by now.
+    """
+    try:
+        environment = Path(f"/proc/{pid}/environ").read_bytes()
+    except FileNotFoundError:
+        if Path("/proc/self").exists():
+            return
+        # macOS has no /proc; its ps prints the environment after the command.
+        shown = subprocess.run(
+            ["ps", "-Eww", "-o", "command=", "-p", str(pid)], capture_output=True
+        )
+        environment = shown.stdout
+    except OSError:
+        return
+    if folder.encode() in environment:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(pid, signal.SIGKILL)
