@@ -14,7 +14,7 @@ from bench.data import WORK, Options, lab
 from bench.records import write_records
 from bench.servers import FEATURES, Running
 from bench.timing import Contender, Missing, Table, milliseconds, progress, repeated
-from factorization_machines.scoring import Scorer
+from factorization_machines.scoring import Predictor
 from local_sagemaker.lab.ratings import MOVIES, USERS
 from sagemaker_container.contract.paths import OptMl
 from sagemaker_container.serving import server
@@ -88,8 +88,8 @@ def _body_sent(running: Running) -> None:
 
 def _inside(options: Options) -> None:
     """Print what `answer` takes, from bytes to bytes, in this process."""
-    scorer = server.load(OptMl(servers.model()))
-    assert isinstance(scorer, Scorer)
+    predictor = server.load(OptMl(servers.model()))
+    assert isinstance(predictor, Predictor)
     _, test = lab(options.data)
     records = write_records(test, WORK / "test.rec").read_bytes()
     # As `serve` does before it answers: a collection need not look at what was imported.
@@ -97,7 +97,7 @@ def _inside(options: Options) -> None:
     gc.freeze()
     table = Table(f"Inside the handler: {len(test):,} records as recordIO", milliseconds)
     for accept in (JSON, RECORDS):
-        call = functools.partial(answer, scorer, records, RECORDS, accept, batch=False)
+        call = functools.partial(answer, predictor, records, RECORDS, accept, batch=False)
         table.measure(
             [Contender(f"answered as {accept}", repeated(lambda call=call: call, 5))],
             options.repeats,
@@ -120,7 +120,7 @@ def _inside(options: Options) -> None:
     ]
     assert max(map(len, lab_form)) <= 6 << 20
     table = Table(f"Inside the handler: the best 10 of {MOVIES:,} items for a user", milliseconds)
-    ask = functools.partial(answer, scorer, content_type=JSON, accept=None, batch=False)
+    ask = functools.partial(answer, predictor, content_type=JSON, accept=None, batch=False)
     name = "top_k"
     table.measure(
         [
