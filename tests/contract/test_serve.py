@@ -433,6 +433,16 @@ def test_the_workers_share_connections(job: Job) -> None:
         assert min(found) >= 5, found
 
 
+def test_the_image_runs_the_same_server(job: Job) -> None:
+    lay_out(job)
+    serve = Path(__file__).parents[2] / "container" / "serve"
+    with job.served(program=[sys.executable, str(serve)]) as running:
+        assert running.ping().status_code == 200
+        answer = running.invoke({"instances": [{"features": [1, 0, 0, 0, 0, 0]}]})
+        assert answer.status_code == 200
+    assert os.access(serve, os.X_OK) and os.access(serve.with_name("train"), os.X_OK)
+
+
 def test_what_serving_does_not_load(job: Job) -> None:
     code = (
         "import sys; "

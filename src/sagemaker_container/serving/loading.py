@@ -16,6 +16,7 @@ from factorization_machines import artifact
 from factorization_machines.errors import FactorizationMachinesError
 from factorization_machines.scoring import Predictor
 from sagemaker_container.contract.paths import OptMl
+from sagemaker_container.serving.app import create_app
 from sagemaker_container.serving.errors import Loading, http_status
 from sagemaker_container.serving.log import log
 from sagemaker_container.serving.settings import Settings
@@ -33,13 +34,18 @@ def load(paths: OptMl) -> Predictor | FactorizationMachinesError:
         return error
 
 
-def start_loading(app: Flask, paths: OptMl, settings: Settings) -> None:
-    """Load the model of an application in a thread; return once it is loaded, or after _WAIT."""
-    app.config["PREDICTOR"] = _LOADING
+def create_loading_app(paths: OptMl) -> Flask:
+    """Return the application of the model under /opt/ml, which a thread loads.
+
+    Returns once the model is loaded, or after _WAIT. Until then the predictor is _LOADING.
+    """
+    settings = Settings.from_environment()
+    app = create_app(_LOADING, settings)
     thread = threading.Thread(target=_load_into, args=(app, paths, settings), daemon=True)
     thread.start()
     thread.join(_WAIT)
     app.extensions["model_loading"] = thread
+    return app
 
 
 def reload_when_loaded(app: Flask) -> None:
