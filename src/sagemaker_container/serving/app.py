@@ -1,13 +1,12 @@
-"""The Flask application: routes, the log line of a request, and every error as JSON."""
+"""The Flask application: its routes, and every error as JSON."""
 
 import threading
-import time
 import traceback
 import uuid
 from contextlib import AbstractContextManager, nullcontext
 
 import orjson
-from flask import Flask, Response, g, request
+from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from factorization_machines.errors import FactorizationMachinesError, PlatformError
@@ -15,8 +14,8 @@ from factorization_machines.scoring import Predictor
 from sagemaker_container.serving import inference
 from sagemaker_container.serving.content_types.negotiation import JSON
 from sagemaker_container.serving.errors import http_status
-from sagemaker_container.serving.log import log
 from sagemaker_container.serving.request_body import BodyReader
+from sagemaker_container.serving.request_log import RequestLog, log
 from sagemaker_container.serving.settings import Settings
 
 # Bodies up to this size are decoded and scored in one or two milliseconds.
@@ -41,8 +40,7 @@ def create_app(
     app.url_map.merge_slashes = False
     _add_routes(app, settings)
     _add_error_handlers(app)
-    app.before_request(_start_timer)
-    app.after_request(_log_request)
+    app.wsgi_app = RequestLog(app.wsgi_app)  # type: ignore[method-assign]
     return app
 
 
@@ -71,16 +69,16 @@ def _add_routes(app: Flask, settings: Settings) -> None:
     @app.post("/invocations")
     def invocations() -> Response:
         predictor = loaded_predictor()
-        body = body_reader.read(request)
-        headers = request.headers
+        environ = request.environ
+        body = body_reader.read(environ)
         small = len(body) <= _SMALL_BODY and inference.TOP_K not in body
         turn: AbstractContextManager[object] = nullcontext() if small else large_requests
         with turn:
             content_type, content = inference.answer(
                 predictor,
                 body,
-                headers.get("Content-Type"),
-                headers.get("Accept"),
+                environ.get("CONTENT_TYPE"),
+                environ.get("HTTP_ACCEPT"),
                 batch=settings.batch,
             )
         return Response(content, content_type=content_type)
@@ -119,25 +117,3 @@ def _add_error_handlers(app: Flask) -> None:
 def _error_response(status: int, code: str, message: str) -> Response:
     content = orjson.dumps({"error": {"code": code, "message": message}})
     return Response(content, status, content_type=JSON)
-
-
-def _start_timer() -> None:
-    g.started = time.perf_counter()
-
-
-def _log_request(response: Response) -> Response:
-    """Log the request unless it is a health check."""
-    if request.path != "/ping":
-        milliseconds = 1000 * (time.perf_counter() - g.started)
-        log(
-            f"{request.method} {_printable_path()} {response.status_code}, "
-            f"{g.get('received_bytes', 0)} bytes in, {response.content_length} out, "
-            f"{milliseconds:.2f} ms"
-        )
-    return response
-
-
-def _printable_path() -> str:
-    """Return the path as the client sent it, without characters that could end the log line."""
-    path = request.environ.get("RAW_URI", request.path).partition("?")[0]
-    return "".join(letter if letter.isprintable() else "?" for letter in path[:200])

@@ -18,7 +18,7 @@ from factorization_machines.scoring import Predictor
 from sagemaker_container.contract.paths import OptMl
 from sagemaker_container.serving.app import create_app
 from sagemaker_container.serving.errors import Loading, http_status
-from sagemaker_container.serving.log import log
+from sagemaker_container.serving.request_log import log
 from sagemaker_container.serving.settings import Settings
 
 # Seconds until workers are forked without the model. Most models are loaded in a tenth of it.

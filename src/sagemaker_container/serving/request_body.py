@@ -4,12 +4,11 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Iterator
-from typing import IO
-
-from flask import Request, g
+from collections.abc import MutableMapping
+from typing import IO, Any
 
 from sagemaker_container.serving.errors import PayloadTooLarge, RequestTimeout
+from sagemaker_container.serving.request_log import RECEIVED_BYTES
 
 # A client reads the response after it has sent its body, so a body above the limit is still read.
 _MAX_DISCARDED_BYTES = 64 << 20
@@ -31,48 +30,41 @@ class BodyReader:
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
-    def read(self, request: Request) -> bytes:
-        """Return the body, and keep the number of bytes received as `g.received_bytes`.
+    def read(self, environ: MutableMapping[str, Any]) -> bytes:
+        """Return the body of a WSGI request, and note in `environ` how many bytes it had.
 
         Raises: PayloadTooLarge, RequestTimeout.
         """
-        length = request.content_length
-        limit = self._max_bytes
-        with self._deadline(request.environ.get("gunicorn.socket")):
-            body = self._read(request.stream, length)
-            g.received_bytes = len(body)
-            if limit is not None and max(len(body), length or 0) > limit:
-                g.received_bytes += _discard(request.stream)
-                raise PayloadTooLarge(
-                    f"a body may have {limit} bytes at most; SAGEMAKER_MAX_PAYLOAD_IN_MB sets the "
-                    "limit"
-                )
-        if length is not None and len(body) < length:
-            raise RequestTimeout(f"the body ended after {len(body)} bytes")
-        return body
-
-    def _read(self, stream: IO[bytes], length: int | None) -> bytes:
-        if self._max_bytes is None:
-            return stream.read()
-        if length is not None and length > self._max_bytes:
-            return b""
-        try:
-            return stream.read(self._max_bytes + 1)
-        except OSError as error:  # of gunicorn, for a chunked body that ends before its last chunk
-            raise RequestTimeout("the body ended before its last chunk") from error
-
-    @contextlib.contextmanager
-    def _deadline(self, connection: socket.socket | None) -> Iterator[None]:
+        connection = environ.get("gunicorn.socket")
         if connection is None:  # without a server, in a test
-            yield
-            return
+            return self._read(environ)
         if self._thread is None:
             self._start()
         self._deadlines[connection] = time.monotonic() + self._seconds
         try:
-            yield
+            return self._read(environ)
         finally:
             del self._deadlines[connection]
+
+    def _read(self, environ: MutableMapping[str, Any]) -> bytes:
+        stream: IO[bytes] = environ["wsgi.input"]
+        length = int(environ.get("CONTENT_LENGTH") or -1)  # -1: in chunks
+        limit = self._max_bytes
+        body = b""
+        try:
+            if limit is None or length <= limit:
+                body = stream.read(-1 if limit is None else limit + 1)
+        except OSError as error:  # of gunicorn, for chunks without the last one
+            raise RequestTimeout("the body ended before its last chunk") from error
+        environ[RECEIVED_BYTES] = len(body)
+        if limit is not None and max(len(body), length) > limit:
+            environ[RECEIVED_BYTES] += _discard(stream)
+            raise PayloadTooLarge(
+                f"a body may have {limit} bytes at most; SAGEMAKER_MAX_PAYLOAD_IN_MB sets the limit"
+            )
+        if len(body) < length:
+            raise RequestTimeout(f"the body ended after {len(body)} bytes")
+        return body
 
     def _start(self) -> None:
         # Not in __init__: a thread of the parent does not exist in a forked worker.
