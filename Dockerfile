@@ -54,9 +54,11 @@ LABEL org.opencontainers.image.title="factorization-machines" \
       com.amazonaws.sagemaker.capabilities.accept-bind-to-port="true"
 # HOME: a user id with no entry in passwd gets /, where nobody but root may write.
 # FM_BIND_TO_HOST: a published port reaches the container from outside; elsewhere serve keeps to 127.0.0.1.
-ENV PATH=/opt/fm/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp FM_BIND_TO_HOST=0.0.0.0
+ENV PATH=/opt/program:/opt/fm/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp FM_BIND_TO_HOST=0.0.0.0
 COPY --from=runtime /opt/fm /opt/fm
 COPY --from=project /staging/opt/fm /opt/fm
+# train and serve, and what serve gives to gunicorn.
+COPY container /opt/program
 # The kernels' compiled code, found again by any user id; on another CPU they are compiled at start.
 RUN ["python", "-c", "import factorization_machines.recordio.framing, factorization_machines.initialization, factorization_machines.engines.distributed"]
 EXPOSE 8080

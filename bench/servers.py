@@ -1,4 +1,4 @@
-"""`serve` and its peers as processes: started, asked for a sign of life, measured, stopped."""
+"""`serve` and the naive server as processes: started, measured, stopped."""
 
 import contextlib
 import http.client
@@ -17,6 +17,7 @@ from bench.data import WORK
 from factorization_machines import artifact
 from factorization_machines.parameters import Parameters
 from local_sagemaker.lab.ratings import MOVIES, USERS
+from sagemaker_container.serving import gunicorn_config
 
 SERVE = [sys.executable, "-c", "from sagemaker_container.cli import serve; serve()"]  # as bin/serve
 FEATURES, FACTORS = USERS + MOVIES, 64
@@ -25,23 +26,23 @@ PATIENCE = 30.0
 
 @dataclass(frozen=True)
 class Running:
-    """A server that has answered."""
+    """A server that has responded."""
 
     process: "subprocess.Popen[bytes]"
     port: int
     seconds: float  # from its start to its first 200
 
     def workers(self) -> list[int]:
-        """Return the processes that answer, the parent's children."""
+        """Return the worker processes, which are the parent's children."""
         pid = self.process.pid
         return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
     def all_workers(self, count: int) -> list[int]:
-        """Return the same once all of them are there and listen."""
-        while len(found := self.workers()) < count:
+        """Return the worker processes once all of them are started and listen."""
+        while len(workers := self.workers()) < count:
             sleep(0.01)
         sleep(0.3)
-        return found
+        return workers
 
 
 def model() -> Path:
@@ -61,35 +62,37 @@ def model() -> Path:
 def ours(workers: int, **environment: str) -> Iterator[Running]:
     """Run `serve`."""
     port = _free_port()
-    given = {
+    settings = {
         "SAGEMAKER_BASE_DIR": str(model()),
         "SAGEMAKER_BIND_TO_PORT": str(port),
         "SAGEMAKER_MODEL_SERVER_WORKERS": str(workers),
         **environment,
     }
-    with _running(SERVE, port, given) as running:
+    with _running(SERVE, port, settings) as running:
         yield running
 
 
 @contextlib.contextmanager
-def flask(application: str, workers: int, *options: str) -> Iterator[Running]:
-    """Run an application of bench/peer/flask_app.py under gunicorn."""
+def naive(workers: int) -> Iterator[Running]:
+    """Run bench/peer/flask_app.py under gunicorn, with the same worker as `serve`."""
     port = _free_port()
     command = [
         *(sys.executable, "-m", "gunicorn", "--preload", "--log-level", "error"),
-        *("-b", f"127.0.0.1:{port}", "-w", str(workers), *options, f"flask_app:{application}"),
+        *("--no-control-socket", "-k", gunicorn_config.worker_class),
+        *("--threads", str(gunicorn_config.threads)),
+        *("-b", f"127.0.0.1:{port}", "-w", str(workers), "flask_app:app"),
     ]
-    given = {
+    environment = {
         "PYTHONPATH": str(Path(__file__).parent / "peer"),
         "BENCH_PARAMETERS": str(model() / "parameters.npz"),
     }
-    with _running(command, port, given) as running:
+    with _running(command, port, environment) as running:
         yield running
 
 
 @contextlib.contextmanager
 def _running(command: list[str], port: int, environment: Mapping[str, str]) -> Iterator[Running]:
-    # Each process has a core to itself: numpy is to use no more.
+    # There is a worker for each core, so numpy may use one thread in each.
     env = {**os.environ, **{f"{name}_NUM_THREADS": "1" for name in ("OPENBLAS", "OMP", "MKL")}}
     log = WORK / "server.log"
     with open(log, "wb") as stream:
@@ -128,7 +131,7 @@ def _free_port() -> int:
 
 
 def memory(pid: int) -> dict[str, float]:
-    """Return Rss and Pss of a process in MB: what it has, and its share of what it has."""
+    """Return Rss and Pss of a process in MB: its memory, and with shared pages divided."""
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     values = dict(line.split(":")[:2] for line in lines if line.startswith(("Rss", "Pss:")))
     return {name: int(value.split()[0]) * 1024 / 1e6 for name, value in values.items()}

@@ -1,4 +1,4 @@
-"""Serving: start, memory, requests a second beside flask's, and what the handler does alone."""
+"""Serving: start, memory, requests a second beside a naive server, and the handler alone."""
 
 import functools
 import gc
@@ -14,10 +14,10 @@ from bench.data import WORK, Options, lab
 from bench.records import write_records
 from bench.servers import FEATURES, Running
 from bench.timing import Contender, Missing, Table, milliseconds, progress, repeated
-from factorization_machines.scoring import Scorer
+from factorization_machines.scoring import Predictor
 from local_sagemaker.lab.ratings import MOVIES, USERS
 from sagemaker_container.contract.paths import OptMl
-from sagemaker_container.serving import server
+from sagemaker_container.serving import loading
 from sagemaker_container.serving.content_types.negotiation import JSON, RECORDS
 from sagemaker_container.serving.inference import answer
 
@@ -25,33 +25,36 @@ SECONDS = 1.5
 CONNECTIONS = (2, 4, 16)
 Start = Callable[[], AbstractContextManager[Running]]
 
-# Of flask the settings that did best here are among these.
-FLASK = (("sync",), ("gthread", "--threads", "4"))
-
 
 def run(options: Options) -> None:
     _start_and_memory(options.repeats)
-    _inside(options)
+    _inside_the_handler(options)
     try:
         load.wrk()
     except Missing as missing:
         print(f"\nLeft out: requests a second: {missing}")
         return
-    ours = functools.partial(servers.ours, 2)
-    dense, sparse = _body("dense", [_dense()]), _body("sparse", [_sparse(0, 3)])
-    _requests(
-        "One dense row of 2,625 numbers as JSON, 2 workers",
-        options,
-        dense,
-        {"serve": ours, **_flask("naive")},
-    )
-    _requests(
-        "One sparse row as JSON, 2 workers", options, sparse, {"serve": ours, **_flask("constant")}
-    )
-    many = _body("thousand", [_sparse(i % USERS, i % MOVIES) for i in range(1000)])
-    rate, _ = _best(functools.partial(servers.ours, 1), many, JSON, workers=1)
-    print(f"\n1,000 sparse rows in a request, 1 worker: {1000 * rate:,.0f} rows/s")
-    _half_load(ours, dense)
+    one_dense = _body("dense", [_dense()])
+    requests_per_second(options)
+    _half_load(functools.partial(servers.ours, 2), one_dense)
+
+
+def requests_per_second(options: Options) -> None:
+    """Print the requests a second of `serve` and of the naive server, for four bodies."""
+    sparse = [_sparse(i % USERS, i % MOVIES) for i in range(1000)]
+    bodies = {
+        "Ten dense rows of 2,625 numbers": [_dense(i, i) for i in range(10)],
+        "100 sparse rows": sparse[:100],
+        "1,000 sparse rows": sparse,
+        "One sparse row": sparse[:1],
+    }
+    starts = {
+        "serve": functools.partial(servers.ours, 2),
+        "flask, json and numpy": functools.partial(servers.naive, 2),
+    }
+    for number, (name, instances) in enumerate(bodies.items()):
+        body = _body(f"body-{number}", instances)
+        _requests(f"{name} as JSON, 2 workers of one kind", options, body, starts)
 
 
 def _start_and_memory(repeats: int) -> None:
@@ -86,10 +89,10 @@ def _body_sent(running: Running) -> None:
         connection.close()
 
 
-def _inside(options: Options) -> None:
+def _inside_the_handler(options: Options) -> None:
     """Print what `answer` takes, from bytes to bytes, in this process."""
-    scorer = server.load(OptMl(servers.model()))
-    assert isinstance(scorer, Scorer)
+    predictor = loading.load(OptMl(servers.model()))
+    assert isinstance(predictor, Predictor)
     _, test = lab(options.data)
     records = write_records(test, WORK / "test.rec").read_bytes()
     # As `serve` does before it answers: a collection need not look at what was imported.
@@ -97,7 +100,7 @@ def _inside(options: Options) -> None:
     gc.freeze()
     table = Table(f"Inside the handler: {len(test):,} records as recordIO", milliseconds)
     for accept in (JSON, RECORDS):
-        call = functools.partial(answer, scorer, records, RECORDS, accept, batch=False)
+        call = functools.partial(answer, predictor, records, RECORDS, accept, batch=False)
         table.measure(
             [Contender(f"answered as {accept}", repeated(lambda call=call: call, 5))],
             options.repeats,
@@ -120,7 +123,7 @@ def _inside(options: Options) -> None:
     ]
     assert max(map(len, lab_form)) <= 6 << 20
     table = Table(f"Inside the handler: the best 10 of {MOVIES:,} items for a user", milliseconds)
-    ask = functools.partial(answer, scorer, content_type=JSON, accept=None, batch=False)
+    ask = functools.partial(answer, predictor, content_type=JSON, accept=None, batch=False)
     name = "top_k"
     table.measure(
         [
@@ -152,17 +155,8 @@ def _pairs(movies: Iterable[int], row: Callable[[int, int], object]) -> bytes:
     return json.dumps({"instances": [row(7, movie) for movie in movies]}).encode()
 
 
-def _flask(application: str) -> dict[str, Start]:
-    return {
-        f"flask, {application}, {' '.join(options)}": functools.partial(
-            servers.flask, application, 2, "-k", *options
-        )
-        for options in FLASK
-    }
-
-
 def _requests(title: str, options: Options, body: Path, starts: dict[str, Start]) -> None:
-    """Print the requests a second of each server, at the number of connections that suits it."""
+    """Print the requests a second of each server, at its best number of connections."""
     rates: dict[str, list[float]] = {name: [] for name in starts}
     suited: dict[str, int] = {}
     for number in range(min(options.repeats, 3)):
@@ -176,8 +170,8 @@ def _requests(title: str, options: Options, body: Path, starts: dict[str, Start]
     for name, found in rates.items():
         table.add(name, [1 / rate for rate in found], "" if name == first else first)
     table.relabel({name: f"{name}, {count} connections" for name, count in suited.items()})
-    best = max(statistics.median(found) for name, found in rates.items() if name != first)
-    table.notes.append(f"{statistics.median(rates[first]) / best:.2f} times flask at its best.")
+    ours, naive = map(statistics.median, rates.values())
+    table.notes.append(f"{ours / naive:.2f} times the naive server.")
     table.print()
 
 

@@ -1,4 +1,4 @@
-"""The rows of a request, in plain numpy: what every decoder gives and the scorer takes."""
+"""The rows of a request, in plain numpy: which decoders return and the predictor takes."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -19,7 +19,7 @@ _ONE = np.float32(1).tobytes()
 _EXACT = frozenset(_LENGTHS[1:].tolist())
 
 
-class Scorer:
+class Predictor:
     """Holds a model in the form that scoring needs; safe to share between threads.
 
     The parameters are used where they are, be it memory that a file is mapped to.

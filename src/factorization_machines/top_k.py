@@ -15,7 +15,7 @@ import numpy as np
 
 from factorization_machines.errors import DataError
 from factorization_machines.instances import Float32, Instances, Int64
-from factorization_machines.scoring import Scorer
+from factorization_machines.scoring import Predictor
 
 # Scores that one request may ask for: what a worker does in about a second.
 MOST_SCORES = 50_000_000
@@ -41,7 +41,9 @@ class TopK(NamedTuple):
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def rank(scorer: Scorer, rows: Instances, top: TopK) -> list[dict[str, list[dict[str, float]]]]:
+def rank(
+    predictor: Predictor, rows: Instances, top: TopK
+) -> list[dict[str, list[dict[str, float]]]]:
     """Return `{"top_k": [{"key": …, "score": …, "predicted_label": …}, …]}` for each row.
 
     The best comes first, of equal ones the smaller key. An excluded feature is not there.
@@ -57,19 +59,19 @@ def rank(scorer: Scorer, rows: Instances, top: TopK) -> list[dict[str, list[dict
     if not count:
         return [{"top_k": []} for _ in range(len(rows))]
     chosen = slice(top.first, top.last + 1)
-    v, w = scorer.v[chosen], scorer.w[chosen]
+    v, w = predictor.v[chosen], predictor.w[chosen]
     # Mostly the rows are of users and the block is of items, so that no row has any of it.
     apart = max(rows.keys.tolist(), default=-1) < top.first
     answers = []
     step = max(1, _CHUNK // w.size)
-    z, sums = scorer.score_and_sums(rows)
+    z, sums = predictor.score_and_sums(rows)
     for start in range(0, len(rows), step):
         for row, found in enumerate(sums[start : start + step].dot(v.T), start):
             found += w
             found += z[row]
             if not apart:
                 _correct(found, *rows.row(row), top, v)
-            answers.append({"top_k": _best(scorer, found, top, row)})
+            answers.append({"top_k": _best(predictor, found, top, row)})
     return answers
 
 
@@ -81,7 +83,7 @@ def _correct(scores: Float32, keys: Int64, values: Float32, top: TopK, v: Float3
         scores[places] -= values[there] * np.einsum("nf,nf->n", v[places], v[places])
 
 
-def _best(scorer: Scorer, scores: Float32, top: TopK, row: int) -> list[dict[str, float]]:
+def _best(predictor: Predictor, scores: Float32, top: TopK, row: int) -> list[dict[str, float]]:
     if top.excluded.size:
         scores[top.excluded] = 0  # finite, whatever it was
     # One pass for the sum of the squares, which may be infinite where no score is.
@@ -93,7 +95,7 @@ def _best(scorer: Scorer, scores: Float32, top: TopK, row: int) -> list[dict[str
     # Of equal ones all, until the order is known.
     places = (scores >= _reached(scores, k)).nonzero()[0]
     places = places[(-scores[places]).argsort(kind="stable")[:k]]
-    best, labels = scorer.answers(scores[places])
+    best, labels = predictor.answers(scores[places])
     places += top.first
     if labels is None:
         pairs = zip(places.tolist(), best.tolist(), strict=True)

@@ -120,14 +120,18 @@ def _leave(code: int) -> NoReturn:
     sys.exit(code)
 
 
-def serve() -> NoReturn:
-    """Serve the model under /opt/ml/model until a signal ends it."""
-    # There is a worker for each core: numpy's products are to take no more than one.
+def serve(**gunicorn: str) -> NoReturn:
+    """Serve the model under /opt/ml/model until a signal ends it.
+
+    Args:
+        gunicorn: `config` and `application` of `server.run`, where they are not the package's own.
+    """
+    # There is a worker for each core, so numpy's products may use no more than one thread each.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from sagemaker_container.serving.server import run
 
     try:
-        run(OptMl.from_environment())
+        run(**gunicorn)
     except FactorizationMachinesError as error:
         _say(error.failure_text())
         sys.exit(exit_code(error))

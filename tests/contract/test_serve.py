@@ -433,13 +433,30 @@ def test_the_workers_share_connections(job: Job) -> None:
         assert min(found) >= 5, found
 
 
-def test_what_serving_does_not_load() -> None:
+def test_the_image_runs_the_same_server(job: Job) -> None:
+    lay_out(job)
+    serve = Path(__file__).parents[2] / "container" / "serve"
+    with job.served(program=[sys.executable, str(serve)]) as running:
+        assert running.ping().status_code == 200
+        answer = running.invoke({"instances": [{"features": [1, 0, 0, 0, 0, 0]}]})
+        assert answer.status_code == 200
+    assert os.access(serve, os.X_OK) and os.access(serve.with_name("train"), os.X_OK)
+
+
+def test_what_serving_does_not_load(job: Job) -> None:
     code = (
         "import sys; "
-        "import sagemaker_container.serving.server, sagemaker_container.serving.worker; "
+        "import sagemaker_container.serving.wsgi, sagemaker_container.serving.gunicorn_config; "
         "print(*{name.partition('.')[0] for name in sys.modules})"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=PATIENCE
+        [sys.executable, "-c", code],
+        env=job.environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=PATIENCE,
     )
-    assert not {"torch", "numba", "scipy", "flask"} & set(done.stdout.split())
+    loaded = set(done.stdout.split())
+    assert "flask" in loaded
+    assert not {"torch", "numba", "scipy"} & loaded

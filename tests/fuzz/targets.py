@@ -105,10 +105,10 @@ def decoder(data: bytes) -> str:
 
 def requests(data: bytes) -> str:
     """Decode a request's body, by the content type that the first byte picks."""
-    names = sorted(negotiation.READERS)
+    names = sorted(negotiation.DECODERS)
     name = names[data[0] % len(names)] if data else names[0]
     try:
-        rows = negotiation.READERS[name](data[1:], DIM)
+        rows = negotiation.DECODERS[name](data[1:], DIM)
     except DataError as error:
         assert len(str(error)) < 600, error
         return f"{name}, refused"

@@ -50,7 +50,7 @@ def test_commands_are_on_the_path():
         check=True,
     )
     assert found.stdout.split() == [
-        "/opt/fm/bin/train", "/opt/fm/bin/serve", "/opt/fm/bin/fm-model",
+        "/opt/program/train", "/opt/program/serve", "/opt/fm/bin/fm-model",
     ]  # fmt: skip
 
 

@@ -17,10 +17,10 @@ from sagemaker_container.serving.content_types.negotiation import (
 from sagemaker_container.serving.inference import answer
 from support import fm
 from support.recordio import frame, message
-from support.scoring import scorer
+from support.scoring import predictor
 
 DIM = 7
-MODEL = scorer(fm.parameters(11, DIM, 5, scale=0.3))
+MODEL = predictor(fm.parameters(11, DIM, 5, scale=0.3))
 Row = dict[int, float]
 
 rows = st.lists(

@@ -12,7 +12,7 @@ from factorization_machines.parameters import Parameters
 from support import fm
 from support.engines import ENGINES
 from support.rows import instances
-from support.scoring import scorer
+from support.scoring import predictor
 
 CASES = {
     "common": (fm.rows(1, 20, 9), fm.parameters(2, 9, 4)),
@@ -71,7 +71,7 @@ def test_a_part_of_the_rows(case: tuple[csr_array, Parameters, np.ndarray]) -> N
 def test_served(case: tuple[csr_array, Parameters, np.ndarray], classifier: bool) -> None:
     x, parameters, expected = case
     kind = "binary_classifier" if classifier else "regressor"
-    scores, labels = scorer(parameters, kind).predict(instances(x))
+    scores, labels = predictor(parameters, kind).predict(instances(x))
     if not classifier:
         assert labels is None
         assert_close(scores, expected)
@@ -114,7 +114,7 @@ def test_served_as_trained(k: int, block: int, monkeypatch: pytest.MonkeyPatch) 
     sizes = [*np.random.default_rng(k).integers(0, 40, 200).tolist(), 0, 1, 2, 3, 5, 13, 0]
     long = [3000, 2049, 500]
     x, parameters = ragged(k, d, [*sizes, *long]), fm.parameters(k, d, k, scale=0.05)
-    served = scorer(parameters, "regressor")
+    served = predictor(parameters, "regressor")
     z, _ = served.predict(instances(x))
     exact, size = terms(x, parameters)
     assert (np.abs(z - exact) < 1e-6 * size).all()
@@ -129,7 +129,7 @@ def test_served_as_trained(k: int, block: int, monkeypatch: pytest.MonkeyPatch) 
 
 def test_rows_of_two_lengths_with_as_many_non_zeros_as_one_filled_up() -> None:
     x, parameters = ragged(1, 9, [1, 5]), fm.parameters(2, 9, 3)
-    z, _ = scorer(parameters, "regressor").predict(instances(x))
+    z, _ = predictor(parameters, "regressor").predict(instances(x))
     assert_close(z, fm.score_of_pairs(x, parameters))
 
 

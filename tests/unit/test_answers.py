@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from sagemaker_container.serving.content_types.encoders import (
-    write_csv,
-    write_json,
-    write_json_lines,
-    write_records,
+    encode_csv,
+    encode_json,
+    encode_json_lines,
+    encode_records,
 )
 from support.recordio import MAGIC, Record
 
@@ -19,33 +19,33 @@ LABELS = np.array([1, 0], np.float32)
 
 
 def test_json() -> None:
-    assert write_json(SCORES, LABELS) == (
+    assert encode_json(SCORES, LABELS) == (
         b'{"predictions":[{"score":0.5895045399665833,"predicted_label":1.0},'
         b'{"score":0.25,"predicted_label":0.0}]}'
     )
-    assert write_json(SCORES, None) == (
+    assert encode_json(SCORES, None) == (
         b'{"predictions":[{"score":0.5895045399665833},{"score":0.25}]}'
     )
-    assert write_json(SCORES[:0], LABELS[:0]) == b'{"predictions":[]}'
+    assert encode_json(SCORES[:0], LABELS[:0]) == b'{"predictions":[]}'
 
 
 def test_json_lines() -> None:
-    assert write_json_lines(SCORES, LABELS) == (
+    assert encode_json_lines(SCORES, LABELS) == (
         b'{"score":0.5895045399665833,"predicted_label":1.0}\n{"score":0.25,"predicted_label":0.0}'
     )
-    assert write_json_lines(SCORES, None) == b'{"score":0.5895045399665833}\n{"score":0.25}'
-    assert write_json_lines(SCORES[:0], None) == b""
+    assert encode_json_lines(SCORES, None) == b'{"score":0.5895045399665833}\n{"score":0.25}'
+    assert encode_json_lines(SCORES[:0], None) == b""
 
 
 def test_csv() -> None:
-    assert write_csv(SCORES, LABELS) == b"0.5895045399665833,1.0\n0.25,0.0"
-    assert write_csv(SCORES, None) == b"0.5895045399665833\n0.25"
-    assert write_csv(SCORES[:0], None) == b""
+    assert encode_csv(SCORES, LABELS) == b"0.5895045399665833,1.0\n0.25,0.0"
+    assert encode_csv(SCORES, None) == b"0.5895045399665833\n0.25"
+    assert encode_csv(SCORES[:0], None) == b""
 
 
 @pytest.mark.parametrize("labels", [LABELS, None])
 def test_records(labels: np.ndarray | None) -> None:
-    stream = io.BytesIO(write_records(SCORES, labels))
+    stream = io.BytesIO(encode_records(SCORES, labels))
     found = []
     while head := stream.read(8):
         magic, length = struct.unpack("<II", head)
@@ -60,4 +60,4 @@ def test_records(labels: np.ndarray | None) -> None:
         for one, label in zip(want, labels.tolist(), strict=True):
             one["predicted_label"] = [label]
     assert found == want
-    assert write_records(SCORES[:0], labels if labels is None else labels[:0]) == b""
+    assert encode_records(SCORES[:0], labels if labels is None else labels[:0]) == b""

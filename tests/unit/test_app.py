@@ -1,25 +1,32 @@
 """The application asked without a server: routes, formats, limits, and each error as JSON."""
 
+import io
 import re
+import socket
+import threading
 
 import numpy as np
 import pytest
+from flask import Flask
 
 from factorization_machines.errors import ArtifactError, FactorizationMachinesError
-from factorization_machines.scoring import Scorer
+from factorization_machines.scoring import Predictor
 from sagemaker_container.serving import app as application
-from sagemaker_container.serving.app import App
+from sagemaker_container.serving import request_log
+from sagemaker_container.serving.app import create_app
+from sagemaker_container.serving.errors import PayloadTooLarge, RequestTimeout
+from sagemaker_container.serving.request_body import BodyReader
 from sagemaker_container.serving.settings import Settings
-from support.asgi import ask, invoke
 from support.scoring import known
+from support.serving import error, invoke
 
 ONE = {"instances": [{"features": [1, 0, 2]}]}
 Z = 0.25 + 1 * 1 + 2 * 3 + 0.5 * 0.5 * 2 * (1 * 2)
 P = float(np.float32(1 / (1 + np.exp(-Z))))
 
 
-def app(model: Scorer | FactorizationMachinesError | None = None, **environ: str) -> App:
-    return App(model or known(), Settings.from_environment(environ))
+def app(model: Predictor | FactorizationMachinesError | None = None, **environ: str) -> Flask:
+    return create_app(model or known(), Settings.from_environment(environ))
 
 
 @pytest.fixture(autouse=True)
@@ -27,28 +34,31 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return the log."""
     written: list[str] = []
     monkeypatch.setattr(application, "log", written.append)
+    monkeypatch.setattr(request_log, "log", written.append)
     return written
 
 
 def test_ping(lines: list[str]) -> None:
     for method in ("GET", "HEAD"):
-        answer = ask(app(), method)
-        assert (answer.status, answer.content) == (200, b"")
+        answer = app().test_client().open("/ping", method=method)
+        assert (answer.status_code, answer.data) == (200, b"")
     assert lines == []  # a health check is not logged
 
 
 def test_execution_parameters() -> None:
-    answer = ask(app(SAGEMAKER_MAX_PAYLOAD_IN_MB="9"), path="/execution-parameters")
-    assert (answer.status, answer.headers["content-type"]) == (200, "application/json")
-    assert answer.json["MaxPayloadInMB"] == 9
+    answer = app(SAGEMAKER_MAX_PAYLOAD_IN_MB="9").test_client().get("/execution-parameters")
+    assert (answer.status_code, answer.content_type) == (200, "application/json")
+    assert answer.get_json()["MaxPayloadInMB"] == 9
 
 
 def test_a_classifiers_and_a_regressors_answer() -> None:
     answer = invoke(app(), ONE)
-    assert (answer.status, answer.headers["content-type"]) == (200, "application/json")
-    assert answer.json == {"predictions": [{"score": pytest.approx(P), "predicted_label": 1.0}]}
+    assert (answer.status_code, answer.content_type) == (200, "application/json")
+    assert answer.get_json() == {
+        "predictions": [{"score": pytest.approx(P), "predicted_label": 1.0}]
+    }
     answer = invoke(app(known("regressor")), ONE)
-    assert answer.json == {"predictions": [{"score": pytest.approx(Z)}]}
+    assert answer.get_json() == {"predictions": [{"score": pytest.approx(Z)}]}
 
 
 LINE = b'{"features": [1, 0, 2]}'
@@ -69,8 +79,8 @@ def test_what_is_answered_to_what(
     content_type: str, body: bytes, accept: str | None, kind: str
 ) -> None:
     answer = invoke(app(), body, content_type, accept)
-    assert (answer.status, answer.headers["content-type"]) == (200, kind)
-    (score,) = re.findall(rb"0\.99\d+", answer.content)
+    assert (answer.status_code, answer.content_type) == (200, kind)
+    (score,) = re.findall(rb"0\.99\d+", answer.data)
     assert float(score) == pytest.approx(P)
 
 
@@ -81,23 +91,26 @@ def test_batch_transform_is_answered_line_by_line() -> None:
         ("application/json", b'{"instances": [%b, {"features": [0, 0, 0]}]}' % LINE),
     ):
         answer = invoke(batch, body, content_type)
-        assert answer.headers["content-type"] == "application/jsonlines"
-        assert [line[:8] for line in answer.content.splitlines()] == [b'{"score"'] * 2
-        assert not answer.content.endswith(b"\n")
+        assert answer.content_type == "application/jsonlines"
+        assert [line[:8] for line in answer.data.splitlines()] == [b'{"score"'] * 2
+        assert not answer.data.endswith(b"\n")
 
 
 def test_without_a_model_both_say_why() -> None:
     without = app(ArtifactError("there is none"))
-    for answer in (ask(without), invoke(without, ONE)):
-        assert answer.status == 503
-        assert answer.error == ("ArtifactError", "there is none")
+    for answer in (without.test_client().get("/ping"), invoke(without, ONE)):
+        assert answer.status_code == 503
+        assert error(answer) == ("ArtifactError", "there is none")
 
 
 def test_a_score_beyond_float32_is_told_and_not_sent() -> None:
     body = {"instances": [{"features": [0, 0, 0]}, {"features": [3e38, 3e38, 3e38]}]}
     answer = invoke(app(known("regressor", v=1e10)), body)
-    assert answer.status == 400
-    assert answer.error == ("DataError", "instance 1 (the first is 0): its score is beyond float32")
+    assert answer.status_code == 400
+    assert error(answer) == (
+        "DataError",
+        "instance 1 (the first is 0): its score is beyond float32",
+    )
 
 
 @pytest.mark.parametrize(
@@ -113,9 +126,9 @@ def test_a_score_beyond_float32_is_told_and_not_sent() -> None:
 def test_what_is_not_there(
     method: str, path: str, status: int, code: str, allow: str | None
 ) -> None:
-    answer = ask(app(), method, path)
-    assert answer.status == status
-    assert answer.error[0] == code
+    answer = app().test_client().open(path, method=method)
+    assert answer.status_code == status
+    assert error(answer)[0] == code
     assert answer.headers.get("allow") == allow
 
 
@@ -131,58 +144,80 @@ def test_types_that_are_not_known(
     content_type: str | None, accept: str | None, status: int, code: str
 ) -> None:
     answer = invoke(app(), ONE, content_type, accept)
-    assert answer.status == status
-    assert answer.error[0] == code
+    assert answer.status_code == status
+    assert error(answer)[0] == code
 
 
-def test_a_body_in_pieces() -> None:
-    answer = invoke(app(), [b'{"instances": [', LINE, b"", b"]}"])
-    assert answer.status == 200
-
-
-@pytest.mark.parametrize("told", [True, False])
-def test_a_body_that_is_too_large(told: bool) -> None:
-    small = app(SAGEMAKER_MAX_PAYLOAD_IN_MB="1")
+def test_a_body_of_the_largest_size() -> None:
     most = b'{"instances": []}'.ljust(1 << 20)
-    assert invoke(small, most).status == 200
-    # All of it is taken, told or not: a client that still sends would not read the answer.
-    headers = [("Content-Type", "application/json")]
-    if told:
-        headers.append(("Content-Length", str(len(most) + 1)))
-    answer = ask(small, "POST", "/invocations", [most, b" "], headers=headers)
-    assert answer.status == 413
-    assert answer.error == (
+    assert invoke(app(SAGEMAKER_MAX_PAYLOAD_IN_MB="1"), most).status_code == 200
+    answer = invoke(app(SAGEMAKER_MAX_PAYLOAD_IN_MB="1"), most + b" ")
+    assert answer.status_code == 413
+    assert error(answer) == (
         "PayloadTooLarge",
         "a body may have 1048576 bytes at most; SAGEMAKER_MAX_PAYLOAD_IN_MB sets the limit",
     )
-    assert invoke(app(SAGEMAKER_MAX_PAYLOAD_IN_MB="0"), [b" " * (7 << 20), most]).status == 200
+    unlimited = app(SAGEMAKER_MAX_PAYLOAD_IN_MB="0")
+    assert invoke(unlimited, b'{"instances": []}'.ljust(8 << 20)).status_code == 200
 
 
-def test_a_client_that_asks_before_it_sends_is_told_at_once() -> None:
-    headers = [("Content-Length", str(7 << 20)), ("Expect", "100-continue")]
-    # The client leaves: had the body been asked for, this would be another error.
-    answer = ask(app(), "POST", "/invocations", [b""], headers=headers, leaves=True)
-    assert answer.status == 413
+def read(stream: object, reader: BodyReader, length: int | None, **environ: object) -> bytes:
+    """Read a body from a stream, as gunicorn hands it over; no length: it is chunked."""
+    values = {"wsgi.input": stream, **environ}
+    if length is not None:
+        values["CONTENT_LENGTH"] = str(length)
+    return reader.read(values)
+
+
+@pytest.mark.parametrize("length", [None, 11])
+def test_a_body_that_is_too_large_is_read_to_its_end(length: int | None) -> None:
+    reader = BodyReader(10, 60)
+    assert read(io.BytesIO(bytes(10)), reader, length and 10) == bytes(10)
+    stream = io.BytesIO(bytes(3 << 20))
+    with pytest.raises(PayloadTooLarge):
+        read(stream, reader, length and 3 << 20)
+    assert stream.read() == b""
 
 
 def test_a_client_that_leaves() -> None:
-    answer = invoke(app(), [b'{"instances"'], leaves=True)
-    assert answer.status == 408
-    assert answer.error == ("RequestTimeout", "the body ended after 12 bytes")
+    with pytest.raises(RequestTimeout, match="the body ended after 12 bytes"):
+        read(io.BytesIO(b'{"instances"'), BodyReader(100, 60), 20)
+    with pytest.raises(RequestTimeout, match="the body ended after 12 bytes"):
+        read(io.BytesIO(b'{"instances"'), BodyReader(None, 60), 20)
+
+
+def test_a_body_that_comes_byte_by_byte_ends_in_time() -> None:
+    client, server = socket.socketpair()
+    ended = threading.Event()
+
+    def send() -> None:
+        while not ended.wait(0.05):
+            client.send(b" ")
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    try:
+        with server.makefile("rb") as stream, pytest.raises(RequestTimeout):
+            read(stream, BodyReader(100_000, 0.3), 1000, **{"gunicorn.socket": server})
+    finally:
+        ended.set()
+        sender.join()
+        client.close()
+        server.close()
 
 
 def test_a_large_request_is_answered_too() -> None:
     body = b"1,0,2\n" * 50_000
     answer = invoke(app(), body, "text/csv", "text/csv")
-    assert answer.content.count(b"\n") == 49_999
+    assert answer.data.count(b"\n") == 49_999
 
 
 def test_an_error_of_ours_is_told_without_its_trace(lines: list[str]) -> None:
     model = known()
     model.v = None  # type: ignore[assignment]
     answer = invoke(app(model), ONE)
-    assert answer.status == 500
-    code, message = answer.error
+    assert answer.status_code == 500
+    code, message = error(answer)
     assert code == "InternalError"
     mark = message.split()[-1]
     assert message == f"an error of the server; its log has it as {mark}"
@@ -193,13 +228,14 @@ def test_too_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     model = known()
     monkeypatch.setattr(model, "predict", lambda rows: bytearray(1 << 62))
     answer = invoke(app(model), ONE)
-    assert answer.status == 503
-    assert answer.error == ("PlatformError", "not enough memory for this request")
+    assert answer.status_code == 503
+    assert error(answer) == ("PlatformError", "not enough memory for this request")
 
 
 def test_the_log(lines: list[str]) -> None:
     invoke(app(), LINE, "application/jsonlines")
-    ask(app(), "GET", "/nothing\n\x1b[0m")
+    raw = {"RAW_URI": "/nothing\n\x1b[0m?query"}
+    app().test_client().get("/nothing", environ_overrides=raw)
     assert len(lines) == 2
     number = r"\d+\.\d\d"
     assert re.fullmatch(rf"POST /invocations 200, 23 bytes in, \d\d out, {number} ms", lines[0]), (

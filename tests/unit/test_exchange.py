@@ -24,7 +24,7 @@ from factorization_machines.export import FORMATS, embeddings, load, onnx_graph,
 from factorization_machines.export.embeddings import write as write_vectors
 from factorization_machines.module import Batch, FactorizationMachine
 from factorization_machines.parameters import Parameters
-from factorization_machines.scoring import Scorer
+from factorization_machines.scoring import Predictor
 from support import fm
 from support.rows import instances
 
@@ -86,7 +86,7 @@ def assert_scores(machine: FactorizationMachine) -> None:
     x, _ = fm.rows(3, 30, D)
     with torch.no_grad():
         scores = torch.sigmoid(machine(Batch.of(x, 0, 30))).numpy()
-    expected, _ = Scorer(model()).predict(instances(x))
+    expected, _ = Predictor(model()).predict(instances(x))
     np.testing.assert_allclose(scores, expected, rtol=1e-5, atol=1e-6)
 
 
@@ -145,7 +145,7 @@ def test_onnxruntime_gives_our_scores(
         ("values", "tensor(float)", ["batch", "length"]),
     ]
     x, _ = fm.rows(4, 50, D)
-    scores, labels = Scorer(model(kind)).predict(instances(x))
+    scores, labels = Predictor(model(kind)).predict(instances(x))
     most = int(np.diff(x.indptr).max())
     for length, key in ((most, 0), (most + 7, D - 1)):
         got = session.run(None, padded(x, length, key))
@@ -280,7 +280,7 @@ def test_embeddings_rank_as_the_scores_do() -> None:
     x = np.zeros((24, 10), np.float32)
     for row, (user, item) in enumerate((user, item) for user in users for item in items):
         x[row, [user, item]] = 1
-    scores, _ = Scorer(Model(parameters, {"predictor_type": "regressor"})).predict(instances(x))
+    scores, _ = Predictor(Model(parameters, {"predictor_type": "regressor"})).predict(instances(x))
     of_users = parameters.w0 + parameters.w[:4]
     products = vectors.users @ vectors.items.T + of_users[:, None]
     np.testing.assert_allclose(products, scores.reshape(4, 6), rtol=1e-4, atol=1e-5)

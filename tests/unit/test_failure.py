@@ -19,8 +19,8 @@ from sagemaker_container.errors import (
     ChannelError,
     ConfigurationError,
     HyperparameterError,
-    UnsupportedMediaType,
 )
+from sagemaker_container.serving.errors import UnsupportedMediaType, http_status
 
 
 def test_the_text_is_written_as_it_is(tmp_path: Path) -> None:
@@ -74,5 +74,5 @@ def test_each_error_has_its_codes(
 ) -> None:
     assert issubclass(kind, base)
     assert errors.exit_code(kind("what")) == exit_code
-    assert errors.http_status(kind("what")) == status
+    assert http_status(kind("what")) == status
     assert kind("what").failure_text() == f"{kind.__name__}: what"

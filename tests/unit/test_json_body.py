@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from factorization_machines.errors import DataError
 from sagemaker_container.serving.content_types import json_body
-from sagemaker_container.serving.content_types.json_body import read_json, read_json_lines
+from sagemaker_container.serving.content_types.json_body import decode_json, decode_json_lines
 from support.rows import dense
 
 DIM = 4
@@ -19,12 +19,12 @@ DIM = 4
 def decode(*instances: object) -> list[list[float]]:
     """Return dense rows, read together and one by one, as JSON and as JSON Lines."""
     body = json.dumps({"instances": list(instances)}).encode()
-    rows = dense(read_json(body, DIM), DIM)
+    rows = dense(decode_json(body, DIM), DIM)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(json_body, "_together", lambda *_: None)
-        np.testing.assert_array_equal(dense(read_json(body, DIM), DIM), rows)
+        np.testing.assert_array_equal(dense(decode_json(body, DIM), DIM), rows)
     lines = b"\n".join(json.dumps(instance).encode() for instance in instances)
-    np.testing.assert_array_equal(dense(read_json_lines(lines, DIM), DIM), rows)
+    np.testing.assert_array_equal(dense(decode_json_lines(lines, DIM), DIM), rows)
     assert rows.shape == (len(instances), DIM)
     found: list[list[float]] = rows.tolist()
     return found
@@ -36,7 +36,7 @@ def sparse(keys: object, values: object, **more: object) -> dict[str, object]:
 
 def problem(body: bytes) -> str:
     with pytest.raises(DataError) as caught:
-        read_json(body, DIM)
+        decode_json(body, DIM)
     return str(caught.value)
 
 
@@ -191,7 +191,7 @@ def test_common_instances_are_read_together(
     instances: list[object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(json_body, "_row", None)
-    read_json(json.dumps({"instances": instances}).encode(), DIM)
+    decode_json(json.dumps({"instances": instances}).encode(), DIM)
 
 
 @pytest.mark.parametrize(
@@ -207,11 +207,11 @@ def test_lines_that_are_no_instance(line: bytes, message: str) -> None:
     good = b'{"features": [0, 0, 0, 0]}'
     for place, lines in enumerate(([line, good], [good, line])):
         with pytest.raises(DataError) as caught:
-            read_json_lines(b"\r\n".join(lines), DIM)
+            decode_json_lines(b"\r\n".join(lines), DIM)
         assert str(caught.value).startswith(f"instance {place} (the first is 0): {message}")
 
 
 def test_empty_lines_are_no_instances() -> None:
     line = b'{"features": [0, 1, 0, 0]}'
-    assert len(read_json_lines(b"\n" + line + b"\n \r\n" + line + b"\n\n", DIM)) == 2
-    assert len(read_json_lines(b"", DIM)) == 0
+    assert len(decode_json_lines(b"\n" + line + b"\n \r\n" + line + b"\n\n", DIM)) == 2
+    assert len(decode_json_lines(b"", DIM)) == 0

@@ -2,34 +2,34 @@
 
 import pytest
 
-from sagemaker_container.errors import NotAcceptable, UnsupportedMediaType
-from sagemaker_container.serving.content_types.json_body import read_json, read_json_lines
+from sagemaker_container.serving.content_types.json_body import decode_json, decode_json_lines
 from sagemaker_container.serving.content_types.negotiation import (
     CSV,
+    DECODERS,
+    ENCODERS,
     JSON,
     JSON_LINES,
     LIBSVM,
-    READERS,
     RECORDS,
-    WRITERS,
     accepted,
     reader,
 )
 from sagemaker_container.serving.content_types.recordio import read_records
-from sagemaker_container.serving.content_types.text import read_csv, read_libsvm
+from sagemaker_container.serving.content_types.text import decode_csv, decode_libsvm
+from sagemaker_container.serving.errors import NotAcceptable, UnsupportedMediaType
 
 
 @pytest.mark.parametrize(
     ("header", "name", "read"),
     [
-        ("application/json", JSON, read_json),
-        ("application/json; charset=utf-8", JSON, read_json),
-        ('Application/JSON;Charset="UTF-8"', JSON, read_json),
-        (" application/json ;odd;verbose=true", JSON, read_json),
-        ("application/jsonlines", JSON_LINES, read_json_lines),
+        ("application/json", JSON, decode_json),
+        ("application/json; charset=utf-8", JSON, decode_json),
+        ('Application/JSON;Charset="UTF-8"', JSON, decode_json),
+        (" application/json ;odd;verbose=true", JSON, decode_json),
+        ("application/jsonlines", JSON_LINES, decode_json_lines),
         ("application/x-recordio-protobuf; charset=latin-1", RECORDS, read_records),
-        ("text/csv", CSV, read_csv),
-        ("text/libsvm", LIBSVM, read_libsvm),
+        ("text/csv", CSV, decode_csv),
+        ("text/libsvm", LIBSVM, decode_libsvm),
     ],
 )
 def test_content_types_that_are_read(header: str, name: str, read: object) -> None:
@@ -59,7 +59,7 @@ def test_content_types_that_are_not(header: str | None, got: str) -> None:
         reader(header)
     assert str(caught.value).endswith(got)
     if "must be utf-8" not in got and "label_size" not in got:
-        assert all(name in str(caught.value) for name in READERS)
+        assert all(name in str(caught.value) for name in DECODERS)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_what_is_not_answered(header: str) -> None:
     with pytest.raises(NotAcceptable) as caught:
         accepted(header, JSON)
     assert str(caught.value).endswith(f"; got {header!r}")
-    assert all(name in str(caught.value) for name in WRITERS)
+    assert all(name in str(caught.value) for name in ENCODERS)
 
 
 def test_only_some_are_made() -> None:

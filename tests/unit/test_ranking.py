@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from factorization_machines import top_k
 from factorization_machines.errors import DataError
 from factorization_machines.parameters import Parameters
-from sagemaker_container.serving.app import App
+from sagemaker_container.serving.app import create_app
 from sagemaker_container.serving.content_types import top_k_options
 from sagemaker_container.serving.settings import Settings
 from support import fm
-from support.asgi import invoke
 from support.rows import instances
-from support.scoring import scorer
+from support.scoring import predictor
+from support.serving import error, invoke
 
 DIM, K = 12, 3
 PARAMETERS = fm.parameters(7, DIM, K, scale=0.4)
@@ -25,7 +25,7 @@ PARAMETERS = fm.parameters(7, DIM, K, scale=0.4)
 
 def pairs(row: np.ndarray, first: int, last: int, exclude: list[int], kind: str) -> list[Any]:
     """Return what scoring the instance with each candidate gives, the best first."""
-    model = scorer(PARAMETERS, kind)
+    model = predictor(PARAMETERS, kind)
     found = []
     for key in range(first, last + 1):
         if key in exclude:
@@ -55,7 +55,7 @@ def test_equal_to_scoring_each_pair(
 ) -> None:
     first, last = min(one, other), max(one, other)
     top = top_k_options.parse({"from": [first, last], "k": k, "exclude": exclude}, DIM)
-    answers = top_k.rank(scorer(PARAMETERS, kind), instances(np.array(rows, np.float32)), top)
+    answers = top_k.rank(predictor(PARAMETERS, kind), instances(np.array(rows, np.float32)), top)
     assert len(answers) == len(rows)
     for row, answer in zip(rows, answers, strict=True):
         want = pairs(np.array(row, np.float32), first, last, exclude, kind)
@@ -85,7 +85,7 @@ def test_the_best_of_many(kind: str, excluded: list[int], k: int) -> None:
     w = (w.round() if kind == "ties" else w).astype(np.float32)
     w[405], w[2] = np.nan, np.inf  # excluded in one case, outside of the block in all
     block = [5, 404] if 405 not in excluded else [5, 405]
-    model = scorer(
+    model = predictor(
         Parameters(np.zeros(1, np.float32), w, np.zeros((410, 2), np.float32)), "regressor"
     )
     top = top_k_options.parse({"from": block, "k": k, "exclude": excluded}, 410)
@@ -99,46 +99,46 @@ def test_the_best_of_many(kind: str, excluded: list[int], k: int) -> None:
 def test_of_equal_ones_the_smaller_keys() -> None:
     flat = fm.parameters(0, 9, 2, scale=0)
     top = top_k_options.parse({"from": [1, 8], "k": 3, "exclude": [2]}, 9)
-    (answer,) = top_k.rank(scorer(flat), instances(np.zeros((1, 9), np.float32)), top)
+    (answer,) = top_k.rank(predictor(flat), instances(np.zeros((1, 9), np.float32)), top)
     assert [item["key"] for item in answer["top_k"]] == [1, 3, 4]
 
 
 def test_many_rows_and_a_large_block_are_done_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = instances(fm.rows(1, 30, DIM)[0])
     top = top_k_options.parse({"from": [0, 11], "k": 4}, DIM)
-    whole = top_k.rank(scorer(PARAMETERS), rows, top)
+    whole = top_k.rank(predictor(PARAMETERS), rows, top)
     monkeypatch.setattr(top_k, "_CHUNK", 50)
-    parts = top_k.rank(scorer(PARAMETERS), rows, top)
+    parts = top_k.rank(predictor(PARAMETERS), rows, top)
     for one, other in zip(whole, parts, strict=True):
         assert [item["key"] for item in one["top_k"]] == [item["key"] for item in other["top_k"]]
 
 
 def ask(top_k: object, instance: object = None, accept: str | None = None) -> Any:
     body = {"instances": [instance or {"features": {"keys": [1], "values": [1]}}], "top_k": top_k}
-    app = App(scorer(PARAMETERS), Settings.from_environment({}))
+    app = create_app(predictor(PARAMETERS), Settings.from_environment({}))
     return invoke(app, body, accept=accept)
 
 
 def test_through_the_endpoint() -> None:
     top = {"from": [4, 11], "k": 2, "exclude": [5]}
     answer = ask(top)
-    assert answer.status == 200
+    assert answer.status_code == 200
     row = np.zeros(DIM, np.float32)
     row[1] = 1
     want = pairs(row, 4, 11, [5], "binary_classifier")[:2]
-    (prediction,) = answer.json["predictions"]
+    (prediction,) = answer.get_json()["predictions"]
     assert [item["key"] for item in prediction["top_k"]] == [key for _, key, _, _ in want]
     assert list(prediction["top_k"][0]) == ["key", "score", "predicted_label"]
     assert type(prediction["top_k"][0]["key"]) is int
     lines = ask(top, accept="application/jsonlines")
-    assert json.loads(lines.content) == prediction
-    assert ask(top, accept="text/csv").status == 406
+    assert json.loads(lines.data) == prediction
+    assert ask(top, accept="text/csv").status_code == 406
     # Of a feature with this name nothing is meant.
     plain = invoke(
-        App(scorer(PARAMETERS), Settings.from_environment({})),
+        create_app(predictor(PARAMETERS), Settings.from_environment({})),
         {"instances": [{"features": {"keys": [], "values": []}, "note": '"top_k"'}], "x": "top_k"},
     )
-    assert list(plain.json["predictions"][0]) == ["score", "predicted_label"]
+    assert list(plain.get_json()["predictions"][0]) == ["score", "predicted_label"]
 
 
 RANGE = '"from" must be [first, last] with 0 <= first <= last < 12; got '
@@ -166,15 +166,15 @@ RANGE = '"from" must be [first, last] with 0 <= first <= last < 12; got '
 )  # fmt: skip
 def test_what_is_refused(top_k: object, message: str) -> None:
     answer = ask(top_k)
-    assert answer.status == 400
-    assert answer.error == ("DataError", f"top_k: {message}")
+    assert answer.status_code == 400
+    assert error(answer) == ("DataError", f"top_k: {message}")
 
 
 def test_an_instance_that_is_none_is_named() -> None:
     answer = ask({"from": [0, 1], "k": 1}, {"features": [1]})
-    assert answer.status == 400
+    assert answer.status_code == 400
     assert (
-        answer.error[1] == "instance 0 (the first is 0): 1 features; the model's feature_dim is 12"
+        error(answer)[1] == "instance 0 (the first is 0): 1 features; the model's feature_dim is 12"
     )
 
 
@@ -183,7 +183,7 @@ def test_too_many_scores(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = instances(np.zeros((3, DIM), np.float32))
     top = top_k_options.parse({"from": [0, 9], "k": 1}, DIM)
     with pytest.raises(DataError) as caught:
-        top_k.rank(scorer(PARAMETERS), rows, top)
+        top_k.rank(predictor(PARAMETERS), rows, top)
     assert str(caught.value) == (
         "top_k: 3 instances and 10 features are 30 scores; at most 20 in a request"
     )
@@ -192,12 +192,12 @@ def test_too_many_scores(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_scores_beyond_float32() -> None:
     rows = instances(np.array([[0] * DIM, [3e38] * DIM], np.float32))
     with pytest.raises(DataError, match=r"instance 1 \(the first is 0\): one of its scores"):
-        top_k.rank(scorer(PARAMETERS), rows, top_k_options.parse({"from": [0, 9], "k": 1}, DIM))
+        top_k.rank(predictor(PARAMETERS), rows, top_k_options.parse({"from": [0, 9], "k": 1}, DIM))
 
 
 def test_scores_whose_squares_are_beyond_float32() -> None:
     w = np.array([1e30, 3e30, -2e30], np.float32)
-    model = scorer(
+    model = predictor(
         Parameters(np.zeros(1, np.float32), w, np.zeros((3, 2), np.float32)), "regressor"
     )
     top = top_k_options.parse({"from": [0, 2], "k": 2}, 3)
@@ -209,4 +209,4 @@ def test_scores_whose_squares_are_beyond_float32() -> None:
 def test_nothing_is_left() -> None:
     top = top_k_options.parse({"from": [2, 3], "k": 1, "exclude": [2, 3]}, DIM)
     rows = instances(np.zeros((2, DIM), np.float32))
-    assert top_k.rank(scorer(PARAMETERS), rows, top) == [{"top_k": []}] * 2
+    assert top_k.rank(predictor(PARAMETERS), rows, top) == [{"top_k": []}] * 2

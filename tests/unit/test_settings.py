@@ -1,11 +1,10 @@
-"""The server's settings from the environment, and gunicorn's from them."""
+"""The server's settings from the environment."""
 
 import os
 
 import pytest
 
 from factorization_machines.errors import PlatformError
-from sagemaker_container.serving import server
 from sagemaker_container.serving.settings import Settings
 
 
@@ -34,8 +33,6 @@ def test_from_the_environment() -> None:
         SAGEMAKER_MODEL_SERVER_TIMEOUT="7",
     )
     assert (asked.host, asked.port, asked.workers, asked.timeout) == ("0.0.0.0", 1234, 3, 7)
-    told = server.options(asked, 9)
-    assert (told["bind"], told["workers"], told["timeout"]) == ("fd://9", 3, 7)
 
 
 def test_batch_transform() -> None:

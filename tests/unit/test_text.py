@@ -3,19 +3,19 @@
 import pytest
 
 from factorization_machines.errors import DataError
-from sagemaker_container.serving.content_types.text import read_csv, read_libsvm
+from sagemaker_container.serving.content_types.text import decode_csv, decode_libsvm
 from support.rows import dense
 
 DIM = 4
 
 
 def csv(text: str, label_size: int = 0) -> list[list[float]]:
-    rows: list[list[float]] = dense(read_csv(text.encode(), DIM, label_size), DIM).tolist()
+    rows: list[list[float]] = dense(decode_csv(text.encode(), DIM, label_size), DIM).tolist()
     return rows
 
 
 def libsvm(text: str) -> list[list[float]]:
-    rows: list[list[float]] = dense(read_libsvm(text.encode(), DIM), DIM).tolist()
+    rows: list[list[float]] = dense(decode_libsvm(text.encode(), DIM), DIM).tolist()
     return rows
 
 

@@ -1,4 +1,5 @@
-"""An endpoint over a model artifact: /ping, /invocations, /execution-parameters.
+"""A Flask application over a model artifact: /ping, /invocations, /execution-parameters.
 
-Loads neither torch nor numba nor scipy: a server has a second to start, and each worker its memory.
+Imports neither torch nor Numba nor SciPy, so that an endpoint starts in less than a second and a
+worker needs little memory.
 """

@@ -1,14 +1,14 @@
 """One request to /invocations, from bytes to bytes; knows nothing of HTTP but two headers."""
 
 from factorization_machines import top_k
-from factorization_machines.scoring import Scorer
+from factorization_machines.scoring import Predictor
 from sagemaker_container.serving.content_types import top_k_options
-from sagemaker_container.serving.content_types.encoders import json_lines_of, json_of
+from sagemaker_container.serving.content_types.encoders import to_json, to_json_lines
 from sagemaker_container.serving.content_types.json_body import load, rows_of
 from sagemaker_container.serving.content_types.negotiation import (
+    ENCODERS,
     JSON,
     JSON_LINES,
-    WRITERS,
     accepted,
     reader,
 )
@@ -17,7 +17,7 @@ TOP_K = b'"top_k"'
 
 
 def answer(
-    scorer: Scorer, body: bytes, content_type: str | None, accept: str | None, *, batch: bool
+    predictor: Predictor, body: bytes, content_type: str | None, accept: str | None, *, batch: bool
 ) -> tuple[str, bytes]:
     """Return the media type and the content of an answer.
 
@@ -32,10 +32,10 @@ def answer(
         content = load(body)
         if "top_k" in content:
             kind = accepted(accept, preferred, (JSON, JSON_LINES))
-            top = top_k_options.parse(content["top_k"], scorer.feature_dim)
-            rows = rows_of(content["instances"], body, scorer.feature_dim)
-            best = top_k.rank(scorer, rows, top)
-            return kind, json_of(best) if kind == JSON else json_lines_of(best)
+            top = top_k_options.parse(content["top_k"], predictor.feature_dim)
+            rows = rows_of(content["instances"], body, predictor.feature_dim)
+            best = top_k.rank(predictor, rows, top)
+            return kind, to_json(best) if kind == JSON else to_json_lines(best)
     kind = accepted(accept, preferred)
-    scores, labels = scorer.predict(read(body, scorer.feature_dim))
-    return kind, WRITERS[kind](scores, labels)
+    scores, labels = predictor.predict(read(body, predictor.feature_dim))
+    return kind, ENCODERS[kind](scores, labels)

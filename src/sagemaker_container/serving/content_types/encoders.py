@@ -18,22 +18,22 @@ def predictions(scores: Float32, labels: Float32 | None) -> list[dict[str, float
     return [{"score": score, "predicted_label": label} for score, label in pairs]
 
 
-def write_json(scores: Float32, labels: Float32 | None) -> bytes:
+def encode_json(scores: Float32, labels: Float32 | None) -> bytes:
     """Return `{"predictions": […]}`."""
-    return json_of(predictions(scores, labels))
+    return to_json(predictions(scores, labels))
 
 
-def write_json_lines(scores: Float32, labels: Float32 | None) -> bytes:
-    """Return a prediction a line. The last line has no end, see `json_lines_of`."""
-    return json_lines_of(predictions(scores, labels))
+def encode_json_lines(scores: Float32, labels: Float32 | None) -> bytes:
+    """Return a prediction a line. The last line has no end, see `to_json_lines`."""
+    return to_json_lines(predictions(scores, labels))
 
 
-def json_of(answers: Iterable[object]) -> bytes:
+def to_json(answers: Iterable[object]) -> bytes:
     """Return answers as one JSON object."""
     return orjson.dumps({"predictions": answers})
 
 
-def json_lines_of(answers: Iterable[object]) -> bytes:
+def to_json_lines(answers: Iterable[object]) -> bytes:
     """Return answers as one JSON object a line.
 
     A newline is between two lines and not after the last: batch transform adds that itself, with
@@ -42,14 +42,14 @@ def json_lines_of(answers: Iterable[object]) -> bytes:
     return b"\n".join(map(orjson.dumps, answers))
 
 
-def write_csv(scores: Float32, labels: Float32 | None) -> bytes:
+def encode_csv(scores: Float32, labels: Float32 | None) -> bytes:
     """Return `score,predicted_label` a line, or the score alone, digits as in JSON."""
     columns = [scores] if labels is None else [scores, labels]
     rows = np.stack(columns, axis=1).tolist()
     return b"\n".join(orjson.dumps(row)[1:-1] for row in rows)
 
 
-def write_records(scores: Float32, labels: Float32 | None) -> bytes:
+def encode_records(scores: Float32, labels: Float32 | None) -> bytes:
     """Return a framed record for each score: `score` and `predicted_label` in its label map."""
     columns = {"score": scores} if labels is None else {"score": scores, "predicted_label": labels}
     message, places = b"", []

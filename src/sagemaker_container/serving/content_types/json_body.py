@@ -22,7 +22,7 @@ _NUMBERS = {int, float}
 _MOST = float(np.finfo(np.float32).max)
 
 
-def read_json(body: bytes, feature_dim: int) -> Instances:
+def decode_json(body: bytes, feature_dim: int) -> Instances:
     """Return the rows of `{"instances": […]}`.
 
     An instance is dense, `{"features": [0, 1.5, …]}`, or sparse, `{"features": {"keys": […],
@@ -49,7 +49,7 @@ def load(body: bytes) -> dict[str, Any]:
     return content
 
 
-def read_json_lines(body: bytes, feature_dim: int) -> Instances:
+def decode_json_lines(body: bytes, feature_dim: int) -> Instances:
     """Return the rows of a text with one instance a line; an empty line is none.
 
     Raises: DataError that names the instance and what is wrong with it.

@@ -4,16 +4,16 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 
 from factorization_machines.instances import Float32, Instances
-from sagemaker_container.errors import NotAcceptable, UnsupportedMediaType
 from sagemaker_container.serving.content_types.encoders import (
-    write_csv,
-    write_json,
-    write_json_lines,
-    write_records,
+    encode_csv,
+    encode_json,
+    encode_json_lines,
+    encode_records,
 )
-from sagemaker_container.serving.content_types.json_body import read_json, read_json_lines
+from sagemaker_container.serving.content_types.json_body import decode_json, decode_json_lines
 from sagemaker_container.serving.content_types.recordio import read_records
-from sagemaker_container.serving.content_types.text import read_csv, read_libsvm
+from sagemaker_container.serving.content_types.text import decode_csv, decode_libsvm
+from sagemaker_container.serving.errors import NotAcceptable, UnsupportedMediaType
 
 JSON = "application/json"
 JSON_LINES = "application/jsonlines"
@@ -24,18 +24,18 @@ LIBSVM = "text/libsvm"
 Reader = Callable[[bytes, int], Instances]
 Writer = Callable[[Float32, Float32 | None], bytes]
 
-READERS: Mapping[str, Reader] = {
-    JSON: read_json,
-    JSON_LINES: read_json_lines,
+DECODERS: Mapping[str, Reader] = {
+    JSON: decode_json,
+    JSON_LINES: decode_json_lines,
     RECORDS: read_records,
-    CSV: read_csv,
-    LIBSVM: read_libsvm,
+    CSV: decode_csv,
+    LIBSVM: decode_libsvm,
 }
-WRITERS: Mapping[str, Writer] = {
-    JSON: write_json,
-    JSON_LINES: write_json_lines,
-    RECORDS: write_records,
-    CSV: write_csv,
+ENCODERS: Mapping[str, Writer] = {
+    JSON: encode_json,
+    JSON_LINES: encode_json_lines,
+    RECORDS: encode_records,
+    CSV: encode_csv,
 }
 
 
@@ -49,9 +49,9 @@ def reader(content_type: str | None) -> tuple[str, Reader]:
     Raises: UnsupportedMediaType that names what is allowed.
     """
     name, parameters = _parse(content_type or "")
-    if name not in READERS:
+    if name not in DECODERS:
         got = f"got {name!r}" if name else "the request has none"
-        raise UnsupportedMediaType(f"Content-Type must be {_listed(READERS)}; {got}")
+        raise UnsupportedMediaType(f"Content-Type must be {_listed(DECODERS)}; {got}")
     charset = parameters.get("charset", "utf-8")
     if name != RECORDS and charset.lower() not in ("utf-8", "utf8", "us-ascii"):
         raise UnsupportedMediaType(f"charset must be utf-8; got {charset!r}")
@@ -59,12 +59,12 @@ def reader(content_type: str | None) -> tuple[str, Reader]:
         size = parameters["label_size"]
         if not size.isascii() or not size.isdigit() or len(size) > 9:
             raise UnsupportedMediaType(f"label_size must be a whole number; got {size!r}")
-        return name, functools.partial(read_csv, label_size=int(size))
-    return name, READERS[name]
+        return name, functools.partial(decode_csv, label_size=int(size))
+    return name, DECODERS[name]
 
 
 @functools.lru_cache(maxsize=256)
-def accepted(accept: str | None, preferred: str, made: Sequence[str] = tuple(WRITERS)) -> str:
+def accepted(accept: str | None, preferred: str, made: Sequence[str] = tuple(ENCODERS)) -> str:
     """Return which of the media types that are `made` an Accept header asks for most.
 
     Of equal ones the preferred is taken, then the first; without a header, the preferred.

@@ -13,7 +13,7 @@ from sagemaker_container.serving.content_types.json_body import dense_row, lines
 _NUMBER = re.compile(rb"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
-def read_csv(body: bytes, feature_dim: int, label_size: int = 0) -> Instances:
+def decode_csv(body: bytes, feature_dim: int, label_size: int = 0) -> Instances:
     """Return the rows of a text with the numbers of an instance in each line, without a header.
 
     The first `label_size` columns are not features.
@@ -33,7 +33,7 @@ def read_csv(body: bytes, feature_dim: int, label_size: int = 0) -> Instances:
     return stack(sizes, np.concatenate(places), np.concatenate(numbers))
 
 
-def read_libsvm(body: bytes, feature_dim: int) -> Instances:
+def decode_libsvm(body: bytes, feature_dim: int) -> Instances:
     """Return the rows of a text with `label key:value key:value …` in each line.
 
     Keys count from 0, as in every other format here. A label may be missing and is not used; what
