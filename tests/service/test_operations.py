@@ -13,14 +13,16 @@ from local_sagemaker.api.refusals import REFUSED
 
 def call(service, operation):
     """Send a minimal request for an operation; return status, code and message."""
-    model = validation.operation_model(operation)
-    headers, path = {"Content-Type": "application/json"}, model.http["requestUri"]
-    if model.service_model.service_name == "sagemaker":
+    models = [validation.model(service) for service in validation.SERVICES]
+    model = next(each for each in models if operation in each.operation_names)
+    http_model = model.operation_model(operation).http
+    headers, path = {"Content-Type": "application/json"}, http_model["requestUri"]
+    if model.service_name == "sagemaker":
         headers["X-Amz-Target"] = f"SageMaker.{operation}"
     connection = http.client.HTTPConnection(service.url.partition("://")[2], timeout=30)
     try:
         path = re.sub(r"\{\w+\}", "x", path)
-        connection.request(model.http["method"], path, b"{}", headers)
+        connection.request(http_model["method"], path, b"{}", headers)
         response = connection.getresponse()
         body = json.loads(response.read())
         return response.status, response.getheader("x-amzn-ErrorType"), body["message"]

@@ -139,8 +139,9 @@ def test_a_listing_has_pages_and_an_order():
     assert first + second == ["m4", "m3", "m2", "m1", "m0"]
     assert last is None
     assert names(CreationTimeAfter=records[3]["CreationTime"].timestamp())[0] == ["m4", "m3"]
-    with pytest.raises(ServiceError, match="NextToken"):
-        names(NextToken="x")
+    for other in ({"NextToken": "x"}, {"NextToken": token, "SortOrder": "Ascending"}):
+        with pytest.raises(ServiceError, match="NextToken"):
+            names(**other)
 
 
 def test_records_outlive_the_store(tmp_path):

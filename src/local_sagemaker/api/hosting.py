@@ -7,12 +7,17 @@ from local_sagemaker.errors import invalid
 from local_sagemaker.hosting.endpoints import CONFIG, KIND, MODEL
 from local_sagemaker.storage.records import Record, now
 
+# Each describes requests or answers that this service does not have.
+_REFUSED = ("AsyncInferenceConfig", "ShadowProductionVariants", "ExplainerConfig")
+
 
 def create_model(context: Context, request: Record, caller: Caller) -> Record:
     """Create a model; its image must be one that can run here."""
     containers = request.get("Containers") or [request.get("PrimaryContainer")]
     if len(containers) != 1 or not containers[0] or "Image" not in containers[0]:
         raise invalid("A model must have exactly one container, with an Image.")
+    if containers[0].get("Mode") == "MultiModel":
+        raise invalid("Mode must be SingleModel; MultiModel is not offered here.")
     if problem := context.runner.problem(containers[0]["Image"]):
         raise invalid(f"{problem[0].upper()}{problem[1:]}.")
     return _create(context, "Model", MODEL, request, caller)
@@ -40,7 +45,13 @@ def create_endpoint_config(context: Context, request: Record, caller: Caller) ->
     variants = request["ProductionVariants"]
     if len({variant["VariantName"] for variant in variants}) != len(variants):
         raise invalid("Variant names must be unique within an endpoint configuration.")
+    for member in _REFUSED:
+        if request.get(member):
+            raise invalid(f"{member} is not offered here.")
+    if (request.get("DataCaptureConfig") or {}).get("EnableCapture"):
+        raise invalid("DataCaptureConfig: EnableCapture must be false here.")
     for variant in variants:
+        _check_capacity(variant)
         _record(context, MODEL, variant.get("ModelName", ""), caller)
     return _create(context, "EndpointConfig", CONFIG, request, caller)
 
@@ -137,6 +148,24 @@ def _create(context: Context, title: str, kind: str, request: Record, caller: Ca
     if not context.store.add(kind, name, record):
         raise invalid(f'Cannot create already existing {_words(kind)} "{resource}".')
     return {f"{title}Arn": resource}
+
+
+def _check_capacity(variant: Record) -> None:
+    """Refuse a variant that has both instances and a ServerlessConfig, or neither."""
+    name, serverless = variant["VariantName"], variant.get("ServerlessConfig")
+    has_instances = "InstanceType" in variant or "InitialInstanceCount" in variant
+    if has_instances == (serverless is not None):
+        raise invalid(
+            f"Variant {name} must have either InstanceType and InitialInstanceCount, or a"
+            " ServerlessConfig."
+        )
+    if serverless is not None and serverless["MemorySizeInMB"] % 1024:
+        raise invalid(
+            f"Variant {name}: MemorySizeInMB must be 1024, 2048, 3072, 4096, 5120 or 6144;"
+            f" got {serverless['MemorySizeInMB']}."
+        )
+    if has_instances and not ("InstanceType" in variant and "InitialInstanceCount" in variant):
+        raise invalid(f"Variant {name} must have both InstanceType and InitialInstanceCount.")
 
 
 def _record(context: Context, kind: str, name: str, caller: Caller) -> Record:

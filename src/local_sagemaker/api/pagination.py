@@ -2,6 +2,8 @@
 
 import base64
 import datetime
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,7 +11,7 @@ from local_sagemaker.api import validation
 from local_sagemaker.errors import invalid
 from local_sagemaker.storage.records import Record
 
-_PAGE = 100  # without MaxResults; AWS's is 10, and a longer page saves round trips
+_PAGE = 10  # without MaxResults, as on AWS
 
 
 def listing(
@@ -36,13 +38,14 @@ def listing(
         key=lambda record: _sortable(record.get(key or "CreationTime")),
         reverse=request.get("SortOrder", default) == "Descending",
     )
-    start = _start(request.get("NextToken"))
+    query = _digest(request)
+    start = _start(request.get("NextToken"), query)
     end = start + (request.get("MaxResults") or _PAGE)
     title, shape = validation.summary_shape(operation)
     page = [validation.select(record, shape) for record in matches[start:end]]
     response: dict[str, Any] = {title: page}
     if end < len(matches):
-        response["NextToken"] = base64.urlsafe_b64encode(str(end).encode()).decode()
+        response["NextToken"] = base64.urlsafe_b64encode(f"{end}:{query}".encode()).decode()
     return response
 
 
@@ -73,10 +76,19 @@ def _sortable(value: Any) -> Any:
     return "" if value is None else value
 
 
-def _start(token: str | None) -> int:
+def _digest(request: Mapping[str, Any]) -> str:
+    """Return a digest of the filters and the order, for which alone a NextToken is valid."""
+    query = {k: v for k, v in request.items() if k not in ("NextToken", "MaxResults")}
+    return hashlib.sha256(json.dumps(query, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def _start(token: str | None, query: str) -> int:
     if token is None:
         return 0
     try:
-        return int(base64.urlsafe_b64decode(token))
-    except ValueError as error:
-        raise invalid("The NextToken is not valid.") from error
+        offset, _, digest = base64.urlsafe_b64decode(token).decode().partition(":")
+        if digest == query:
+            return int(offset)
+    except ValueError:
+        pass
+    raise invalid("The NextToken is not valid for this request.")

@@ -7,6 +7,7 @@ from local_sagemaker.errors import invalid
 from local_sagemaker.storage.records import Record
 
 OPERATIONS = ("AddTags", "ListTags", "DeleteTags")
+_MAX_TAGS = 50
 _KINDS = (
     *("training-job", "model", "endpoint-config", "endpoint"),
     *("transform-job", "hyper-parameter-tuning-job"),
@@ -46,6 +47,8 @@ def _tags(context: Context, request: Record) -> dict[str, str]:
 
 
 def _save(context: Context, request: Record, tags: dict[str, str]) -> list[dict[str, Any]]:
+    if len(tags) > _MAX_TAGS:
+        raise invalid(f"A resource may have {_MAX_TAGS} tags at most; got {len(tags)}.")
     entries = _entries(tags)
     context.store.update(*resource(request), Tags=entries)
     return entries

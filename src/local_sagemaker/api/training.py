@@ -13,7 +13,8 @@ from local_sagemaker.jobs.training import ENDED, KIND, TrainingJob, next_status
 from local_sagemaker.storage import channels, metrics, objects
 from local_sagemaker.storage.records import Record, now
 
-_DEFAULTS: Record = {
+_DEFAULTS: Record = {  # members that SDKs read without a default
+    "HyperParameters": {},
     "StoppingCondition": {"MaxRuntimeInSeconds": 86400},
     "EnableNetworkIsolation": False,
     "EnableInterContainerTrafficEncryption": False,
@@ -29,6 +30,7 @@ def create_training_job(context: Context, request: Record, caller: Caller) -> Re
         **_DEFAULTS,
         **request,
         "AlgorithmSpecification": _check(context, request),
+        "OutputDataConfig": {"KmsKeyId": "", **request["OutputDataConfig"]},
         "TrainingJobArn": resource,
         "TrainingJobStatus": "InProgress",
         "CreationTime": now(),
@@ -87,8 +89,9 @@ def delete_training_job(context: Context, request: Record, _: Caller) -> Record:
 def algorithm(context: Context, definition: Mapping[str, Any]) -> Record:
     """Return a job's AlgorithmSpecification with its image's metric definitions.
 
-    Raises: ServiceError if the image or a channel cannot be used here.
+    Raises: ServiceError if the image, a channel or the stopping condition cannot be used.
     """
+    _check_spot(definition)
     specification = definition["AlgorithmSpecification"]
     image = specification.get("TrainingImage")
     if not image:
@@ -120,6 +123,19 @@ def _check(context: Context, request: Record) -> Record:
     if output.get("CompressionType", "GZIP") != "GZIP":
         raise invalid("OutputDataConfig: CompressionType must be GZIP; NONE is not offered here.")
     return specification
+
+
+def _check_spot(definition: Mapping[str, Any]) -> None:
+    condition = definition.get("StoppingCondition") or {}
+    wait, run = condition.get("MaxWaitTimeInSeconds"), condition.get("MaxRuntimeInSeconds", 86400)
+    if definition.get("EnableManagedSpotTraining"):
+        if wait is None or wait < run:
+            raise invalid(
+                "Invalid MaxWaitTimeInSeconds. It must be present and be greater than or equal to"
+                " MaxRuntimeInSeconds"
+            )
+    elif wait is not None:
+        raise invalid("MaxWaitTimeInSeconds must not be present without EnableManagedSpotTraining")
 
 
 def _record(context: Context, name: str) -> Record:

@@ -123,13 +123,18 @@ def _check(context: Context, request: Record) -> None:
     if strategy != "Grid" and "MaxNumberOfTrainingJobs" not in config["ResourceLimits"]:
         raise invalid("ResourceLimits: MaxNumberOfTrainingJobs is required.")
     specification = training.algorithm(context, definition)
-    definition["AlgorithmSpecification"] = specification
     objective = config["HyperParameterTuningJobObjective"]["MetricName"]
     names = [metric["Name"] for metric in specification["MetricDefinitions"]]
     if objective not in names:
         raise invalid(
             f"The objective metric {objective} is none of the metrics: {', '.join(names)}."
         )
+    static = definition.get("StaticHyperParameters") or {}
+    definition |= {
+        "AlgorithmSpecification": specification,
+        "OutputDataConfig": {"KmsKeyId": "", **definition["OutputDataConfig"]},
+        "StaticHyperParameters": {**static, "_tuning_objective_metric": objective},
+    }
 
 
 def _record(context: Context, name: str) -> Record:

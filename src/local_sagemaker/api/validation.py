@@ -21,18 +21,18 @@ def model(service: str = "sagemaker") -> Any:
     return ServiceModel(Loader().load_service_model(service, "service-2"), service)
 
 
-def operation_model(operation: str) -> Any | None:
-    """Return botocore's model of an operation of any of the services, or None."""
+def shapes(operation: str) -> tuple[Any | None, Any | None]:
+    """Return the input and the output shape of an operation; None for what it does not have."""
     for service in SERVICES:
         if operation in model(service).operation_names:
-            return model(service).operation_model(operation)
-    return None
+            operation_model = model(service).operation_model(operation)
+            return operation_model.input_shape, operation_model.output_shape
+    return None, None
 
 
 def check(operation: str, request: Mapping[str, Any]) -> None:
     """Raise a ValidationException, with AWS's text, if the request does not fit its shape."""
-    found = operation_model(operation)
-    shape = found and found.input_shape
+    shape, _ = shapes(operation)
     problems = [] if shape is None else list(_problems(request, shape, ""))
     if problems:
         count = len(problems)
@@ -42,8 +42,7 @@ def check(operation: str, request: Mapping[str, Any]) -> None:
 
 def response(operation: str, record: Mapping[str, Any]) -> dict[str, Any]:
     """Return those members of a record that the operation's response has."""
-    found = operation_model(operation)
-    shape = found and found.output_shape
+    _, shape = shapes(operation)
     return {} if shape is None else select(record, shape)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from local_sagemaker.context import Context
 from local_sagemaker.errors import LocalError, ServiceError
 from local_sagemaker.hosting.model_server import ModelServer, Response
-from local_sagemaker.storage.records import Record
+from local_sagemaker.storage.records import Record, now
 
 KIND, CONFIG, MODEL = "endpoint", "endpoint-config", "model"
 Servers = dict[str, ModelServer]  # by variant
@@ -135,7 +135,7 @@ class Endpoints:
                 name,
                 "InService",
                 EndpointConfigName=config_name,
-                ProductionVariants=[_summary(variant) for variant in variants],
+                ProductionVariants=[_summary(v, new[v["VariantName"]]) for v in variants],
                 FailureReason=None,
             )
         _in_threads(old, ModelServer.drain)
@@ -163,10 +163,13 @@ def _model_error(
     return ServiceError("ModelError", message, 424, **members)
 
 
-def _summary(variant: Mapping[str, Any]) -> Record:
+def _summary(variant: Mapping[str, Any], server: ModelServer) -> Record:
     count, weight = variant.get("InitialInstanceCount", 1), variant.get("InitialVariantWeight", 1.0)
+    serverless = variant.get("ServerlessConfig")
     return {
         "VariantName": variant["VariantName"],
+        "DeployedImages": [{"SpecifiedImage": server.image, "ResolutionTime": now()}],
+        **({"CurrentServerlessConfig": serverless} if serverless else {}),
         "CurrentWeight": weight,
         "DesiredWeight": weight,
         "CurrentInstanceCount": count,

@@ -56,6 +56,7 @@ class ModelServer:
         self._context, self._stream = context, stream
         containers = model.get("Containers") or [model.get("PrimaryContainer")]
         self._container: Mapping[str, Any] = containers[0] or {}
+        self.image: str = self._container.get("Image", "")
         self._environment = dict(environment)
         self._work = context.work(f"serve-{uuid.uuid4().hex[:12]}")
         self._in_flight, self._idle = 0, threading.Condition()
@@ -138,7 +139,7 @@ class ModelServer:
     def _start(self) -> None:
         self.port = free_port()
         task = Task(
-            image=self._container.get("Image", ""),
+            image=self.image,
             command="serve",
             base=self._work,
             env={**self._environment, **(self._container.get("Environment") or {})},

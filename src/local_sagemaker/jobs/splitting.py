@@ -46,7 +46,7 @@ def payloads(contents: Iterator[bytes], strategy: str, max_bytes: int) -> Iterat
 
 
 def assemble(responses: list[bytes], how: str) -> bytes:
-    """Return the responses as one object: unchanged (None), or each ended by a newline (Line)."""
+    """Return the responses as one object: unchanged (None), or each with a final newline (Line)."""
     if how != "Line":
         return b"".join(responses)
     return b"".join(body if body.endswith(b"\n") else body + b"\n" for body in responses)

@@ -137,11 +137,7 @@ class TuningJob:
         request |= {
             "TrainingJobName": name,
             "AlgorithmSpecification": builtin.requested(definition["AlgorithmSpecification"]),
-            "HyperParameters": {
-                **(definition.get("StaticHyperParameters") or {}),
-                **values,
-                "_tuning_objective_metric": self._objective["MetricName"],
-            },
+            "HyperParameters": {**definition["StaticHyperParameters"], **values},
         }
         self._api.create(request)
         record = self._context.store.get(KIND, self._name) or {}

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from local_sagemaker.api.dispatch import unknown
-from local_sagemaker.api.validation import jsonable, model, operation_model
+from local_sagemaker.api.validation import jsonable, model, shapes
 from local_sagemaker.context import REGION
 from local_sagemaker.errors import ServiceError, invalid
 
@@ -41,8 +41,7 @@ class Operation:
 
         Raises: ServiceError if the body is not what the operation takes.
         """
-        found = operation_model(self.name)
-        shape = found.input_shape if self.is_rest and found else None
+        shape = shapes(self.name)[0] if self.is_rest else None
         payload = shape and shape.serialization.get("payload")
         members: dict[str, Any] = {payload: body} if payload else _json(body)
         for name, member in shape.members.items() if shape else ():
@@ -54,8 +53,7 @@ class Operation:
 
     def serialize(self, response: Mapping[str, Any]) -> tuple[dict[str, str], bytes]:
         """Return the headers and the body of a response."""
-        found = operation_model(self.name)
-        shape = found.output_shape if self.is_rest and found else None
+        shape = shapes(self.name)[1] if self.is_rest else None
         payload = shape and shape.serialization.get("payload")
         headers = {"Content-Type": self.content_type}
         rest = dict(response)
