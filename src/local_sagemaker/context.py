@@ -1,63 +1,71 @@
-"""What the parts of the service share."""
+"""The state that the parts of the service share."""
+
+from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
 
 from local_sagemaker.backends.base import Runner
 from local_sagemaker.storage.logs import Logs
-from local_sagemaker.storage.metrics import Follower
+from local_sagemaker.storage.metrics import MetricScraper
 from local_sagemaker.storage.records import Store
 
-ACCOUNT = "123456789012"  # moto's
+if TYPE_CHECKING:
+    from local_sagemaker.hosting.endpoints import Endpoints
+
+ACCOUNT = "123456789012"  # moto's default account
 REGION = "us-east-1"
 ROLE = "SageMakerExecutionRole"
-KEY_ID, SECRET = "ASIALOCALSAGEMAKER00", "local"  # noqa: S105 - it protects nothing
-PERSON = "aws-cli"  # of the user agent: somebody who looks, and not a loop that waits
+KEY_ID, SECRET = "ASIALOCALSAGEMAKER00", "local"  # noqa: S105 - not a secret
+AWS_CLI = "aws-cli"  # in a user agent: an interactive call, which is answered at once
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the command line says."""
+    """The options of the command line."""
 
     state: Path
     host: str = "127.0.0.1"
     port: int = 5860
     backend: str = "auto"
     cores: int = os.cpu_count() or 1
-    names: tuple[str, ...] = ()  # of this machine, beside localhost
+    names: tuple[str, ...] = ()  # host names of this machine, in addition to localhost
 
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asks, as far as it matters."""
+    """The properties of a client that change how its request is answered."""
 
     region: str = REGION
-    waits: bool = True  # whether a first look is answered late rather than early
+    waits: bool = True  # whether the first Describe may wait until the job has ended
 
 
 class Context:
-    """The service's parts, and clients for AWS's other services, which moto answers here."""
+    """Settings, records, clients for AWS's other services (answered by moto), and running jobs."""
+
+    endpoints: Endpoints  # assigned by Service
 
     def __init__(self, settings: Settings, url: str, runner: Runner):
-        """Open the records; the server must be answering at the url."""
+        """Open the records. The server must already answer at the url."""
         self.settings, self.url, self.runner = settings, url, runner
         self.store = Store(settings.state / "records")
         self.s3 = self.client("s3")
         self.logs = Logs(self.client("logs"))
         self.metrics = self.client("cloudwatch")
-        # First come, first served, as many at once as there are cores.
+        # Jobs run in the order of their creation, as many at a time as there are cores.
         self.jobs = ThreadPoolExecutor(settings.cores, thread_name_prefix="job")
-        self.running: dict[tuple[str, str], Any] = {}
-        self.followers: dict[str, Follower] = {}  # by training job
+        self.running: dict[tuple[str, str], Any] = {}  # by kind and name
+        self.described: set[tuple[str, str]] = set()  # records whose first Describe was answered
+        self.metric_scrapers: dict[str, MetricScraper] = {}  # by training job
 
     def client(self, service: str) -> Any:
-        """Return a boto3 client that asks this service, whatever the environment says."""
+        """Return a boto3 client for this service, independent of the environment."""
         return boto3.client(
             service,
             endpoint_url=self.url,
@@ -73,14 +81,14 @@ class Context:
         )
 
     def folder(self, kind: str, name: str) -> Path:
-        """Return the folder of what stays of a job: its logs."""
+        """Return the folder of a job's logs."""
         return self.settings.state / kind / name
 
     def work(self, name: str) -> Path:
-        """Return a job's working folder, which goes when it has ended."""
+        """Return a job's working folder, which is removed when the job ends."""
         return self.settings.state / "work" / name
 
 
 def arn(kind: str, name: str, region: str) -> str:
-    """Return the ARN of a resource of SageMaker."""
+    """Return the ARN of a SageMaker resource."""
     return f"arn:aws:sagemaker:{region}:{ACCOUNT}:{kind}/{name}"

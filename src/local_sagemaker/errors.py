@@ -1,5 +1,29 @@
-"""The one error that ends a command with one line instead of a traceback."""
+"""Errors that reach a user: on the command line, in a job's record, or as an AWS error response."""
 
 
 class LocalError(Exception):
-    """Something that the user can put right; the message says what, and how."""
+    """An error that the user can fix; the message says what is wrong and how to fix it."""
+
+
+class ServiceError(Exception):
+    """An AWS error response: its code, its message and its HTTP status."""
+
+    def __init__(self, code: str, message: str, status: int = 400, **members: object):
+        """Take the code and the message; `members` are further members of the response."""
+        super().__init__(message)
+        self.code, self.message, self.status, self.members = code, message, status, members
+
+
+def invalid(message: str) -> ServiceError:
+    """Return a ValidationException."""
+    return ServiceError("ValidationException", message)
+
+
+def in_use(message: str) -> ServiceError:
+    """Return a ResourceInUse."""
+    return ServiceError("ResourceInUse", message)
+
+
+def not_found(message: str) -> ServiceError:
+    """Return a ResourceNotFound."""
+    return ServiceError("ResourceNotFound", message)

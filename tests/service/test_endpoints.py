@@ -146,6 +146,54 @@ def test_names_that_are_not_there_or_taken(sm, models):
         sm.create_model(ModelName="first", PrimaryContainer={"Image": IMAGE}, ExecutionRoleArn=ROLE)
 
 
+@pytest.mark.parametrize(
+    ("variant", "more", "message"),
+    [
+        ({}, {}, "either InstanceType and InitialInstanceCount, or a ServerlessConfig"),
+        (
+            {
+                "InitialInstanceCount": 1,
+                "InstanceType": "ml.c4.xlarge",
+                "ServerlessConfig": {"MemorySizeInMB": 2048, "MaxConcurrency": 1},
+            },
+            {},
+            "either InstanceType and InitialInstanceCount, or a ServerlessConfig",
+        ),
+        (
+            {"ServerlessConfig": {"MemorySizeInMB": 1500, "MaxConcurrency": 1}},
+            {},
+            "MemorySizeInMB must be 1024, 2048",
+        ),
+        (
+            {"InitialInstanceCount": 1, "InstanceType": "ml.c4.xlarge"},
+            {"AsyncInferenceConfig": {"OutputConfig": {"S3OutputPath": "s3://bucket/async"}}},
+            "AsyncInferenceConfig is not offered here",
+        ),
+    ],
+)
+def test_a_configuration_that_cannot_be_is_refused(sm, models, variant, more, message):
+    variants = [{"VariantName": "All", "ModelName": "first", **variant}]
+    with pytest.raises(ClientError, match=rf"\(ValidationException\).*{message}"):
+        sm.create_endpoint_config(EndpointConfigName="no", ProductionVariants=variants, **more)
+
+
+def test_a_serverless_endpoint_is_described_with_its_configuration(sm, models):
+    serverless = {"MemorySizeInMB": 2048, "MaxConcurrency": 1}
+    variants = [{"VariantName": "All", "ModelName": "first", "ServerlessConfig": serverless}]
+    sm.create_endpoint_config(EndpointConfigName="serverless", ProductionVariants=variants)
+    sm.create_endpoint(EndpointName="serverless", EndpointConfigName="serverless")
+    found = ended(sm.describe_endpoint, "EndpointStatus", EndpointName="serverless")
+    sm.delete_endpoint(EndpointName="serverless")
+    (variant,) = found["ProductionVariants"]
+    assert variant["CurrentServerlessConfig"] == serverless
+    assert variant["DeployedImages"][0]["SpecifiedImage"] == IMAGE
+
+
+def test_members_of_a_request_that_are_not_offered_are_refused(runtime, endpoint):
+    with pytest.raises(ClientError, match="TargetModel is not offered here"):
+        ask(runtime, TargetModel="m.tar.gz")
+
+
 def test_a_server_that_dies_is_started_again(service, runtime, endpoint):
     before = ask(runtime)
     killed = []

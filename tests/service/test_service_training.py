@@ -54,6 +54,7 @@ def test_a_job_ends_with_its_model_its_metrics_and_its_times(job, s3):
         for name in ("classification_accuracy", "classification_cross_entropy", "f_beta")
     } | {"train:progress", "train:throughput"}
     assert metrics["train:progress"] == 100
+    assert job["OutputDataConfig"] == {"KmsKeyId": "", "S3OutputPath": f"s3://{BUCKET}/out"}
     assert job["BillableTimeInSeconds"] == job["TrainingTimeInSeconds"] >= 1
 
 
@@ -86,6 +87,9 @@ def test_listing_and_tags(job, sm):
     sm.add_tags(ResourceArn=job["TrainingJobArn"], Tags=[{"Key": "c", "Value": "d"}])
     sm.delete_tags(ResourceArn=job["TrainingJobArn"], TagKeys=["a"])
     assert sm.list_tags(ResourceArn=job["TrainingJobArn"])["Tags"] == [{"Key": "c", "Value": "d"}]
+    with pytest.raises(ClientError, match="50 tags at most; got 51"):
+        tags = [{"Key": str(index), "Value": ""} for index in range(50)]
+        sm.add_tags(ResourceArn=job["TrainingJobArn"], Tags=tags)
 
 
 def test_a_name_is_taken_once(job, sm):
@@ -226,6 +230,17 @@ def test_checkpoints_go_to_s3_and_back(sm, s3):
                 }
             },
             "You can't override the metric definitions for Amazon SageMaker algorithms.",
+        ),
+        (
+            {
+                "EnableManagedSpotTraining": True,
+                "StoppingCondition": {"MaxRuntimeInSeconds": 60, "MaxWaitTimeInSeconds": 59},
+            },
+            "Invalid MaxWaitTimeInSeconds",
+        ),
+        (
+            {"StoppingCondition": {"MaxRuntimeInSeconds": 60, "MaxWaitTimeInSeconds": 60}},
+            "MaxWaitTimeInSeconds must not be present",
         ),
     ],
 )

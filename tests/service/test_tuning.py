@@ -175,22 +175,22 @@ def test_bayesian_search_finds_more_than_chance():
     ranges = {"ContinuousParameterRanges": [{"Name": "a", "MinValue": "-10", "MaxValue": "10"}]}
     near = {}
     for strategy in ("Random", "Bayesian"):
-        sampler = search.make(ranges, strategy, False, 0)
+        sampler = search.create(ranges, strategy, False, 0)
         values = []
         for _ in range(40):
             key, proposed = sampler.propose()
             values.append(abs(float(proposed["a"]) - 3))
-            sampler.tell(key, values[-1] ** 2)
+            sampler.finish(key, values[-1] ** 2)
         near[strategy] = sum(values[20:])
     assert near["Bayesian"] < near["Random"] * 0.7
 
 
 def test_early_stopping_ends_what_is_worse_than_the_median():
-    sampler = search.make(INTEGERS, "Random", False, 0)
+    sampler = search.create(INTEGERS, "Random", False, 0)
     for value in (1.0, 2.0, 3.0):
         key, _ = sampler.propose()
         assert not sampler.report(key, 0, value)
-        sampler.tell(key, value)
+        sampler.finish(key, value)
     key, _ = sampler.propose()
     assert sampler.report(key, 0, 5.0)
 
@@ -206,7 +206,7 @@ def test_reverse_logarithmic_is_dense_near_one():
             }
         ]
     }
-    sampler = search.make(ranges, "Random", True, 0)
+    sampler = search.create(ranges, "Random", True, 0)
     values = [float(sampler.propose()[1]["a"]) for _ in range(50)]
     assert all(0.1 <= value <= 0.9999 for value in values)
     assert sum(value > 0.99 for value in values) > 10

@@ -1,4 +1,4 @@
-"""The service's small parts: doors, request shapes, metrics, pages of a listing."""
+"""The service's small parts: hosts, request validation, metrics, pagination, records, pipes."""
 
 import datetime
 import io
@@ -8,11 +8,12 @@ import pytest
 
 from local_sagemaker import builtin
 from local_sagemaker.api import validation
-from local_sagemaker.api.errors import ServiceError
 from local_sagemaker.api.pagination import listing
+from local_sagemaker.errors import ServiceError
 from local_sagemaker.server import origin_check
 from local_sagemaker.storage import metrics
-from local_sagemaker.storage.pipes import Feeder
+from local_sagemaker.storage.channels import Share
+from local_sagemaker.storage.pipes import PipeFeeder
 from local_sagemaker.storage.records import Store, now
 from support.recordio import frame
 
@@ -37,7 +38,7 @@ def definitions(image, own=None):
 
 
 def test_the_built_in_s_metrics_are_of_the_run_of_epochs_and_of_batches():
-    found = metrics.Follower(definitions(OURS)).take(LINES)
+    found = metrics.MetricScraper(definitions(OURS)).scrape(LINES)
     values = {name: [point.value for point in points] for name, points in found.items()}
     assert values == {
         "train:binary_f_beta:batch": [0.1],
@@ -138,8 +139,9 @@ def test_a_listing_has_pages_and_an_order():
     assert first + second == ["m4", "m3", "m2", "m1", "m0"]
     assert last is None
     assert names(CreationTimeAfter=records[3]["CreationTime"].timestamp())[0] == ["m4", "m3"]
-    with pytest.raises(ServiceError, match="NextToken"):
-        names(NextToken="x")
+    for other in ({"NextToken": "x"}, {"NextToken": token, "SortOrder": "Ascending"}):
+        with pytest.raises(ServiceError, match="NextToken"):
+            names(**other)
 
 
 def test_records_outlive_the_store(tmp_path):
@@ -194,7 +196,7 @@ class Objects:
 def test_pipe_mode_fills_a_pipe_for_each_pass(tmp_path, more, expected):
     source = {"S3DataType": "S3Prefix", "S3Uri": "s3://bucket"}
     channel = {"ChannelName": "train", "DataSource": {"S3DataSource": source}, **more}
-    feeder = Feeder(Objects(a=b"aaa", b=b"bb"), channel, tmp_path, 0, 1)
+    feeder = PipeFeeder(Objects(a=b"aaa", b=b"bb"), channel, tmp_path, Share(0, 1))
     try:
         for epoch in range(3):
             assert (tmp_path / f"train_{epoch}").read_bytes() == expected
@@ -205,7 +207,7 @@ def test_pipe_mode_fills_a_pipe_for_each_pass(tmp_path, more, expected):
 def test_pipe_mode_goes_on_after_a_reader_that_left(tmp_path):
     source = {"S3DataType": "S3Prefix", "S3Uri": "s3://bucket"}
     channel = {"ChannelName": "train", "DataSource": {"S3DataSource": source}}
-    feeder = Feeder(Objects(a=bytes(10_000_000)), channel, tmp_path, 0, 1)
+    feeder = PipeFeeder(Objects(a=bytes(10_000_000)), channel, tmp_path, Share(0, 1))
     with (tmp_path / "train_0").open("rb") as stream:
         stream.read(10)
     until = time.monotonic() + 30
@@ -218,10 +220,10 @@ def test_pipe_mode_goes_on_after_a_reader_that_left(tmp_path):
 
 def test_a_growing_log_is_read_once_and_by_whole_lines(tmp_path):
     log = tmp_path / "algo-1.log"
-    follower = metrics.Follower([{"Name": "m", "Regex": "m=([0-9]+)"}])
+    scraper = metrics.MetricScraper([{"Name": "m", "Regex": "m=([0-9]+)"}])
 
     def values():
-        return [point.value for point in follower.update([log]).get("m", [])]
+        return [point.value for point in scraper.update([log]).get("m", [])]
 
     assert values() == []
     log.write_text("1\tm=1\n2\tm=2")

@@ -1,5 +1,5 @@
-"""SageMaker's operations: validation, dispatch and one module for each resource.
+"""SageMaker's operations: a registry, validation, and one module for each resource.
 
-Each operation takes a request as a dict and returns a response as a dict; botocore's own model
-of the service checks both.
+A handler takes a request as a dict and returns a response as a dict; botocore's model of the
+service checks the first and shapes the second.
 """

@@ -1,142 +1,178 @@
 """SageMaker's operations on models, endpoint configurations and endpoints."""
 
-from local_sagemaker.api.errors import invalid
+from local_sagemaker.api.long_poll import first_describe, forget
 from local_sagemaker.api.pagination import listing
 from local_sagemaker.context import Caller, Context, arn
-from local_sagemaker.hosting.endpoints import CONFIG, KIND, MODEL, Endpoints
+from local_sagemaker.errors import invalid
+from local_sagemaker.hosting.endpoints import CONFIG, KIND, MODEL
 from local_sagemaker.storage.records import Record, now
 
-_HOLD = 25.0  # seconds; botocore waits for 60
+# Each describes requests or answers that this service does not have.
+_REFUSED = ("AsyncInferenceConfig", "ShadowProductionVariants", "ExplainerConfig")
 
 
-class HostingApi:
-    """Models, endpoint configurations and endpoints."""
+def create_model(context: Context, request: Record, caller: Caller) -> Record:
+    """Create a model; its image must be one that can run here."""
+    containers = request.get("Containers") or [request.get("PrimaryContainer")]
+    if len(containers) != 1 or not containers[0] or "Image" not in containers[0]:
+        raise invalid("A model must have exactly one container, with an Image.")
+    if containers[0].get("Mode") == "MultiModel":
+        raise invalid("Mode must be SingleModel; MultiModel is not offered here.")
+    if problem := context.runner.problem(containers[0]["Image"]):
+        raise invalid(f"{problem[0].upper()}{problem[1:]}.")
+    return _create(context, "Model", MODEL, request, caller)
 
-    def __init__(self, context: Context, endpoints: Endpoints):
-        """Work on the context's records."""
-        self._context, self._store, self._endpoints = context, context.store, endpoints
-        self._held: set[str] = set()
 
-    def create_model(self, request: Record, caller: Caller) -> Record:
-        """Keep a model, whose image must be one that can run here."""
-        containers = request.get("Containers") or [request.get("PrimaryContainer")]
-        if len(containers) != 1 or not containers[0] or "Image" not in containers[0]:
-            raise invalid("A model here has one container, with an Image.")
-        if problem := self._context.runner.problem(containers[0]["Image"]):
-            raise invalid(f"{problem[0].upper()}{problem[1:]}.")
-        return self._create("Model", MODEL, request, caller)
+def describe_model(context: Context, request: Record, caller: Caller) -> Record:
+    """Return a model."""
+    return _record(context, MODEL, request["ModelName"], caller)
 
-    def describe_model(self, request: Record, caller: Caller) -> Record:
-        """Return a model."""
-        return self._known("Model", MODEL, request["ModelName"], caller)
 
-    def list_models(self, request: Record, _: Caller) -> Record:
-        """Return the models."""
-        return listing("ListModels", self._store.all(MODEL), request, "ModelName")
+def list_models(context: Context, request: Record, _: Caller) -> Record:
+    """Return the models."""
+    return listing("ListModels", context.store.all(MODEL), request, "ModelName")
 
-    def delete_model(self, request: Record, caller: Caller) -> Record:
-        """Forget a model; an endpoint that has it goes on."""
-        self.describe_model(request, caller)
-        self._store.remove(MODEL, request["ModelName"])
-        return {}
 
-    def create_endpoint_config(self, request: Record, caller: Caller) -> Record:
-        """Keep an endpoint configuration; its models must be there."""
-        names = [one["VariantName"] for one in request["ProductionVariants"]]
-        if len(set(names)) != len(names):
-            raise invalid("Variant names must be unique within an endpoint configuration.")
-        for one in request["ProductionVariants"]:
-            self._known("Model", MODEL, one.get("ModelName", ""), caller)
-        return self._create("EndpointConfig", CONFIG, request, caller)
+def delete_model(context: Context, request: Record, caller: Caller) -> Record:
+    """Delete a model; endpoints that serve it continue."""
+    describe_model(context, request, caller)
+    context.store.remove(MODEL, request["ModelName"])
+    return {}
 
-    def describe_endpoint_config(self, request: Record, caller: Caller) -> Record:
-        """Return an endpoint configuration."""
-        name = request["EndpointConfigName"]
-        return self._known("EndpointConfig", CONFIG, name, caller)
 
-    def list_endpoint_configs(self, request: Record, _: Caller) -> Record:
-        """Return the endpoint configurations."""
-        records = self._store.all(CONFIG)
-        return listing("ListEndpointConfigs", records, request, "EndpointConfigName")
+def create_endpoint_config(context: Context, request: Record, caller: Caller) -> Record:
+    """Create an endpoint configuration; its models must exist."""
+    variants = request["ProductionVariants"]
+    if len({variant["VariantName"] for variant in variants}) != len(variants):
+        raise invalid("Variant names must be unique within an endpoint configuration.")
+    for member in _REFUSED:
+        if request.get(member):
+            raise invalid(f"{member} is not offered here.")
+    if (request.get("DataCaptureConfig") or {}).get("EnableCapture"):
+        raise invalid("DataCaptureConfig: EnableCapture must be false here.")
+    for variant in variants:
+        _check_capacity(variant)
+        _record(context, MODEL, variant.get("ModelName", ""), caller)
+    return _create(context, "EndpointConfig", CONFIG, request, caller)
 
-    def delete_endpoint_config(self, request: Record, caller: Caller) -> Record:
-        """Forget an endpoint configuration; endpoints that have it go on."""
-        self.describe_endpoint_config(request, caller)
-        self._store.remove(CONFIG, request["EndpointConfigName"])
-        return {}
 
-    def create_endpoint(self, request: Record, caller: Caller) -> Record:
-        """Start an endpoint."""
-        config = request["EndpointConfigName"]
-        self._known("EndpointConfig", CONFIG, config, caller)
-        answer = self._create("Endpoint", KIND, {**request, "EndpointStatus": "Creating"}, caller)
-        self._held.discard(request["EndpointName"])
-        self._endpoints.bring_up(request["EndpointName"], config)
-        return answer
+def describe_endpoint_config(context: Context, request: Record, caller: Caller) -> Record:
+    """Return an endpoint configuration."""
+    return _record(context, CONFIG, request["EndpointConfigName"], caller)
 
-    def update_endpoint(self, request: Record, caller: Caller) -> Record:
-        """Start what another configuration says beside what is there, and let it take over."""
-        name, config = request["EndpointName"], request["EndpointConfigName"]
-        record = self._known("Endpoint", KIND, name, caller)
-        self._known("EndpointConfig", CONFIG, config, caller)
-        if record["EndpointStatus"] not in ("InService", "Failed"):
-            raise invalid(f'Cannot update in-progress endpoint "{record["EndpointArn"]}".')
-        self._store.update(KIND, name, EndpointStatus="Updating", FailureReason=None)
-        self._held.discard(name)
-        self._endpoints.bring_up(name, config)
-        return {"EndpointArn": record["EndpointArn"]}
 
-    def update_endpoint_weights_and_capacities(self, request: Record, caller: Caller) -> Record:
-        """Share requests among the variants in another way, at once."""
-        name = request["EndpointName"]
-        record = self._known("Endpoint", KIND, name, caller)
-        variants = {one["VariantName"]: dict(one) for one in record.get("ProductionVariants", ())}
-        for wanted in request["DesiredWeightsAndCapacities"]:
-            one = variants.get(wanted["VariantName"])
-            if one is None:
-                raise invalid(f"Could not find variant {wanted['VariantName']} in {name}.")
-            if "DesiredWeight" in wanted:
-                one["CurrentWeight"] = one["DesiredWeight"] = wanted["DesiredWeight"]
-            if "DesiredInstanceCount" in wanted:
-                count = wanted["DesiredInstanceCount"]
-                one["CurrentInstanceCount"] = one["DesiredInstanceCount"] = count
-        self._store.update(KIND, name, ProductionVariants=list(variants.values()))
-        return {"EndpointArn": record["EndpointArn"]}
+def list_endpoint_configs(context: Context, request: Record, _: Caller) -> Record:
+    """Return the endpoint configurations."""
+    records = context.store.all(CONFIG)
+    return listing("ListEndpointConfigs", records, request, "EndpointConfigName")
 
-    def describe_endpoint(self, request: Record, caller: Caller) -> Record:
-        """Return an endpoint; the first look, once it is up, since the next is 30 s later."""
-        name = request["EndpointName"]
-        self._known("Endpoint", KIND, name, caller)
-        if caller.waits and name not in self._held:
-            self._held.add(name)
-            self._store.wait(KIND, name, _is_settled, _HOLD)
-        return self._known("Endpoint", KIND, name, caller)
 
-    def list_endpoints(self, request: Record, _: Caller) -> Record:
-        """Return the endpoints."""
-        records = self._store.all(KIND)
-        return listing("ListEndpoints", records, request, "EndpointName", "EndpointStatus")
+def delete_endpoint_config(context: Context, request: Record, caller: Caller) -> Record:
+    """Delete an endpoint configuration; endpoints that use it continue."""
+    describe_endpoint_config(context, request, caller)
+    context.store.remove(CONFIG, request["EndpointConfigName"])
+    return {}
 
-    def delete_endpoint(self, request: Record, caller: Caller) -> Record:
-        """End an endpoint; its requests in flight are answered."""
-        self._known("Endpoint", KIND, request["EndpointName"], caller)
-        self._store.remove(KIND, request["EndpointName"])
-        self._endpoints.take_down(request["EndpointName"])
-        return {}
 
-    def _create(self, title: str, kind: str, request: Record, caller: Caller) -> Record:
-        name = request[f"{title}Name"]
-        made = arn(kind, name, caller.region)
-        record = {**request, f"{title}Arn": made, "CreationTime": now()}
-        if not self._store.add(kind, name, record):
-            raise invalid(f'Cannot create already existing {_words(kind)} "{made}".')
-        return {f"{title}Arn": made}
+def create_endpoint(context: Context, request: Record, caller: Caller) -> Record:
+    """Create an endpoint and start its servers in the background."""
+    config = request["EndpointConfigName"]
+    _record(context, CONFIG, config, caller)
+    record = {**request, "EndpointStatus": "Creating"}
+    response = _create(context, "Endpoint", KIND, record, caller)
+    forget(context, KIND, request["EndpointName"])
+    context.endpoints.bring_up(request["EndpointName"], config)
+    return response
 
-    def _known(self, title: str, kind: str, name: str, caller: Caller) -> Record:
-        record = self._store.get(kind, name)
-        if record is None:
-            raise invalid(f'Could not find {_words(kind)} "{arn(kind, name, caller.region)}".')
-        return record
+
+def update_endpoint(context: Context, request: Record, caller: Caller) -> Record:
+    """Start another configuration's servers and replace the present ones when they answer."""
+    name, config = request["EndpointName"], request["EndpointConfigName"]
+    record = _record(context, KIND, name, caller)
+    _record(context, CONFIG, config, caller)
+    if record["EndpointStatus"] not in ("InService", "Failed"):
+        raise invalid(f'Cannot update in-progress endpoint "{record["EndpointArn"]}".')
+    context.store.update(KIND, name, EndpointStatus="Updating", FailureReason=None)
+    forget(context, KIND, name)
+    context.endpoints.bring_up(name, config)
+    return {"EndpointArn": record["EndpointArn"]}
+
+
+def update_endpoint_weights_and_capacities(
+    context: Context, request: Record, caller: Caller
+) -> Record:
+    """Change the weights by which requests are distributed over the variants, at once."""
+    name = request["EndpointName"]
+    record = _record(context, KIND, name, caller)
+    variants = {v["VariantName"]: dict(v) for v in record.get("ProductionVariants", ())}
+    for change in request["DesiredWeightsAndCapacities"]:
+        variant = variants.get(change["VariantName"])
+        if variant is None:
+            raise invalid(f"Could not find variant {change['VariantName']} in {name}.")
+        for member, title in (
+            ("DesiredWeight", "Weight"),
+            ("DesiredInstanceCount", "InstanceCount"),
+        ):
+            if member in change:
+                variant[f"Current{title}"] = variant[f"Desired{title}"] = change[member]
+    context.store.update(KIND, name, ProductionVariants=list(variants.values()))
+    return {"EndpointArn": record["EndpointArn"]}
+
+
+def describe_endpoint(context: Context, request: Record, caller: Caller) -> Record:
+    """Return an endpoint. The first call waits until it is in service: see `first_describe`."""
+    name = request["EndpointName"]
+    _record(context, KIND, name, caller)
+    first_describe(context, KIND, name, caller, _is_settled)
+    return _record(context, KIND, name, caller)
+
+
+def list_endpoints(context: Context, request: Record, _: Caller) -> Record:
+    """Return the endpoints."""
+    records = context.store.all(KIND)
+    return listing("ListEndpoints", records, request, "EndpointName", "EndpointStatus")
+
+
+def delete_endpoint(context: Context, request: Record, caller: Caller) -> Record:
+    """Delete an endpoint; its servers stop when the requests in flight are answered."""
+    _record(context, KIND, request["EndpointName"], caller)
+    context.store.remove(KIND, request["EndpointName"])
+    context.endpoints.take_down(request["EndpointName"])
+    return {}
+
+
+def _create(context: Context, title: str, kind: str, request: Record, caller: Caller) -> Record:
+    name = request[f"{title}Name"]
+    resource = arn(kind, name, caller.region)
+    record = {**request, f"{title}Arn": resource, "CreationTime": now()}
+    if not context.store.add(kind, name, record):
+        raise invalid(f'Cannot create already existing {_words(kind)} "{resource}".')
+    return {f"{title}Arn": resource}
+
+
+def _check_capacity(variant: Record) -> None:
+    """Refuse a variant that has both instances and a ServerlessConfig, or neither."""
+    name, serverless = variant["VariantName"], variant.get("ServerlessConfig")
+    has_instances = "InstanceType" in variant or "InitialInstanceCount" in variant
+    if has_instances == (serverless is not None):
+        raise invalid(
+            f"Variant {name} must have either InstanceType and InitialInstanceCount, or a"
+            " ServerlessConfig."
+        )
+    if serverless is not None and serverless["MemorySizeInMB"] % 1024:
+        raise invalid(
+            f"Variant {name}: MemorySizeInMB must be 1024, 2048, 3072, 4096, 5120 or 6144;"
+            f" got {serverless['MemorySizeInMB']}."
+        )
+    if has_instances and not ("InstanceType" in variant and "InitialInstanceCount" in variant):
+        raise invalid(f"Variant {name} must have both InstanceType and InitialInstanceCount.")
+
+
+def _record(context: Context, kind: str, name: str, caller: Caller) -> Record:
+    record = context.store.get(kind, name)
+    if record is None:
+        raise invalid(f'Could not find {_words(kind)} "{arn(kind, name, caller.region)}".')
+    return record
 
 
 def _words(kind: str) -> str:

@@ -1,54 +1,58 @@
-"""Tags of the resources that this service keeps itself."""
+"""Tags of SageMaker's resources."""
 
 from typing import Any
 
 from local_sagemaker.context import Caller, Context
+from local_sagemaker.errors import invalid
 from local_sagemaker.storage.records import Record
 
-
-class Tags:
-    """AddTags, ListTags and DeleteTags; a resource that is not ours is moto's."""
-
-    def __init__(self, context: Context, kinds: tuple[str, ...]):
-        """Take the kinds of the resources that are ours."""
-        self._store, self._kinds = context.store, kinds
-
-    def is_ours(self, request: Record) -> bool:
-        """Return whether the resource of a request is one of ours."""
-        kind, name = _parts(request)
-        return kind in self._kinds and self._store.get(kind, name) is not None
-
-    def add_tags(self, request: Record, _: Caller) -> Record:
-        """Add tags; one of the same key is replaced."""
-        kind, name = _parts(request)
-        new = {one["Key"]: one["Value"] for one in request["Tags"]}
-        return {"Tags": self._keep(kind, name, {**self._tags(kind, name), **new})}
-
-    def list_tags(self, request: Record, _: Caller) -> Record:
-        """Return the tags."""
-        return {"Tags": _listed(self._tags(*_parts(request)))}
-
-    def delete_tags(self, request: Record, _: Caller) -> Record:
-        """Remove tags by their keys."""
-        kind, name = _parts(request)
-        left = {k: v for k, v in self._tags(kind, name).items() if k not in request["TagKeys"]}
-        self._keep(kind, name, left)
-        return {}
-
-    def _tags(self, kind: str, name: str) -> dict[str, str]:
-        record = self._store.get(kind, name) or {}
-        return {one["Key"]: one["Value"] for one in record.get("Tags") or ()}
-
-    def _keep(self, kind: str, name: str, tags: dict[str, str]) -> list[dict[str, Any]]:
-        listed = _listed(tags)
-        self._store.update(kind, name, Tags=listed)
-        return listed
+OPERATIONS = ("AddTags", "ListTags", "DeleteTags")
+_MAX_TAGS = 50
+_KINDS = (
+    *("training-job", "model", "endpoint-config", "endpoint"),
+    *("transform-job", "hyper-parameter-tuning-job"),
+)
 
 
-def _listed(tags: dict[str, str]) -> list[dict[str, Any]]:
-    return [{"Key": key, "Value": value} for key, value in tags.items()]
+def add_tags(context: Context, request: Record, _: Caller) -> Record:
+    """Add tags; a tag with the same key is replaced."""
+    added = {tag["Key"]: tag["Value"] for tag in request["Tags"]}
+    return {"Tags": _save(context, request, {**_tags(context, request), **added})}
 
 
-def _parts(request: Record) -> tuple[str, str]:
+def list_tags(context: Context, request: Record, _: Caller) -> Record:
+    """Return the tags."""
+    return {"Tags": _entries(_tags(context, request))}
+
+
+def delete_tags(context: Context, request: Record, _: Caller) -> Record:
+    """Remove tags by their keys."""
+    tags = _tags(context, request)
+    _save(context, request, {k: v for k, v in tags.items() if k not in request["TagKeys"]})
+    return {}
+
+
+def resource(request: Record) -> tuple[str, str]:
+    """Return kind and name of the resource that a request's ARN names."""
     kind, _, name = str(request.get("ResourceArn", "")).rpartition(":")[2].partition("/")
     return kind, name
+
+
+def _tags(context: Context, request: Record) -> dict[str, str]:
+    kind, name = resource(request)
+    record = context.store.get(kind, name) if kind in _KINDS else None
+    if record is None:
+        raise invalid(f"Could not find the resource {request['ResourceArn']!r}.")
+    return {tag["Key"]: tag["Value"] for tag in record.get("Tags") or ()}
+
+
+def _save(context: Context, request: Record, tags: dict[str, str]) -> list[dict[str, Any]]:
+    if len(tags) > _MAX_TAGS:
+        raise invalid(f"A resource may have {_MAX_TAGS} tags at most; got {len(tags)}.")
+    entries = _entries(tags)
+    context.store.update(*resource(request), Tags=entries)
+    return entries
+
+
+def _entries(tags: dict[str, str]) -> list[dict[str, Any]]:
+    return [{"Key": key, "Value": value} for key, value in tags.items()]

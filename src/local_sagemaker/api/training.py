@@ -5,133 +5,145 @@ from collections.abc import Mapping
 from typing import Any
 
 from local_sagemaker import builtin
-from local_sagemaker.api.errors import in_use, invalid
+from local_sagemaker.api.long_poll import first_describe, forget
 from local_sagemaker.api.pagination import listing
 from local_sagemaker.context import Caller, Context, arn
-from local_sagemaker.errors import LocalError
-from local_sagemaker.jobs.training import KIND, TrainingRun, moved
+from local_sagemaker.errors import LocalError, in_use, invalid
+from local_sagemaker.jobs.training import ENDED, KIND, TrainingJob, next_status
 from local_sagemaker.storage import channels, metrics, objects
 from local_sagemaker.storage.records import Record, now
 
-_HOLD = 25.0  # seconds; botocore waits for 60
-_ENDED = ("Completed", "Failed", "Stopped")
+_DEFAULTS: Record = {  # members that SDKs read without a default
+    "HyperParameters": {},
+    "StoppingCondition": {"MaxRuntimeInSeconds": 86400},
+    "EnableNetworkIsolation": False,
+    "EnableInterContainerTrafficEncryption": False,
+    "EnableManagedSpotTraining": False,
+}
 
 
-class TrainingApi:
-    """Training jobs."""
-
-    def __init__(self, context: Context):
-        """Work on the context's records."""
-        self._context, self._store = context, context.store
-        self._held: set[str] = set()
-
-    def create_training_job(self, request: Record, caller: Caller) -> Record:
-        """Start a job, or let it wait for a core."""
-        specification = dict(request["AlgorithmSpecification"])
-        image = specification.get("TrainingImage")
-        if not image:
-            raise invalid("AlgorithmSpecification needs a TrainingImage here.")
-        if "InstanceCount" not in request.get("ResourceConfig", {}):
-            raise invalid("ResourceConfig needs an InstanceType and an InstanceCount here.")
-        if problem := self._context.runner.problem(image):
-            raise invalid(f"{problem[0].upper()}{problem[1:]}.")
-        if request["ResourceConfig"]["InstanceCount"] > 1 and not self._context.runner.has_network:
-            raise invalid(
-                f"InstanceCount must be 1 with the backend {self._context.runner.name!r}:"
-                " its hosts could not find each other; start the service with --backend docker."
-            )
-        channels.check(request.get("InputDataConfig") or (), specification["TrainingInputMode"])
-        _check_output(request["OutputDataConfig"])
-        definitions = builtin.metric_definitions(specification)
-        metrics.check_definitions(definitions)
-        specification["MetricDefinitions"] = definitions
-        name, made = (
-            request["TrainingJobName"],
-            arn(KIND, request["TrainingJobName"], caller.region),
+def create_training_job(context: Context, request: Record, caller: Caller) -> Record:
+    """Create a job and queue it."""
+    name = request["TrainingJobName"]
+    resource = arn(KIND, name, caller.region)
+    record: Record = {
+        **_DEFAULTS,
+        **request,
+        "AlgorithmSpecification": _check(context, request),
+        "OutputDataConfig": {"KmsKeyId": "", **request["OutputDataConfig"]},
+        "TrainingJobArn": resource,
+        "TrainingJobStatus": "InProgress",
+        "CreationTime": now(),
+    }
+    record |= next_status(record, "Starting")
+    if not context.store.add(KIND, name, record):
+        raise in_use(
+            "Training job names must be unique within an AWS account and region, and a"
+            f" training job with this name already exists ({resource})"
         )
-        record: Record = {
-            "StoppingCondition": {"MaxRuntimeInSeconds": 86400},
-            "EnableNetworkIsolation": False,
-            "EnableInterContainerTrafficEncryption": False,
-            "EnableManagedSpotTraining": False,
-            **request,
-            "AlgorithmSpecification": specification,
-            "TrainingJobArn": made,
-            "TrainingJobStatus": "InProgress",
-            "CreationTime": now(),
-        }
-        record |= moved(record, "Starting")
-        if not self._store.add(KIND, name, record):
-            raise in_use(
-                "Training job names must be unique within an AWS account and region, and a"
-                f" training job with this name already exists ({made})"
-            )
-        run = TrainingRun(self._context, name)
-        self._held.discard(name)
-        waits = len(self._context.running) >= self._context.settings.cores
-        if waits:
-            self._store.update(KIND, name, **moved(record, "Pending"))
-        run.submit()
-        return {"TrainingJobArn": made}
-
-    def describe_training_job(self, request: Record, caller: Caller) -> Record:
-        """Return a job.
-
-        The SDK looks at once, and then every 30 s only; boto3's waiter every 120 s. So the first
-        look is answered when the job has ended, if that takes 25 s at most.
-        """
-        name = request["TrainingJobName"]
-        self._known(name)
-        if caller.waits and name not in self._held:
-            self._held.add(name)
-            self._store.wait(KIND, name, _has_ended, _HOLD)
-        return self._known(name)
-
-    def list_training_jobs(self, request: Record, _: Caller) -> Record:
-        """Return the jobs."""
-        records = self._store.all(KIND)
-        return listing("ListTrainingJobs", records, request, "TrainingJobName", "TrainingJobStatus")
-
-    def stop_training_job(self, request: Record, _: Caller) -> Record:
-        """Ask a job to end."""
-        name = request["TrainingJobName"]
-        record = self._known(name)
-        if record["TrainingJobStatus"] in _ENDED:
-            raise invalid(
-                f"The request was rejected because the training job is in status"
-                f" {record['TrainingJobStatus']}."
-            )
-        run = self._context.running.get((KIND, name))
-        if run is not None:
-            self._store.move(KIND, name, "TrainingJobStatus", "InProgress", "Stopping")
-            run.stop()
-        return {}
-
-    def delete_training_job(self, request: Record, _: Caller) -> Record:
-        """Forget a job that has ended."""
-        name = request["TrainingJobName"]
-        if self._known(name)["TrainingJobStatus"] not in _ENDED:
-            raise in_use(f"The training job {name} runs; stop it first.")
-        self._store.remove(KIND, name)
-        self._context.followers.pop(name, None)
-        shutil.rmtree(self._context.folder(KIND, name), ignore_errors=True)  # its log
-        return {}
-
-    def _known(self, name: str) -> Record:
-        record = self._store.get(KIND, name)
-        if record is None:
-            raise invalid("Requested resource not found.")
-        return record
+    forget(context, KIND, name)
+    if len(context.running) >= context.settings.cores:
+        context.store.update(KIND, name, **next_status(record, "Pending"))
+    TrainingJob(context, name).submit()
+    return {"TrainingJobArn": resource}
 
 
-def _check_output(config: Mapping[str, Any]) -> None:
+def describe_training_job(context: Context, request: Record, caller: Caller) -> Record:
+    """Return a job. The first call waits until it has ended: see `first_describe`."""
+    name = request["TrainingJobName"]
+    _record(context, name)
+    first_describe(context, KIND, name, caller, _has_ended)
+    return _record(context, name)
+
+
+def list_training_jobs(context: Context, request: Record, _: Caller) -> Record:
+    """Return the jobs."""
+    records = context.store.all(KIND)
+    return listing("ListTrainingJobs", records, request, "TrainingJobName", "TrainingJobStatus")
+
+
+def stop_training_job(context: Context, request: Record, _: Caller) -> Record:
+    """Ask a job to stop."""
+    name = request["TrainingJobName"]
+    status = _record(context, name)["TrainingJobStatus"]
+    if status in ENDED:
+        raise invalid(f"The request was rejected because the training job is in status {status}.")
+    job = context.running.get((KIND, name))
+    if job is not None:
+        context.store.move(KIND, name, "TrainingJobStatus", "InProgress", "Stopping")
+        job.stop()
+    return {}
+
+
+def delete_training_job(context: Context, request: Record, _: Caller) -> Record:
+    """Delete a job that has ended, with its log."""
+    name = request["TrainingJobName"]
+    if _record(context, name)["TrainingJobStatus"] not in ENDED:
+        raise in_use(f"The training job {name} runs; stop it first.")
+    context.store.remove(KIND, name)
+    context.metric_scrapers.pop(name, None)
+    shutil.rmtree(context.folder(KIND, name), ignore_errors=True)
+    return {}
+
+
+def algorithm(context: Context, definition: Mapping[str, Any]) -> Record:
+    """Return a job's AlgorithmSpecification with its image's metric definitions.
+
+    Raises: ServiceError if the image, a channel or the stopping condition cannot be used.
+    """
+    _check_spot(definition)
+    specification = definition["AlgorithmSpecification"]
+    image = specification.get("TrainingImage")
+    if not image:
+        raise invalid("AlgorithmSpecification must have a TrainingImage.")
+    if problem := context.runner.problem(image):
+        raise invalid(f"{problem[0].upper()}{problem[1:]}.")
+    channels.check(definition.get("InputDataConfig") or (), specification["TrainingInputMode"])
+    definitions = builtin.metric_definitions(specification)
+    metrics.check_definitions(definitions)
+    return {**specification, "MetricDefinitions": definitions}
+
+
+def _check(context: Context, request: Record) -> Record:
+    """Return the AlgorithmSpecification of a request that can be executed."""
+    specification = algorithm(context, request)
+    count, runner = request.get("ResourceConfig", {}).get("InstanceCount"), context.runner
+    if count is None:
+        raise invalid("ResourceConfig must have an InstanceType and an InstanceCount.")
+    if count > 1 and not runner.has_network:
+        raise invalid(
+            f"InstanceCount must be 1 with the backend {runner.name!r}:"
+            " its hosts could not find each other; start the service with --backend docker."
+        )
+    output = request["OutputDataConfig"]
     try:
-        objects.split_uri(config["S3OutputPath"])
+        objects.split_uri(output["S3OutputPath"])
     except LocalError as error:
         raise invalid(str(error)) from error
-    if config.get("CompressionType", "GZIP") != "GZIP":
-        raise invalid("OutputDataConfig: CompressionType NONE is not offered here; GZIP is.")
+    if output.get("CompressionType", "GZIP") != "GZIP":
+        raise invalid("OutputDataConfig: CompressionType must be GZIP; NONE is not offered here.")
+    return specification
+
+
+def _check_spot(definition: Mapping[str, Any]) -> None:
+    condition = definition.get("StoppingCondition") or {}
+    wait, run = condition.get("MaxWaitTimeInSeconds"), condition.get("MaxRuntimeInSeconds", 86400)
+    if definition.get("EnableManagedSpotTraining"):
+        if wait is None or wait < run:
+            raise invalid(
+                "Invalid MaxWaitTimeInSeconds. It must be present and be greater than or equal to"
+                " MaxRuntimeInSeconds"
+            )
+    elif wait is not None:
+        raise invalid("MaxWaitTimeInSeconds must not be present without EnableManagedSpotTraining")
+
+
+def _record(context: Context, name: str) -> Record:
+    record = context.store.get(KIND, name)
+    if record is None:
+        raise invalid("Requested resource not found.")
+    return record
 
 
 def _has_ended(record: Record | None) -> bool:
-    return record is None or record["TrainingJobStatus"] in _ENDED
+    return record is None or record["TrainingJobStatus"] in ENDED

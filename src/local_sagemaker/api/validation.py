@@ -1,27 +1,38 @@
-"""Requests and answers as botocore's own model of SageMaker describes them."""
+"""Checks requests, and shapes responses, by botocore's models of the SageMaker services."""
 
 import datetime
 import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from botocore.loaders import Loader
 from botocore.model import ServiceModel
 
-from local_sagemaker.api.errors import invalid
+from local_sagemaker.errors import invalid
+
+SERVICES = ("sagemaker", "sagemaker-runtime", "sagemaker-metrics")
 
 
 @functools.cache
-def model() -> Any:
-    """Return botocore's service model of SageMaker."""
-    # Not through a session, which would want the profile that the environment names.
-    return ServiceModel(Loader().load_service_model("sagemaker", "service-2"), "sagemaker")
+def model(service: str = "sagemaker") -> Any:
+    """Return botocore's model of a service."""
+    # Not through a session, which would need the profile that the environment names.
+    return ServiceModel(Loader().load_service_model(service, "service-2"), service)
+
+
+def shapes(operation: str) -> tuple[Any | None, Any | None]:
+    """Return the input and the output shape of an operation; None for what it does not have."""
+    for service in SERVICES:
+        if operation in model(service).operation_names:
+            operation_model = model(service).operation_model(operation)
+            return operation_model.input_shape, operation_model.output_shape
+    return None, None
 
 
 def check(operation: str, request: Mapping[str, Any]) -> None:
-    """Raise a ValidationException, in AWS's words, where the request does not fit its shape."""
-    shape = model().operation_model(operation).input_shape
+    """Raise a ValidationException, with AWS's text, if the request does not fit its shape."""
+    shape, _ = shapes(operation)
     problems = [] if shape is None else list(_problems(request, shape, ""))
     if problems:
         count = len(problems)
@@ -29,62 +40,43 @@ def check(operation: str, request: Mapping[str, Any]) -> None:
         raise invalid(f"{count} validation {errors} detected: {'; '.join(problems)}")
 
 
-def answer(operation: str, record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return those members of a record that the operation's answer has."""
-    shape = model().operation_model(operation).output_shape
-    return {} if shape is None else fitting(record, shape)
+def response(operation: str, record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those members of a record that the operation's response has."""
+    _, shape = shapes(operation)
+    return {} if shape is None else select(record, shape)
 
 
-def fitting(record: Mapping[str, Any], shape: Any) -> dict[str, Any]:
+def select(record: Mapping[str, Any], shape: Any) -> dict[str, Any]:
     """Return those members of a record that a structure has."""
     return {name: record[name] for name in shape.members if record.get(name) is not None}
 
 
 def summary_shape(operation: str) -> tuple[str, Any]:
-    """Return the name of a listing's list, and the shape of its entries."""
+    """Return the name of the list in a List operation's response, and the shape of its entries."""
     members = model().operation_model(operation).output_shape.members
     name, shape = next((n, s) for n, s in members.items() if s.type_name == "list")
     return name, shape.member
 
 
 def jsonable(value: Any) -> Any:
-    """Return a value as the JSON protocol writes it: a time is seconds since 1970."""
+    """Return a value as AWS's JSON protocol writes it: a time is seconds since 1970."""
     if isinstance(value, datetime.datetime):
         return value.timestamp()
     if isinstance(value, Mapping):
-        return {key: jsonable(one) for key, one in value.items()}
+        return {key: jsonable(member) for key, member in value.items()}
     if isinstance(value, list | tuple):
-        return [jsonable(one) for one in value]
+        return [jsonable(member) for member in value]
     return value
 
 
-def _problems(value: Any, shape: Any, path: str) -> Any:
+def _problems(value: Any, shape: Any, path: str) -> Iterator[str]:
     kind = shape.type_name
-    if kind == "structure":
-        if not isinstance(value, Mapping):
-            yield _text(value, path, "Member must be a structure")
-            return
-        for name in shape.required_members:
-            if value.get(name) is None:
-                yield _text(None, f"{path}.{name}", "Member must not be null")
-        for name, one in value.items():
-            if name in shape.members and one is not None:
-                yield from _problems(one, shape.members[name], f"{path}.{name}")
-    elif kind == "list":
-        if not isinstance(value, list):
-            yield _text(value, path, "Member must be a list")
-            return
-        yield from _size(len(value), value, shape, path, "length")
-        for index, one in enumerate(value, 1):
-            yield from _problems(one, shape.member, f"{path}.{index}.member")
-    elif kind == "map":
-        if not isinstance(value, Mapping):
-            yield _text(value, path, "Member must be a map")
-            return
-        yield from _size(len(value), value, shape, path, "length")
-        for key, one in value.items():
-            yield from _problems(key, shape.key, f"{path}.{key}.key")
-            yield from _problems(one, shape.value, f"{path}.{key}.member")
+    if kind in ("structure", "map", "list"):
+        expected = list if kind == "list" else Mapping
+        if not isinstance(value, expected):
+            yield _text(value, path, f"Member must be a {kind}")
+        else:
+            yield from _CONTAINERS[kind](value, shape, path)
     elif kind == "string":
         yield from _string(value, shape, path)
     elif kind in ("integer", "long", "float", "double"):
@@ -97,7 +89,32 @@ def _problems(value: Any, shape: Any, path: str) -> Any:
         yield _text(value, path, "Member must be a boolean")
 
 
-def _string(value: Any, shape: Any, path: str) -> Any:
+def _structure(value: Mapping[str, Any], shape: Any, path: str) -> Iterator[str]:
+    for name in shape.required_members:
+        if value.get(name) is None:
+            yield _text(None, f"{path}.{name}", "Member must not be null")
+    for name, member in value.items():
+        if name in shape.members and member is not None:
+            yield from _problems(member, shape.members[name], f"{path}.{name}")
+
+
+def _list(value: list[Any], shape: Any, path: str) -> Iterator[str]:
+    yield from _size(len(value), value, shape, path, "length")
+    for index, member in enumerate(value, 1):
+        yield from _problems(member, shape.member, f"{path}.{index}.member")
+
+
+def _map(value: Mapping[str, Any], shape: Any, path: str) -> Iterator[str]:
+    yield from _size(len(value), value, shape, path, "length")
+    for key, member in value.items():
+        yield from _problems(key, shape.key, f"{path}.{key}.key")
+        yield from _problems(member, shape.value, f"{path}.{key}.member")
+
+
+_CONTAINERS: dict[str, Any] = {"structure": _structure, "list": _list, "map": _map}
+
+
+def _string(value: Any, shape: Any, path: str) -> Iterator[str]:
     if not isinstance(value, str):
         yield _text(value, path, "Member must be a string")
         return
@@ -110,7 +127,7 @@ def _string(value: Any, shape: Any, path: str) -> Any:
         yield _text(value, path, f"Member must satisfy regular expression pattern: {pattern}")
 
 
-def _size(size: float, value: Any, shape: Any, path: str, what: str) -> Any:
+def _size(size: float, value: Any, shape: Any, path: str, what: str) -> Iterator[str]:
     low, high = shape.metadata.get("min"), shape.metadata.get("max")
     if low is not None and size < low:
         yield _text(value, path, f"Member must have {what} greater than or equal to {low}")
@@ -122,13 +139,11 @@ def _size(size: float, value: Any, shape: Any, path: str, what: str) -> Any:
 def _compiled(pattern: str) -> re.Pattern[str] | None:
     try:
         return re.compile(pattern, re.DOTALL)
-    except re.error:  # Java knows some that Python does not; such a value passes
+    except re.error:  # Java's syntax, which Python does not have; such a value passes
         return None
 
 
 def _text(value: Any, path: str, constraint: str) -> str:
-    name = path.lstrip(".")
+    place = ".".join(part[:1].lower() + part[1:] for part in path.lstrip(".").split("."))
     shown = "null" if value is None else f"'{str(value)[:200]}'"
-    place = ".".join(part[:1].lower() + part[1:] for part in name.split("."))
-    told = f"Value {shown} at '{place}'" if value is not None else f"Value null at '{place}'"
-    return f"{told} failed to satisfy constraint: {constraint}"
+    return f"Value {shown} at '{place}' failed to satisfy constraint: {constraint}"

@@ -1,1 +1,1 @@
-"""The console: a page for people, and what it reads. It serves itself and asks nothing outside."""
+"""The console: a web page and the JSON that it reads. It loads nothing from other hosts."""

@@ -1,42 +1,40 @@
-"""What the console shows of endpoints and of tuning jobs."""
+"""Endpoints and tuning jobs as the console displays them."""
 
 import statistics
 from typing import Any
 
 from local_sagemaker.console.views import seconds
 from local_sagemaker.context import Context
-from local_sagemaker.hosting.endpoints import CONFIG, Endpoints
+from local_sagemaker.hosting.endpoints import CONFIG
 from local_sagemaker.hosting.model_server import ModelServer
-from local_sagemaker.jobs.tuning import best_job, jobs_of
+from local_sagemaker.jobs.tuning import FINAL, best_job, jobs_of
 from local_sagemaker.storage.records import Record
 
-_FINAL = "FinalHyperParameterTuningJobObjectiveMetric"
 
-
-def endpoint(context: Context, endpoints: Endpoints, record: Record) -> dict[str, Any]:
+def endpoint(context: Context, record: Record) -> dict[str, Any]:
     """Return an endpoint with its variants, and the sums over them."""
     config = context.store.get(CONFIG, record["EndpointConfigName"]) or {}
-    models = {
-        one["VariantName"]: one.get("ModelName") for one in config.get("ProductionVariants") or ()
-    }
-    servers = endpoints.servers(record["EndpointName"])
-    latencies = [value for one in servers.values() for value in list(one.latencies)]
+    models = {v["VariantName"]: v.get("ModelName") for v in config.get("ProductionVariants") or ()}
+    by_variant = context.endpoints.servers(record["EndpointName"])
+    servers = by_variant.values()
     return {
         "name": record["EndpointName"],
         "status": record["EndpointStatus"],
         "reason": record.get("FailureReason"),
         "config": record["EndpointConfigName"],
         "created": seconds(record["CreationTime"]),
-        "healthy": bool(servers) and all(one.healthy for one in servers.values()),
-        "requests": sum(one.count for one in servers.values()),
-        "errors": sum(one.errors for one in servers.values()),
-        "median": statistics.median(latencies) if latencies else None,
-        "variants": [_variant(name, one, models.get(name)) for name, one in servers.items()],
+        "healthy": bool(servers) and all(server.healthy for server in servers),
+        "requests": sum(server.count for server in servers),
+        "errors": sum(server.errors for server in servers),
+        "median": _median([value for server in servers for value in list(server.latencies)]),
+        "variants": [
+            _variant(name, server, models.get(name)) for name, server in by_variant.items()
+        ],
     }
 
 
 def tuning_row(context: Context, record: Record) -> dict[str, Any]:
-    """Return a line of the list of tuning jobs."""
+    """Return a row of the list of tuning jobs."""
     config = record["HyperParameterTuningJobConfig"]
     name = record["HyperParameterTuningJobName"]
     best = best_job(context, name, config["HyperParameterTuningJobObjective"])
@@ -46,9 +44,9 @@ def tuning_row(context: Context, record: Record) -> dict[str, Any]:
         "status": record["HyperParameterTuningJobStatus"],
         "reason": record.get("FailureReason"),
         "strategy": config["Strategy"],
-        "done": sum(one["ObjectiveStatus"] != "Pending" for one in jobs),
-        "most": config["ResourceLimits"].get("MaxNumberOfTrainingJobs", "all"),
-        "best": best and best[_FINAL]["Value"],
+        "finished": sum(job["ObjectiveStatus"] != "Pending" for job in jobs),
+        "max_jobs": config["ResourceLimits"].get("MaxNumberOfTrainingJobs", "all"),
+        "best": best and best[FINAL]["Value"],
         "created": seconds(record["CreationTime"]),
         "ended": seconds(record.get("HyperParameterTuningEndTime")),
     }
@@ -57,36 +55,38 @@ def tuning_row(context: Context, record: Record) -> dict[str, Any]:
 def tuning(context: Context, record: Record) -> dict[str, Any]:
     """Return a tuning job with its training jobs, the best first."""
     config = record["HyperParameterTuningJobConfig"]
-    name, goal = record["HyperParameterTuningJobName"], config["HyperParameterTuningJobObjective"]
-    best = best_job(context, name, goal)
-    sign = -1 if goal["Type"] == "Maximize" else 1
-    jobs = [
-        {
-            "name": one["TrainingJobName"],
-            "status": one["TrainingJobStatus"],
-            "value": one[_FINAL] and one[_FINAL]["Value"],
-            "tuned": one.get("TunedHyperParameters") or {},
-            "started": seconds(one.get("TrainingStartTime")),
-            "ended": seconds(one.get("TrainingEndTime")),
-        }
-        for one in jobs_of(context, name)
-    ]
-    jobs.sort(key=lambda one: float("inf") if one["value"] is None else sign * one["value"])
+    objective = config["HyperParameterTuningJobObjective"]
+    name = record["HyperParameterTuningJobName"]
+    best = best_job(context, name, objective)
+    sign = -1 if objective["Type"] == "Maximize" else 1
+    jobs = [_trial(job) for job in jobs_of(context, name)]
+    jobs.sort(key=lambda job: float("inf") if job["value"] is None else sign * job["value"])
     return {
         **tuning_row(context, record),
-        "objective": goal["MetricName"],
-        "direction": goal["Type"],
+        "objective": objective["MetricName"],
+        "direction": objective["Type"],
         "best": best and best["TrainingJobName"],
         "jobs": jobs,
         "parameters": [
             {
-                "name": one["Name"],
-                "values": one.get("Values"),
-                "log": one.get("ScalingType") == "Logarithmic",
+                "name": entry["Name"],
+                "values": entry.get("Values"),
+                "log": entry.get("ScalingType") == "Logarithmic",
             }
             for ranges in (config.get("ParameterRanges") or {}).values()
-            for one in ranges or ()
+            for entry in ranges or ()
         ],
+    }
+
+
+def _trial(job: Record) -> dict[str, Any]:
+    return {
+        "name": job["TrainingJobName"],
+        "status": job["TrainingJobStatus"],
+        "value": job[FINAL] and job[FINAL]["Value"],
+        "tuned": job.get("TunedHyperParameters") or {},
+        "started": seconds(job.get("TrainingStartTime")),
+        "ended": seconds(job.get("TrainingEndTime")),
     }
 
 
@@ -99,6 +99,10 @@ def _variant(name: str, server: ModelServer, model: str | None) -> dict[str, Any
         "requests": server.count,
         "errors": server.errors,
         "restarts": server.restarts,
-        "median": statistics.median(latencies) if latencies else None,
+        "median": _median(latencies),
         "high": latencies[int(len(latencies) * 0.99)] if latencies else None,
     }
+
+
+def _median(values: list[float]) -> float | None:
+    return statistics.median(values) if values else None

@@ -1,6 +1,6 @@
-"""What the console shows of each kind, as plain values for JSON."""
+"""Jobs as the console displays them: plain values for JSON."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -8,22 +8,25 @@ from urllib.parse import quote
 from local_sagemaker import builtin
 from local_sagemaker.context import Context
 from local_sagemaker.jobs.training import KIND as TRAINING
-from local_sagemaker.jobs.training import found_metrics, log_files
+from local_sagemaker.jobs.training import log_files, scrape_metrics
 from local_sagemaker.jobs.transform import KIND as TRANSFORM
 from local_sagemaker.storage import objects
 from local_sagemaker.storage.logs import read
+from local_sagemaker.storage.metrics import Point
 from local_sagemaker.storage.records import Record
 
 KINDS = {"jobs": (TRAINING, "TrainingJob"), "transform": (TRANSFORM, "TransformJob")}
-_TAIL = 20_000  # bytes at a log's end that are looked through for the progress
+_TIMES = {
+    "jobs": ("TrainingStartTime", "TrainingEndTime"),
+    "transform": ("TransformStartTime", "TransformEndTime"),
+}
+_TAIL = 20_000  # bytes at the end of a log that are searched for the progress
 
 
 def job_row(context: Context, page: str, record: Record) -> dict[str, Any]:
-    """Return a line of the list of jobs."""
+    """Return a row of the list of jobs."""
     title = KINDS[page][1]
-    start, end = ("TrainingStartTime", "TrainingEndTime")
-    if page == "transform":
-        start, end = ("TransformStartTime", "TransformEndTime")
+    start, end = _TIMES[page]
     running = record[f"{title}Status"] in ("InProgress", "Stopping")
     return {
         "name": record[f"{title}Name"],
@@ -38,16 +41,8 @@ def job_row(context: Context, page: str, record: Record) -> dict[str, Any]:
 
 
 def job(context: Context, page: str, record: Record) -> dict[str, Any]:
-    """Return all that a job's page shows but its log."""
-    found = found_metrics(context, record) if page == "jobs" else {}
-    grouped: dict[str, dict[str, list[float]]] = {}
-    # Of the built-in's metrics those of an epoch are curves; of other images, what repeats.
-    epochs = {name: points for name, points in found.items() if name.endswith(":epoch")}
-    for name, points in (epochs or found).items():
-        if len(points) > 1:
-            kind, _, metric = name.removesuffix(":epoch").rpartition(":")
-            grouped.setdefault(metric, {})[kind or metric] = [point.value for point in points]
-    final = {one["MetricName"]: one["Value"] for one in record.get("FinalMetricDataList") or ()}
+    """Return the content of a job's page, without the log."""
+    metrics = record.get("FinalMetricDataList") or ()
     settings = record.get("HyperParameters") or {
         key: str(record[key])
         for key in ("ModelName", "BatchStrategy", "MaxPayloadInMB", "MaxConcurrentTransforms")
@@ -56,24 +51,24 @@ def job(context: Context, page: str, record: Record) -> dict[str, Any]:
     artifact = record.get("ModelArtifacts", {}).get("S3ModelArtifacts")
     return {
         **job_row(context, page, record),
-        "curves": grouped,
-        "metrics": final,
+        "curves": _curves(scrape_metrics(context, record)) if page == "jobs" else {},
+        "metrics": {metric["MetricName"]: metric["Value"] for metric in metrics},
         "settings": settings,
         "channels": {
-            one["ChannelName"]: one["DataSource"]["S3DataSource"]["S3Uri"]
-            for one in record.get("InputDataConfig") or ()
+            channel["ChannelName"]: channel["DataSource"]["S3DataSource"]["S3Uri"]
+            for channel in record.get("InputDataConfig") or ()
         },
         "artifact": artifact and href(*objects.split_uri(artifact)),
     }
 
 
 def log_lines(context: Context, page: str, name: str, after: int) -> list[str]:
-    """Return a job's log from a line on; each host's with its name where there are several."""
+    """Return a job's log from line `after` on; with several hosts, a line starts with its host."""
     if page == "jobs":
         files = list(log_files(context, name).values())
     else:
         files = sorted(context.folder(TRANSFORM, name).glob("*.log"))
-    return [line for at, line in enumerate(_merged(files)) if at >= after]
+    return [line for index, line in enumerate(_merged(files)) if index >= after]
 
 
 def seconds(value: Any) -> float | None:
@@ -82,16 +77,28 @@ def seconds(value: Any) -> float | None:
 
 
 def href(bucket: str, key: str) -> str:
-    """Return where an object can be downloaded."""
+    """Return the URL at which the console serves an object."""
     return f"/console/object/{quote(bucket)}/{quote(key)}"
+
+
+def _curves(points: Mapping[str, Sequence[Point]]) -> dict[str, dict[str, list[float]]]:
+    """Return the series of each chart: the metrics of an epoch, or all if there are none."""
+    curves: dict[str, dict[str, list[float]]] = {}
+    epochs = {name: values for name, values in points.items() if name.endswith(":epoch")}
+    for name, values in (epochs or points).items():
+        if len(values) > 1:
+            channel, _, metric = name.removesuffix(":epoch").rpartition(":")
+            series = curves.setdefault(metric, {})
+            series[channel or metric] = [point.value for point in values]
+    return curves
 
 
 def _merged(files: list[Path]) -> Iterator[str]:
     if len(files) == 1:
         yield from (line for _, line in read(files[0]))
         return
-    found = [(at, file.stem, line) for file in files for at, line in read(file)]
-    for _, stem, line in sorted(found, key=lambda one: one[0]):
+    lines = [(at, file.stem, line) for file in files for at, line in read(file)]
+    for _, stem, line in sorted(lines, key=lambda entry: entry[0]):
         yield f"{stem.rpartition('-')[0]}  {line}"
 
 

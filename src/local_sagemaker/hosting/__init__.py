@@ -1,1 +1,1 @@
-"""Endpoints and the model servers behind them."""
+"""Endpoints, and the model servers that answer their requests."""

@@ -1,4 +1,4 @@
-"""One model server: its model from S3, its container, and requests passed through to it."""
+"""A model server: downloads a model from S3, runs its container and forwards requests to it."""
 
 import collections
 import http.client
@@ -17,42 +17,47 @@ from local_sagemaker.jobs.layout import lay_out
 from local_sagemaker.storage import objects
 from local_sagemaker.storage.logs import Stream
 
-SECONDS = 60.0  # an invocation's limit, the service's own
+_INVOKE_SECONDS = 60.0  # the service's limit for an invocation
 _START_SECONDS = 180.0
 _FORWARDED = ("Content-Type", "Accept", "X-Amzn-SageMaker-Custom-Attributes")
-_RESTARTS = 3
+_MAX_RESTARTS = 3
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What a model server answered."""
+class Response:
+    """The response of a model server."""
 
     status: int
     content_type: str
-    custom: str | None
+    custom_attributes: str | None
     body: bytes
 
 
 class ModelServer:
-    """A container that serves one model; it is started anew where it ends by itself."""
+    """A container that serves a model; it is restarted if it exits."""
 
     def __init__(
-        self, context: Context, model: Mapping[str, Any], stream: Stream, extra: Mapping[str, str]
+        self,
+        context: Context,
+        model: Mapping[str, Any],
+        stream: Stream,
+        environment: Mapping[str, str],
     ):
-        """Start it and return once /ping answers.
+        """Start it and return when /ping answers.
 
         Args:
             context: the service's.
             model: the model's record.
-            stream: takes the output, and is closed at the end.
-            extra: environment variables beside the model's own.
+            stream: receives the output, and is closed at the end.
+            environment: variables in addition to the model's.
 
-        Raises: LocalError if it does not come up.
+        Raises: LocalError if it does not start.
         """
         self._context, self._stream = context, stream
         containers = model.get("Containers") or [model.get("PrimaryContainer")]
         self._container: Mapping[str, Any] = containers[0] or {}
-        self._extra = dict(extra)
+        self.image: str = self._container.get("Image", "")
+        self._environment = dict(environment)
         self._work = context.work(f"serve-{uuid.uuid4().hex[:12]}")
         self._in_flight, self._idle = 0, threading.Condition()
         self._stopping = threading.Event()
@@ -60,12 +65,12 @@ class ModelServer:
         self.port, self.count, self.errors, self.restarts = 0, 0, 0, 0
         self.latencies: collections.deque[float] = collections.deque(maxlen=1000)
         self.healthy = False
+        uri, is_packed = _model_data(self._container)
         try:
-            self._base = lay_out(self._work, {}, {}).model.parent
-            uri, packed = _model_data(self._container)
+            base = lay_out(self._work, {}, {}).model.parent
             if uri:
-                fetch = objects.unpack if packed else objects.download_prefix
-                fetch(context.s3, uri, self._base / "model")
+                fetch = objects.unpack if is_packed else objects.download_prefix
+                fetch(context.s3, uri, base / "model")
             self._start()
         except context.s3.exceptions.ClientError as error:
             self.stop()
@@ -75,25 +80,19 @@ class ModelServer:
             raise
         threading.Thread(target=self._watch, daemon=True).start()
 
-    def invoke(self, body: bytes, headers: Mapping[str, str]) -> Answer:
-        """POST to /invocations and return the answer.
+    def invoke(self, body: bytes, headers: Mapping[str, str]) -> Response:
+        """POST to /invocations and return the response.
 
-        Raises: OSError or http.client.HTTPException where there is none in time.
+        Raises: OSError or http.client.HTTPException if there is none in time.
         """
         start = time.perf_counter()
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=SECONDS)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=_INVOKE_SECONDS)
         try:
-            passed = {name: headers[name] for name in _FORWARDED if headers.get(name)}
-            connection.request("POST", "/invocations", body, passed)
-            answer = connection.getresponse()
-            content = answer.read()
-            self.errors += answer.status >= 400
-            return Answer(
-                answer.status,
-                answer.getheader("Content-Type", ""),
-                answer.getheader("X-Amzn-SageMaker-Custom-Attributes"),
-                content,
-            )
+            forwarded = {name: headers[name] for name in _FORWARDED if headers.get(name)}
+            connection.request("POST", "/invocations", body, forwarded)
+            response = _read(connection)
+            self.errors += response.status >= 400
+            return response
         except BaseException:
             self.errors += 1
             raise
@@ -102,35 +101,34 @@ class ModelServer:
             self.latencies.append(time.perf_counter() - start)
             self.count += 1
 
-    def get(self, path: str) -> Answer:
+    def get(self, path: str) -> Response:
         """GET a path, such as /execution-parameters."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5.0)
         try:
             connection.request("GET", path)
-            answer = connection.getresponse()
-            return Answer(answer.status, answer.getheader("Content-Type", ""), None, answer.read())
+            return _read(connection)
         finally:
             connection.close()
 
     def enter(self) -> None:
-        """Note a request that will be sent: until it leaves, `drain` waits."""
+        """Count a request that will be sent; `drain` waits for its `leave`."""
         with self._idle:
             self._in_flight += 1
 
     def leave(self) -> None:
-        """Note that a request was answered."""
+        """Count a request as answered."""
         with self._idle:
             self._in_flight -= 1
             self._idle.notify_all()
 
     def drain(self) -> None:
-        """Wait until no request is in flight, then end it."""
+        """Stop it when no request is in flight."""
         with self._idle:
-            self._idle.wait_for(lambda: self._in_flight == 0, timeout=SECONDS)
+            self._idle.wait_for(lambda: self._in_flight == 0, timeout=_INVOKE_SECONDS)
         self.stop()
 
     def stop(self) -> None:
-        """End it and remove its folder."""
+        """Stop it and remove its folder."""
         self._stopping.set()
         self.healthy = False
         if self._running is not None:
@@ -140,12 +138,11 @@ class ModelServer:
 
     def _start(self) -> None:
         self.port = free_port()
-        env = {**self._extra, **(self._container.get("Environment") or {})}
         task = Task(
-            image=self._container.get("Image", ""),
+            image=self.image,
             command="serve",
             base=self._work,
-            env=env,
+            env={**self._environment, **(self._container.get("Environment") or {})},
             port=self.port,
             grace=30.0,
         )
@@ -158,11 +155,11 @@ class ModelServer:
             if self._running is None or self._running.poll() is None:
                 continue
             self.healthy = False
-            if self.restarts >= _RESTARTS:
-                self._stream.write("The container ended too often; it is not started again.")
+            if self.restarts >= _MAX_RESTARTS:
+                self._stream.write("The container exited too often and is not restarted.")
                 return
             self.restarts += 1
-            self._stream.write("The container ended by itself; it is started again.")
+            self._stream.write("The container exited and is restarted.")
             try:
                 self._start()
             except LocalError as error:
@@ -171,8 +168,18 @@ class ModelServer:
                 self._running.stop()
 
 
+def _read(connection: http.client.HTTPConnection) -> Response:
+    response = connection.getresponse()
+    return Response(
+        response.status,
+        response.getheader("Content-Type", ""),
+        response.getheader("X-Amzn-SageMaker-Custom-Attributes"),
+        response.read(),
+    )
+
+
 def _model_data(container: Mapping[str, Any]) -> tuple[str | None, bool]:
-    """Return where the model is, and whether it is packed."""
+    """Return the URI of the model, and whether it is a tar.gz."""
     if uri := container.get("ModelDataUrl"):
         return str(uri), True
     source = (container.get("ModelDataSource") or {}).get("S3DataSource")

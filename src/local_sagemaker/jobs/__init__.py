@@ -1,1 +1,1 @@
-"""Jobs that run in the background: training, transform, tuning."""
+"""Jobs that run in the background: training, batch transform, tuning."""

@@ -1,4 +1,4 @@
-"""A job that waits for its turn, can be stopped, and ends in its record whatever happens."""
+"""The base class of jobs: queued, stoppable, and with a final status in every case."""
 
 import threading
 import traceback
@@ -10,40 +10,42 @@ from local_sagemaker.context import Context
 from local_sagemaker.errors import LocalError
 from local_sagemaker.storage.records import Record
 
+ENDED = ("Completed", "Failed", "Stopped")
 
-class Queued(ABC):
-    """A job's thread. `kind` is that of its record."""
+
+class Job(ABC):
+    """A job that runs in a thread of the pool. `kind` is the kind of its record."""
 
     kind: str
 
     def __init__(self, context: Context, name: str):
-        """Take the name of a job whose record is there."""
+        """Take the name of a job whose record exists."""
         self.context, self.name = context, name
         self.stopping = threading.Event()
         self.abandoned: str | None = None
         self._future: Future[None] | None = None
 
     def submit(self) -> None:
-        """Run the job when its turn comes."""
+        """Queue the job."""
         self.context.running[self.kind, self.name] = self
         self._future = self.context.jobs.submit(self)
 
     def stop(self) -> None:
-        """Ask the job to end; what it has done is kept."""
+        """Ask the job to stop; its results so far are kept."""
         self.stopping.set()
-        if self._future is not None and self._future.cancel():  # it has not begun
+        if self._future is not None and self._future.cancel():  # it was still queued
             self.context.running.pop((self.kind, self.name), None)
             self.end("Stopped")
 
     def abandon(self, reason: str) -> None:
-        """Fail the job soon, since the service itself ends."""
+        """Fail the job soon, because the service stops."""
         self.abandoned = reason
         self.stopping.set()
         if self._future is not None and self._future.cancel():
             self.fail(reason)
 
     def __call__(self) -> None:
-        """Run the job to its end, whatever that is."""
+        """Run the job and record its final status."""
         try:
             if self.stopping.is_set():
                 self.end("Stopped")
@@ -61,11 +63,11 @@ class Queued(ABC):
     def record(self) -> Record:
         """Return the job's record.
 
-        Raises: LocalError if it is gone.
+        Raises: LocalError if it was deleted.
         """
         record = self.context.store.get(self.kind, self.name)
         if record is None:
-            raise LocalError(f"The record of {self.name} is gone.")
+            raise LocalError(f"The record of {self.name} was deleted.")
         return record
 
     def update(self, **changes: Any) -> None:
@@ -73,13 +75,13 @@ class Queued(ABC):
         self.context.store.update(self.kind, self.name, **changes)
 
     def fail(self, reason: str) -> None:
-        """Note that the job failed."""
+        """Record that the job failed."""
         self.end("Failed", FailureReason=reason[:1024])
 
     @abstractmethod
     def work(self) -> None:
-        """Do the job and end it."""
+        """Run the job and record its end."""
 
     @abstractmethod
     def end(self, status: str, **changes: Any) -> None:
-        """Note in the record how the job ended."""
+        """Record the job's final status."""

@@ -1,4 +1,4 @@
-"""Lays out /opt/ml for one job, as the service does before it starts a container."""
+"""Writes the /opt/ml of a job, as the service does before it starts a container."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sagemaker_container.contract.paths import OptMl
 
-REASON_LENGTH = 1024  # what the service shows of output/failure
+REASON_LENGTH = 1024  # characters of output/failure that the service shows
 
 
 def lay_out(
@@ -16,29 +16,28 @@ def lay_out(
     host: str = "algo-1",
     hosts: Sequence[str] = ("algo-1",),
 ) -> OptMl:
-    """Make the folders and the three configuration files of a job on one host.
+    """Create the folders and the three configuration files of a job on one host.
 
     Args:
-        base: what becomes /opt/ml; made if it is not there.
-        hyperparameters: every value a string, as the service passes them.
-        channels: channel name to its entry of inputdataconfig.json. The channels' folders are
-            made, empty.
+        base: the folder that becomes /opt/ml; created if it does not exist.
+        hyperparameters: the values as strings, as the service passes them.
+        channels: channel name to its entry of inputdataconfig.json. The folders of the channels
+            are created empty.
         host: this host's name.
-        hosts: all hosts' names.
+        hosts: the names of all hosts.
     """
     job = OptMl(base)
     for folder in (job.config, job.model, job.output_data, *map(job.channel, channels)):
         folder.mkdir(parents=True, exist_ok=True)
     job.hyperparameters.write_text(json.dumps(dict(hyperparameters)))
-    job.input_data_config.write_text(
-        json.dumps({name: {"TrainingInputMode": "File", **how} for name, how in channels.items()})
-    )
+    entries = {name: {"TrainingInputMode": "File", **entry} for name, entry in channels.items()}
+    job.input_data_config.write_text(json.dumps(entries))
     job.resource_config.write_text(json.dumps({"current_host": host, "hosts": list(hosts)}))
     return job
 
 
 def failure_reason(job: OptMl, exit_code: int) -> str:
-    """Return what the service would show for a job that ended with this code."""
+    """Return the FailureReason of a job that ended with this exit code."""
     try:
         text = job.failure.read_text(errors="replace").strip()
     except OSError:

@@ -1,4 +1,4 @@
-"""How batch transform cuts an object into requests and puts the answers together."""
+"""Splits objects of a batch transform into requests, and joins the responses."""
 
 from collections.abc import Iterator
 
@@ -9,9 +9,9 @@ _LENGTH = (1 << 29) - 1
 
 
 def records(content: bytes, split: str) -> Iterator[bytes]:
-    """Yield an object's records: itself (None), its lines, or its RecordIO records, framed.
+    """Yield an object's records: the object (None), its lines, or its RecordIO records, framed.
 
-    Raises: LocalError where it is not in the format.
+    Raises: LocalError if it is not in the format.
     """
     if split == "None":
         yield content
@@ -23,20 +23,20 @@ def records(content: bytes, split: str) -> Iterator[bytes]:
         yield from _framed(content)
 
 
-def payloads(found: Iterator[bytes], strategy: str, most: int) -> Iterator[bytes]:
-    """Yield the bodies of requests: a record each, or as many as fit into `most` bytes.
+def payloads(contents: Iterator[bytes], strategy: str, max_bytes: int) -> Iterator[bytes]:
+    """Yield the bodies of requests: a record each, or as many as fit into `max_bytes`.
 
-    Raises: LocalError where one record alone is larger.
+    Raises: LocalError if a single record is larger.
     """
     batch: list[bytes] = []
     size = 0
-    for record in found:
-        if len(record) > most:
+    for record in contents:
+        if len(record) > max_bytes:
             raise LocalError(
                 f"ClientError: a record of {len(record)} bytes is larger than MaxPayloadInMB"
-                f" ({most // 2**20})."
+                f" ({max_bytes // 2**20})."
             )
-        if batch and (strategy == "SingleRecord" or size + len(record) > most):
+        if batch and (strategy == "SingleRecord" or size + len(record) > max_bytes):
             yield b"".join(batch)
             batch, size = [], 0
         batch.append(record)
@@ -45,11 +45,11 @@ def payloads(found: Iterator[bytes], strategy: str, most: int) -> Iterator[bytes
         yield b"".join(batch)
 
 
-def assemble(answers: list[bytes], how: str) -> bytes:
-    """Return the answers as one object: as they are, or each ending its last line."""
+def assemble(responses: list[bytes], how: str) -> bytes:
+    """Return the responses as one object: unchanged (None), or each with a final newline (Line)."""
     if how != "Line":
-        return b"".join(answers)
-    return b"".join(one if one.endswith(b"\n") else one + b"\n" for one in answers)
+        return b"".join(responses)
+    return b"".join(body if body.endswith(b"\n") else body + b"\n" for body in responses)
 
 
 def _framed(content: bytes) -> Iterator[bytes]:
@@ -61,6 +61,6 @@ def _framed(content: bytes) -> Iterator[bytes]:
         at += 8 + ((head & _LENGTH) + 3) // 4 * 4
         if at > len(content):
             raise LocalError("ClientError: the last RecordIO record is cut off.")
-        if head >> 29 in (0, 3):  # whole, or the last part of one
+        if head >> 29 in (0, 3):  # a whole record, or the last part of a split record
             yield content[start:at]
             start = at

@@ -1,23 +1,26 @@
-"""One training job, from its channels in S3 to its model there."""
+"""A training job: its channels from S3, its containers, and its model to S3."""
 
+import contextlib
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from local_sagemaker.backends.base import Running, Task
 from local_sagemaker.context import Context
-from local_sagemaker.jobs.base import Queued
+from local_sagemaker.jobs.base import ENDED, Job
 from local_sagemaker.jobs.layout import failure_reason, lay_out
 from local_sagemaker.storage import channels, metrics, objects
-from local_sagemaker.storage.pipes import Feeder
+from local_sagemaker.storage.pipes import PipeFeeder
 from local_sagemaker.storage.records import Record, now
 from sagemaker_container.contract.paths import OptMl
 
+__all__ = ["ENDED", "KIND", "TrainingJob", "next_status"]
+
 KIND = "training-job"
 GROUP = "/aws/sagemaker/TrainingJobs"
-MESSAGES = {
+_MESSAGES = {
     "Starting": "Starting the training job",
     "Pending": "Waiting for a free core: other jobs run",
     "Downloading": "Downloading input data",
@@ -29,178 +32,190 @@ MESSAGES = {
     "Completed": "Training job completed",
     "Failed": "Training job failed",
 }
+_ABANDONED_GRACE = 5.0  # seconds for a container to end when the service stops
 
 
-def moved(record: Record, secondary: str, message: str | None = None) -> dict[str, Any]:
+def next_status(record: Record, secondary: str, message: str | None = None) -> dict[str, Any]:
     """Return the changes that take a record to its next secondary status."""
     at = now()
-    transitions = [dict(one) for one in record.get("SecondaryStatusTransitions", ())]
+    transitions = [dict(entry) for entry in record.get("SecondaryStatusTransitions", ())]
     if transitions and "EndTime" not in transitions[-1]:
         transitions[-1]["EndTime"] = at
-    text = message or MESSAGES[secondary]
+    text = message or _MESSAGES[secondary]
     entry = {"Status": secondary, "StartTime": at, "StatusMessage": text}
-    if secondary in ("Completed", "Failed", "Stopped", "MaxRuntimeExceeded"):
+    if secondary in (*ENDED, "MaxRuntimeExceeded"):
         entry["EndTime"] = at
     return {"SecondaryStatus": secondary, "SecondaryStatusTransitions": [*transitions, entry]}
 
 
 def log_files(context: Context, name: str) -> dict[str, Path]:
-    """Return the log streams of a job, each with its file."""
+    """Return the file of each log stream of a job."""
     folder = context.folder(KIND, name)
     return {f"{name}/{file.stem}": file for file in sorted(folder.glob("*.log"))}
 
 
-def found_metrics(context: Context, record: Mapping[str, Any]) -> dict[str, list[metrics.Point]]:
-    """Return the values of the job's metrics so far, from its log."""
+def scrape_metrics(context: Context, record: Mapping[str, Any]) -> dict[str, list[metrics.Point]]:
+    """Return the values of the job's metrics that its log has so far."""
     name = record["TrainingJobName"]
-    follower = context.followers.get(name)
-    if follower is None:
+    scraper = context.metric_scrapers.get(name)
+    if scraper is None:
         definitions = record["AlgorithmSpecification"].get("MetricDefinitions") or []
-        follower = context.followers.setdefault(name, metrics.Follower(definitions))
-    return follower.update(log_files(context, name).values())
+        scraper = context.metric_scrapers.setdefault(name, metrics.MetricScraper(definitions))
+    return scraper.update(log_files(context, name).values())
 
 
-class TrainingRun(Queued):
-    """The job's thread."""
+def publish(context: Context, name: str, points: Mapping[str, list[metrics.Point]]) -> None:
+    """Put a job's metrics into CloudWatch."""
+    data = list(metrics.data(points, name))
+    for start in range(0, len(data), 500):
+        context.metrics.put_metric_data(Namespace=GROUP, MetricData=data[start : start + 500])
+
+
+class TrainingJob(Job):
+    """Runs a training job."""
 
     kind = KIND
 
     def __init__(self, context: Context, name: str):
-        """Take the name of a job whose record is there."""
+        """Take the name of a job whose record exists."""
         super().__init__(context, name)
-        self._feeders: list[Feeder] = []
+        self._feeders: list[PipeFeeder] = []
 
     def work(self) -> None:
         """Run the job, from its channels to its model."""
-        context, name = self.context, self.name
         record = self.record()
-        self._move("Downloading", TrainingStartTime=now())
-        hosts = self._lay_out(record)
-        self._move("Training")
+        self._set_status("Downloading", TrainingStartTime=now())
+        count = record["ResourceConfig"].get("InstanceCount") or 1
+        hosts = [f"algo-{index + 1}" for index in range(count)]
+        self._lay_out(record, hosts)
+        self._set_status("Training")
         try:
-            codes, why = self._train(record, hosts)
+            codes, interruption = self._train(record, hosts)
         finally:
             for feeder in self._feeders:
                 feeder.stop()
-        base = context.work(name)
-        jobs = [OptMl(base / host) for host in hosts]
-        failed = [(job, code) for job, code in zip(jobs, codes, strict=True) if code != 0]
         if self.abandoned:
             self.fail(self.abandoned)
-            return
-        target = record["OutputDataConfig"]["S3OutputPath"].rstrip("/") + f"/{name}/output"
-        if why is None and not failed:
-            self._move("Uploading")
-        data = [job.output_data for job in jobs if any(job.output_data.iterdir())]
-        if data:
-            objects.upload_folders(context.s3, data, f"{target}/output.tar.gz")
-        if checkpoints := record.get("CheckpointConfig", {}).get("S3Uri"):
-            objects.upload_files(context.s3, base / hosts[0] / "checkpoints", checkpoints)
-        if failed and why is None:
-            job, code = next((one for one in failed if one[0].failure.is_file()), failed[0])
-            self.fail(failure_reason(job, code))
-            return
-        models = [job.model for job in jobs if any(job.model.iterdir())]
-        done: dict[str, Any] = {}
-        if models or why is None:
-            address = objects.upload_folders(context.s3, models, f"{target}/model.tar.gz")
-            done["ModelArtifacts"] = {"S3ModelArtifacts": address}
-        self.end(why or "Completed", **done)
+        else:
+            self._finish(record, dict(zip(hosts, codes, strict=True)), interruption)
 
-    def _lay_out(self, record: Record) -> list[str]:
-        """Make each host's /opt/ml and return the hosts' names."""
-        context = self.context
-        count = record["ResourceConfig"].get("InstanceCount") or 1
-        hosts = [f"algo-{index + 1}" for index in range(count)]
+    def _finish(self, record: Record, codes: Mapping[str, int], interruption: str | None) -> None:
+        """Upload the results and record the end; `interruption` is Stopped or similar, or None."""
+        s3, base = self.context.s3, self.context.work(self.name)
+        jobs = {host: OptMl(base / host) for host in codes}
+        failed = [(jobs[host], code) for host, code in codes.items() if code != 0]
+        target = record["OutputDataConfig"]["S3OutputPath"].rstrip("/") + f"/{self.name}/output"
+        if interruption is None and not failed:
+            self._set_status("Uploading")
+        data = [job.output_data for job in jobs.values() if any(job.output_data.iterdir())]
+        if data:
+            objects.upload_folders(s3, data, f"{target}/output.tar.gz")
+        if checkpoints := record.get("CheckpointConfig", {}).get("S3Uri"):
+            objects.upload_files(s3, base / next(iter(jobs)) / "checkpoints", checkpoints)
+        if failed and interruption is None:
+            with_reason = [entry for entry in failed if entry[0].failure.is_file()]
+            self.fail(failure_reason(*(with_reason or failed)[0]))
+            return
+        models = [job.model for job in jobs.values() if any(job.model.iterdir())]
+        changes: dict[str, Any] = {}
+        if models or interruption is None:
+            uri = objects.upload_folders(s3, models, f"{target}/model.tar.gz")
+            changes["ModelArtifacts"] = {"S3ModelArtifacts": uri}
+        self.end(interruption or "Completed", **changes)
+
+    def _lay_out(self, record: Record, hosts: list[str]) -> None:
+        """Write each host's /opt/ml, with its channels and checkpoints."""
+        s3 = self.context.s3
         mode = record["AlgorithmSpecification"]["TrainingInputMode"]
-        given = {one["ChannelName"]: one for one in record.get("InputDataConfig", ())}
-        configs = {key: channels.config(one, mode) for key, one in given.items()}
+        inputs = {entry["ChannelName"]: entry for entry in record.get("InputDataConfig", ())}
+        configs = {name: channels.config(entry, mode) for name, entry in inputs.items()}
+        checkpoints = record.get("CheckpointConfig", {}).get("S3Uri")
         for index, host in enumerate(hosts):
-            base = context.work(self.name) / host
+            base = self.context.work(self.name) / host
             job = lay_out(base, record.get("HyperParameters", {}), configs, host, hosts)
-            for key, one in given.items():
-                if configs[key]["TrainingInputMode"] == "Pipe":
-                    job.channel(key).rmdir()
-                    folder = job.channel(key).parent
-                    self._feeders.append(Feeder(context.s3, one, folder, index, count))
+            for name, entry in inputs.items():
+                share = channels.Share(index, len(hosts))
+                if configs[name]["TrainingInputMode"] == "Pipe":
+                    job.channel(name).rmdir()
+                    self._feeders.append(PipeFeeder(s3, entry, job.channel(name).parent, share))
                 else:
-                    channels.fetch(context.s3, one, job.channel(key), index, count)
-            checkpoints = record.get("CheckpointConfig", {}).get("S3Uri")
+                    channels.fetch(s3, entry, job.channel(name), share)
             if checkpoints:
                 (base / "checkpoints").mkdir()
-                bucket, prefix = objects.split_uri(checkpoints)
-                if objects.keys(context.s3, bucket, prefix):
-                    objects.download_prefix(context.s3, checkpoints, base / "checkpoints")
-        return hosts
+                if objects.keys(s3, *objects.split_uri(checkpoints)):
+                    objects.download_prefix(s3, checkpoints, base / "checkpoints")
 
     def _train(self, record: Record, hosts: list[str]) -> tuple[list[int], str | None]:
-        """Run all hosts; return their exit codes, and Stopped or MaxRuntimeExceeded if so ended."""
-        context, name, runner = self.context, self.name, self.context.runner
+        """Run all hosts; return their exit codes, and Stopped or MaxRuntimeExceeded or None."""
+        limit = (record.get("StoppingCondition") or {}).get("MaxRuntimeInSeconds", 86400)
+        with contextlib.ExitStack() as stack:
+            network = None
+            if len(hosts) > 1:
+                title, runner = f"local-sagemaker-{self.name}", self.context.runner
+                stack.callback(runner.remove_network, title)
+                network = runner.network(title)
+            epoch = int(time.time())
+            running = [
+                stack.enter_context(self._container(record, host, network, epoch)) for host in hosts
+            ]
+            interruption = self._watch(running, time.monotonic() + limit)
+            return [container.wait() for container in running], interruption
+
+    @contextlib.contextmanager
+    def _container(
+        self, record: Record, host: str, network: str | None, epoch: int
+    ) -> Iterator[Running]:
+        """Run one host's container, whose log stream is closed at the end."""
+        context, name = self.context, self.name
         specification = record["AlgorithmSpecification"]
-        env = {
-            "TRAINING_JOB_NAME": name,
-            "TRAINING_JOB_ARN": record["TrainingJobArn"],
-            "AWS_REGION": record["TrainingJobArn"].split(":")[3],
-            **(record.get("Environment") or {}),
-        }
-        epoch = int(time.time())
-        network = f"local-sagemaker-{name}" if len(hosts) > 1 else None
-        running: list[Running] = []
-        streams = []
+        file = context.folder(KIND, name) / f"{host}-{epoch}.log"
+        stream = context.logs.stream(GROUP, f"{name}/{file.stem}", file)
+        task = Task(
+            image=specification["TrainingImage"],
+            command="train",
+            base=context.work(name) / host,
+            env={
+                "TRAINING_JOB_NAME": name,
+                "TRAINING_JOB_ARN": record["TrainingJobArn"],
+                "AWS_REGION": record["TrainingJobArn"].split(":")[3],
+                **(record.get("Environment") or {}),
+            },
+            host=host,
+            network=network,
+            entrypoint=specification.get("ContainerEntrypoint") or (),
+            arguments=specification.get("ContainerArguments") or (),
+        )
         try:
-            made = runner.network(network) if network else None
-            for host in hosts:
-                file = context.folder(KIND, name) / f"{host}-{epoch}.log"
-                stream = context.logs.stream(GROUP, f"{name}/{file.stem}", file)
-                streams.append(stream)
-                task = Task(
-                    image=specification["TrainingImage"],
-                    command="train",
-                    base=context.work(name) / host,
-                    env=env,
-                    host=host,
-                    network=made,
-                    entrypoint=specification.get("ContainerEntrypoint") or (),
-                    arguments=specification.get("ContainerArguments") or (),
-                )
-                running.append(runner.start(task, stream.write))
-            limit = (record.get("StoppingCondition") or {}).get("MaxRuntimeInSeconds", 86400)
-            why = self._watch(running, time.monotonic() + limit)
-            return [one.wait() for one in running], why
+            container = context.runner.start(task, stream.write)
+            try:
+                yield container
+            finally:
+                container.stop(0.0)
         finally:
-            for one in running:
-                one.stop(0.0)
-            for stream in streams:
-                stream.close()
-            if network:
-                runner.remove_network(network)
+            stream.close()
 
     def _watch(self, running: list[Running], deadline: float) -> str | None:
+        """Wait for the containers; stop all of them at a failure, a request or the deadline."""
         while True:
-            codes = [one.poll() for one in running]
+            codes = [container.poll() for container in running]
             if all(code is not None for code in codes):
                 return None
-            why = None
+            interruption = None
             if self.stopping.wait(0.05):
-                why = "Stopped"
+                interruption = "Stopped"
             elif time.monotonic() > deadline:
-                why = "MaxRuntimeExceeded"
-            if why or any(codes):  # one host's failure is the job's
-                if why == "Stopped":
-                    self._move("Stopping", TrainingJobStatus="Stopping")
-                grace = 5.0 if self.abandoned else None
-                threads = [threading.Thread(target=one.stop, args=(grace,)) for one in running]
-                for thread in threads:
-                    thread.start()
-                for thread in threads:
-                    thread.join()
-                return why
+                interruption = "MaxRuntimeExceeded"
+            if interruption or any(codes):  # the failure of one host fails the job
+                if interruption == "Stopped":
+                    self._set_status("Stopping", TrainingJobStatus="Stopping")
+                _stop(running, _ABANDONED_GRACE if self.abandoned else None)
+                return interruption
 
-    def _move(self, secondary: str, **changes: Any) -> None:
-        self.update(**moved(self.record(), secondary), **changes)
+    def _set_status(self, secondary: str, **changes: Any) -> None:
+        self.update(**next_status(self.record(), secondary), **changes)
 
     def end(self, status: str, **changes: Any) -> None:
-        """Note how it ended, with its times and its metrics."""
+        """Record the final status, the times and the metrics."""
         context = self.context
         record = context.store.get(KIND, self.name)
         if record is None:
@@ -210,17 +225,18 @@ class TrainingRun(Queued):
         if started := record.get("TrainingStartTime"):
             seconds = max(1, round((at - started).total_seconds()))
             changes |= {"TrainingTimeInSeconds": seconds, "BillableTimeInSeconds": seconds}
-        found = found_metrics(context, record)
-        if found:
-            changes["FinalMetricDataList"] = metrics.final(found)
-            publish(context, self.name, found)
-        changes |= moved(record, status, changes.get("FailureReason"))
+        points = scrape_metrics(context, record)
+        if points:
+            changes["FinalMetricDataList"] = metrics.final(points)
+            publish(context, self.name, points)
+        changes |= next_status(record, status, changes.get("FailureReason"))
         status = "Stopped" if status == "MaxRuntimeExceeded" else status
         self.update(TrainingJobStatus=status, **changes)
 
 
-def publish(context: Context, name: str, found: Mapping[str, list[metrics.Point]]) -> None:
-    """Give CloudWatch a job's metrics."""
-    points = list(metrics.data(found, name))
-    for start in range(0, len(points), 500):
-        context.metrics.put_metric_data(Namespace=GROUP, MetricData=points[start : start + 500])
+def _stop(running: list[Running], grace: float | None) -> None:
+    threads = [threading.Thread(target=each.stop, args=(grace,)) for each in running]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()

@@ -1,46 +1,55 @@
-"""One tuning job: training jobs chosen by a search, as many at once as asked."""
+"""A tuning job: runs training jobs with the hyperparameters that a search proposes."""
 
 import threading
 import time
 import traceback
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from local_sagemaker import builtin
-from local_sagemaker.api.errors import ServiceError
-from local_sagemaker.api.training import TrainingApi
-from local_sagemaker.context import Caller, Context
+from local_sagemaker.context import Context
+from local_sagemaker.errors import ServiceError
 from local_sagemaker.jobs import search
+from local_sagemaker.jobs.base import ENDED
 from local_sagemaker.jobs.training import KIND as TRAINING
-from local_sagemaker.jobs.training import found_metrics
+from local_sagemaker.jobs.training import scrape_metrics
 from local_sagemaker.storage.records import Record, now
 
 KIND = "hyper-parameter-tuning-job"
+FINAL = "FinalHyperParameterTuningJobObjectiveMetric"
 _COPIED = (
     *("RoleArn", "InputDataConfig", "OutputDataConfig", "ResourceConfig", "StoppingCondition"),
     *("VpcConfig", "EnableNetworkIsolation", "EnableManagedSpotTraining", "CheckpointConfig"),
     *("EnableInterContainerTrafficEncryption", "Environment"),
 )
-_ENDED = ("Completed", "Failed", "Stopped")
+
+
+@dataclass(frozen=True)
+class TrainingApi:
+    """The operations that a tuning job calls, as functions of the request."""
+
+    create: Callable[[Record], Any]
+    stop: Callable[[Record], Any]
 
 
 @dataclass
 class Trial:
-    """A training job and what the search knows it by."""
+    """A training job and its key in the search."""
 
     name: str
     key: Any
-    seen: int = 0  # values of the objective that were reported
+    reported: int = 0  # values of the objective that the search has
     pruned: bool = False
 
 
-class TuningRun:
-    """The tuning job's thread, beside the queue in which its training jobs wait."""
+class TuningJob:
+    """Runs a tuning job in a thread of its own; its training jobs wait in the service's queue."""
 
-    def __init__(self, context: Context, api: TrainingApi, name: str, caller: Caller):
-        """Take the name of a tuning job whose record is there."""
-        self._context, self._api, self._name, self._caller = context, api, name, caller
+    def __init__(self, context: Context, api: TrainingApi, name: str):
+        """Take the name of a tuning job whose record exists."""
+        self._context, self._api, self._name = context, api, name
         self._stopping = threading.Event()
         self._abandoned: str | None = None
         record = context.store.get(KIND, name) or {}
@@ -48,29 +57,33 @@ class TuningRun:
         self._definition = record["TrainingJobDefinition"]
         self._objective = self._config["HyperParameterTuningJobObjective"]
         self._limits = self._config["ResourceLimits"]
-        self._strategy = self._config["Strategy"]
-        self._ranges = self._config.get("ParameterRanges") or {}
         self._maximize = self._objective["Type"] == "Maximize"
+        self._max_jobs = self._limits.get("MaxNumberOfTrainingJobs")
+        seed = int(self._config.get("RandomSeed", 0))
+        ranges = self._config.get("ParameterRanges") or {}
+        self._search = search.create(ranges, self._config["Strategy"], self._maximize, seed)
+        if isinstance(self._search, search.Grid):
+            self._max_jobs = min(self._max_jobs or self._search.size, self._search.size)
 
     def submit(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._context.running[KIND, self._name] = self
-        threading.Thread(target=self._guarded, daemon=True).start()
+        threading.Thread(target=self._run, daemon=True).start()
 
     def stop(self) -> None:
-        """Ask the job to end, and those of its training jobs that run."""
+        """Ask the job and its running training jobs to stop."""
         self._stopping.set()
 
     def abandon(self, reason: str) -> None:
-        """Fail the job, since the service itself ends."""
+        """Fail the job, because the service stops."""
         self._abandoned = reason
         self._end("Failed", reason)
         self._stopping.set()
 
-    def _guarded(self) -> None:
+    def _run(self) -> None:
         try:
-            self._run()
-        except ServiceError as error:  # a training job that the service does not take
+            self._run_trials()
+        except ServiceError as error:  # the service refuses a training job
             self._end("Failed", error.message)
         except Exception as error:
             traceback.print_exc()
@@ -78,30 +91,21 @@ class TuningRun:
         finally:
             self._context.running.pop((KIND, self._name), None)
 
-    def _run(self) -> None:
-        seed = int(self._config.get("RandomSeed", 0))
-        chosen = search.make(self._ranges, self._strategy, self._maximize, seed)
-        most = self._limits.get("MaxNumberOfTrainingJobs")
-        if isinstance(chosen, search.Grid):
-            most = min(most or chosen.size, chosen.size)
+    def _run_trials(self) -> None:
         deadline = time.monotonic() + self._limits.get("MaxRuntimeInSeconds", 10**9)
         active: list[Trial] = []
         started = 0
         while True:
-            more = started < most and not self._is_enough() and time.monotonic() < deadline
-            while more and len(active) < self._limits["MaxParallelTrainingJobs"]:
-                proposed = None if self._stopping.is_set() else chosen.propose()
-                if proposed is None:
-                    break
-                started += 1
-                active.append(Trial(self._start(started, proposed[1]), proposed[0]))
-                more = started < most
+            if not self._target_reached() and time.monotonic() < deadline:
+                added = self._start_trials(started, len(active))
+                started += len(added)
+                active += added
             if not active:
                 break
             if self._stopping.wait(0.1) or time.monotonic() > deadline:
                 for trial in active:
                     self._stop(trial.name)
-            active = [one for one in active if not self._has_ended(chosen, one)]
+            active = [trial for trial in active if not self._has_ended(trial)]
         if self._abandoned:
             return
         jobs = jobs_of(self._context, self._name)
@@ -110,23 +114,32 @@ class TuningRun:
         else:
             self._end("Stopped" if self._stopping.is_set() else "Completed")
 
+    def _start_trials(self, started: int, active: int) -> list[Trial]:
+        """Start as many training jobs as the limits allow."""
+        trials: list[Trial] = []
+        while (
+            started + len(trials) < self._max_jobs
+            and active + len(trials) < self._limits["MaxParallelTrainingJobs"]
+            and not self._stopping.is_set()
+            and (proposal := self._search.propose()) is not None
+        ):
+            key, values = proposal
+            trials.append(Trial(self._start(started + len(trials) + 1, values), key))
+        return trials
+
     def _start(self, number: int, values: dict[str, str]) -> str:
+        """Create a training job with these hyperparameters and return its name."""
         definition = self._definition
         name = f"{self._name}-{number:03d}-{uuid.uuid4().hex[:8]}"
-        static = definition.get("StaticHyperParameters") or {}
         request: Record = {key: definition[key] for key in _COPIED if key in definition}
         if "ResourceConfig" not in request:
             request["ResourceConfig"] = _resources(definition)
         request |= {
             "TrainingJobName": name,
             "AlgorithmSpecification": builtin.requested(definition["AlgorithmSpecification"]),
-            "HyperParameters": {
-                **static,
-                **values,
-                "_tuning_objective_metric": self._objective["MetricName"],
-            },
+            "HyperParameters": {**definition["StaticHyperParameters"], **values},
         }
-        self._api.create_training_job(request, self._caller)
+        self._api.create(request)
         record = self._context.store.get(KIND, self._name) or {}
         self._context.store.update(
             TRAINING,
@@ -136,32 +149,36 @@ class TuningRun:
         )
         return name
 
-    def _has_ended(self, chosen: search.Search, trial: Trial) -> bool:
+    def _has_ended(self, trial: Trial) -> bool:
         record = self._context.store.get(TRAINING, trial.name)
         if record is None:
-            chosen.tell(trial.key, None)
+            self._search.finish(trial.key, None)
             return True
-        if record["TrainingJobStatus"] in _ENDED:
+        if record["TrainingJobStatus"] in ENDED:
             objective = final_objective(record, self._objective)
-            chosen.tell(trial.key, None if objective is None else objective["Value"])
+            self._search.finish(trial.key, None if objective is None else objective["Value"])
             return True
         if self._config.get("TrainingJobEarlyStoppingType") == "Auto" and not trial.pruned:
-            found, name = found_metrics(self._context, record), self._objective["MetricName"]
-            points = found.get(f"{name}:epoch") or found.get(name, [])
-            for point in points[trial.seen :]:
-                trial.pruned |= chosen.report(trial.key, trial.seen, point.value)
-                trial.seen += 1
-            if trial.pruned:
-                self._stop(trial.name)
+            self._prune(trial, record)
         return False
+
+    def _prune(self, trial: Trial, record: Record) -> None:
+        """Report a trial's new values, and stop it if the search expects nothing from it."""
+        values, name = scrape_metrics(self._context, record), self._objective["MetricName"]
+        points = values.get(f"{name}:epoch") or values.get(name, [])
+        for point in points[trial.reported :]:
+            trial.pruned |= self._search.report(trial.key, trial.reported, point.value)
+            trial.reported += 1
+        if trial.pruned:
+            self._stop(trial.name)
 
     def _stop(self, name: str) -> None:
         try:
-            self._api.stop_training_job({"TrainingJobName": name}, self._caller)
+            self._api.stop({"TrainingJobName": name})
         except ServiceError:
             pass  # it has just ended
 
-    def _is_enough(self) -> bool:
+    def _target_reached(self) -> bool:
         criteria = self._config.get("TuningJobCompletionCriteria") or {}
         target = criteria.get("TargetObjectiveMetricValue")
         if target is None:
@@ -169,7 +186,7 @@ class TuningRun:
         best = best_job(self._context, self._name, self._objective)
         if best is None:
             return False
-        value = best["FinalHyperParameterTuningJobObjectiveMetric"]["Value"]
+        value = best[FINAL]["Value"]
         return bool(value >= target if self._maximize else value <= target)
 
     def _end(self, status: str, reason: str | None = None) -> None:
@@ -183,7 +200,7 @@ class TuningRun:
 
 
 def _resources(definition: Record) -> Record:
-    """Return ResourceConfig from the newer member, which may offer several kinds of instances."""
+    """Return ResourceConfig from the newer member, which may list several instance types."""
     newer = definition.get("HyperParameterTuningResourceConfig") or {}
     first = (newer.get("InstanceConfigs") or [{}])[0]
     names = ("InstanceType", "InstanceCount", "VolumeSizeInGB")
@@ -192,36 +209,30 @@ def _resources(definition: Record) -> Record:
 
 def jobs_of(context: Context, name: str) -> list[Record]:
     """Return the training jobs of a tuning job, as the API lists them."""
-    record = context.store.get(KIND, name) or {}
-    made, found = record.get("HyperParameterTuningJobArn"), []
+    record = context.store.get(KIND, name)
+    if record is None:
+        return []
+    objective = record["HyperParameterTuningJobConfig"]["HyperParameterTuningJobObjective"]
+    jobs = []
     for job in context.store.all(TRAINING):
-        if made and job.get("TuningJobArn") == made:
-            objective = final_objective(
-                job, record["HyperParameterTuningJobConfig"]["HyperParameterTuningJobObjective"]
-            )
-            ended = job["TrainingJobStatus"] in _ENDED
-            status = "Succeeded" if objective else "Failed"
-            found.append(
-                {
-                    **job,
-                    "FinalHyperParameterTuningJobObjectiveMetric": objective,
-                    "ObjectiveStatus": status if ended else "Pending",
-                }
-            )
-    return found
+        if job.get("TuningJobArn") == record["HyperParameterTuningJobArn"]:
+            final = final_objective(job, objective)
+            ended = job["TrainingJobStatus"] in ENDED
+            status = ("Succeeded" if final else "Failed") if ended else "Pending"
+            jobs.append({**job, FINAL: final, "ObjectiveStatus": status})
+    return jobs
 
 
 def final_objective(job: Record, objective: Record) -> Record | None:
     """Return a job's final value of the objective, or None."""
-    for one in job.get("FinalMetricDataList") or ():
-        if one["MetricName"] == objective["MetricName"]:
-            return {**objective, "Value": one["Value"]}
+    for metric in job.get("FinalMetricDataList") or ():
+        if metric["MetricName"] == objective["MetricName"]:
+            return {**objective, "Value": metric["Value"]}
     return None
 
 
 def best_job(context: Context, name: str, objective: Record) -> Record | None:
     """Return the training job with the best final value, or None."""
-    key = "FinalHyperParameterTuningJobObjectiveMetric"
-    found = [job for job in jobs_of(context, name) if job[key]]
+    jobs = [job for job in jobs_of(context, name) if job[FINAL]]
     best = max if objective["Type"] == "Maximize" else min
-    return best(found, key=lambda job: job[key]["Value"]) if found else None
+    return best(jobs, key=lambda job: job[FINAL]["Value"]) if jobs else None

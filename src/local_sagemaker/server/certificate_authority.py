@@ -1,7 +1,7 @@
-"""A certificate authority of this machine's own, and certificates for the hosts that are asked for.
+"""A local certificate authority, which signs certificates for the host names of AWS.
 
-Its key is made on the first start and stays in the state folder: whoever has it could read what
-a program that trusts the bundle sends anywhere.
+Its key is created on the first start and stays in the state folder. The key must stay private:
+its owner can read the traffic of any program that trusts the bundle.
 """
 
 import datetime
@@ -21,23 +21,26 @@ _YEARS = datetime.timedelta(days=3650)
 _LEAF_DAYS = datetime.timedelta(days=397)
 
 
-class Authority:
-    """Makes server contexts for host names, signed by the authority in a folder."""
+class CertificateAuthority:
+    """Creates TLS contexts for host names, with certificates that the authority signs."""
 
     def __init__(self, folder: Path):
-        """Read the authority from the folder, or make it there."""
+        """Read the authority from the folder, or create it there.
+
+        Raises: ValueError if the folder has a key of another type.
+        """
         self.certificate_file = folder / "ca.crt"
         self.bundle_file = folder / "ca-bundle.pem"
         key_file = folder / "ca.key"
         folder.mkdir(parents=True, exist_ok=True)
         if not (key_file.is_file() and self.certificate_file.is_file()):
-            _make(key_file, self.certificate_file)
+            _create(key_file, self.certificate_file)
         key = serialization.load_pem_private_key(key_file.read_bytes(), None)
         if not isinstance(key, ec.EllipticCurvePrivateKey):
-            raise ValueError(f"{key_file} holds another kind of key; remove the folder.")
+            raise ValueError(f"{key_file} is not an elliptic curve key; remove the folder.")
         self._key = key
         self._certificate = x509.load_pem_x509_certificate(self.certificate_file.read_bytes())
-        # What else a program reaches must stay trusted, so the bundle holds the public ones too.
+        # The bundle replaces a program's own, so it also has the public authorities.
         self.bundle_file.write_bytes(
             Path(certifi.where()).read_bytes() + b"\n" + self.certificate_file.read_bytes()
         )
@@ -46,13 +49,13 @@ class Authority:
         self._lock = threading.Lock()
 
     def context(self, host: str) -> ssl.SSLContext:
-        """Return a TLS server context with a certificate for the host, made once."""
+        """Return the TLS server context for a host, created at the first call."""
         with self._lock:
             if host not in self._contexts:
-                self._contexts[host] = self._make_context(host)
+                self._contexts[host] = self._create_context(host)
             return self._contexts[host]
 
-    def _make_context(self, host: str) -> ssl.SSLContext:
+    def _create_context(self, host: str) -> ssl.SSLContext:
         key = ec.generate_private_key(ec.SECP256R1())
         now = datetime.datetime.now(datetime.timezone.utc)
         certificate = (
@@ -84,7 +87,7 @@ class Authority:
 _PEM = serialization.Encoding.PEM
 
 
-def _make(key_file: Path, certificate_file: Path) -> None:
+def _create(key_file: Path, certificate_file: Path) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     now = datetime.datetime.now(datetime.timezone.utc)
     name = _name("Local SageMaker service")

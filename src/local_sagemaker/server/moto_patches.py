@@ -1,4 +1,4 @@
-"""moto's applications, which say in AWS's way what they do not do."""
+"""moto's applications, with AWS error responses for operations that moto does not have."""
 
 import json
 from typing import Any
@@ -9,14 +9,14 @@ from moto.moto_server.werkzeug_app import create_backend_app
 
 
 def backend(name: Any) -> Flask:
-    """Return moto's application for one of AWS's services."""
+    """Return moto's application for a service of AWS."""
     app: Flask = create_backend_app(name)
-    app.register_error_handler(NotImplementedError, _missing)
+    app.register_error_handler(NotImplementedError, _not_implemented)
     return app
 
 
-def _missing(error: Any) -> Response:
-    text = f"The local SageMaker service lacks this: {error}"
+def _not_implemented(error: Any) -> Response:
+    text = f"The local SageMaker service does not implement this: {error}"
     if "X-Amz-Target" in request.headers or "json" in (request.content_type or ""):
         body = json.dumps({"__type": "NotImplemented", "message": text})
         return Response(body, 501, content_type="application/x-amz-json-1.1")

@@ -1,4 +1,4 @@
-"""Which hosts and origins may talk to the service: no other site's page, by no name of its own."""
+"""Rejects requests from pages of other sites, and for host names that the service does not have."""
 
 import re
 from collections.abc import Mapping
@@ -10,34 +10,34 @@ _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def is_aws(host: str) -> bool:
-    """Return whether the service stands in for this host."""
+    """Return whether a host is one of AWS's, which the service replaces."""
     return bool(_AWS.search(host))
 
 
 def problem(environ: Mapping[str, Any], names: tuple[str, ...] = ()) -> str | None:
-    """Return why a request is refused, or None.
+    """Return why a request is rejected, or None.
 
-    A browser says where a request comes from; programs say nothing, and may.
+    Browsers send the origin of a request. Other programs do not, and are allowed.
 
     Args:
         environ: the request's WSGI environment.
-        names: host names that are allowed beside those of this machine and AWS's.
+        names: host names that are allowed in addition to localhost and AWS's.
     """
     host = _host_of(str(environ.get("HTTP_HOST", "")))
     ours = host in _LOOPBACK or host in names
     if not ours and not is_aws(host):
-        return f"this service does not answer for the host {host!r}"
+        return f"the host {host!r} is not served here"
     origin = environ.get("HTTP_ORIGIN")
     if origin is not None and not _same(str(origin), environ):
-        return f"requests from {origin!r} are refused"
+        return f"requests from the origin {origin!r} are rejected"
     site = environ.get("HTTP_SEC_FETCH_SITE")
     if site in ("cross-site", "same-site") and not _is_visit(environ):
-        return "requests from another site are refused"
+        return "requests from other sites are rejected"
     return None
 
 
 def _is_visit(environ: Mapping[str, Any]) -> bool:
-    """Return whether this is a person who follows a link to the console."""
+    """Return whether a browser opens the console itself, by a link on another site."""
     return (
         environ.get("HTTP_SEC_FETCH_MODE") == "navigate"
         and environ.get("HTTP_SEC_FETCH_DEST") == "document"

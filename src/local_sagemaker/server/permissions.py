@@ -1,18 +1,18 @@
-"""What moto's IAM lacks: a role that is there may do all, since nothing here is forbidden.
+"""Adds SimulatePrincipalPolicy to moto's IAM, where each existing role is allowed everything.
 
-The SDK v3 asks so before each training job.
+The SDK v3 calls it before each training job.
 """
 
 from moto.core.responses import ActionResult
 from moto.iam.responses import IamResponse
 
-# What AWS says of who may assume the role that runs a job.
+# The trust policy of a role that runs jobs.
 TRUST = """{"Version": "2012-10-17", "Statement": [{"Effect": "Allow",
 "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}]}"""
 
 
 def simulate(self: IamResponse) -> ActionResult:
-    """Answer SimulatePrincipalPolicy; a role that does not exist is a NoSuchEntity."""
+    """Return the response of SimulatePrincipalPolicy; NoSuchEntity if the role does not exist."""
     _, is_role, path = self._get_param("PolicySourceArn").partition(":role/")
     if is_role:
         self.backend.get_role(path.rpartition("/")[2])
@@ -26,5 +26,5 @@ def simulate(self: IamResponse) -> ActionResult:
 
 
 def add_to_moto() -> None:
-    """Let moto answer SimulatePrincipalPolicy."""
+    """Register SimulatePrincipalPolicy with moto."""
     IamResponse.simulate_principal_policy = simulate  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""One port for both ways in: plain HTTP, and a proxy whose tunnels end here."""
+"""The listening port: plain HTTP, and an HTTPS proxy that terminates its tunnels."""
 
 import contextlib
 import ssl
@@ -9,23 +9,23 @@ from typing import Any
 from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from local_sagemaker.server.certificate_authority import Authority
+from local_sagemaker.server.certificate_authority import CertificateAuthority
 
 Reachable = Callable[[str], bool]
 
 
 class Handler(MotoRequestHandler):
-    """HTTP as werkzeug takes it; CONNECT begins TLS on the same connection."""
+    """Werkzeug's handler; CONNECT starts TLS on the same connection."""
 
-    authority: Authority
+    authority: CertificateAuthority
     reachable: Reachable
-    timeout = 120  # an idle connection holds a thread
+    timeout = 120  # seconds; an idle connection occupies a thread
 
     def do_CONNECT(self) -> None:
-        """End the tunnel here, if the host is one that this service stands in for."""
+        """Terminate the tunnel if the host is one that the service replaces; else reject it."""
         host = self.path.rpartition(":")[0].strip("[]").lower()
         if not type(self).reachable(host):
-            text = f"{host} is not a host of AWS; the local SageMaker service lets nothing out.\n"
+            text = f"{host} is not a host of AWS, and this proxy has no other hosts.\n"
             self.send_response(403, "Forbidden by the local SageMaker service")
             self.send_header("Content-Length", str(len(text)))
             self.send_header("Connection", "close")
@@ -39,7 +39,7 @@ class Handler(MotoRequestHandler):
         context = self.authority.context(host)
         try:
             self.connection = context.wrap_socket(self.connection, server_side=True)
-        except (ssl.SSLError, OSError):  # a client that does not trust the authority hangs up
+        except (ssl.SSLError, OSError):  # the client does not trust the authority
             self.close_connection = True
             return
         self.rfile = self.connection.makefile("rb", self.rbufsize)
@@ -47,7 +47,7 @@ class Handler(MotoRequestHandler):
         self.close_connection = False
 
     def make_environ(self) -> dict[str, Any]:
-        """Return the WSGI environment; a request from a tunnel says so in its scheme."""
+        """Return the WSGI environment, in which a request from a tunnel is marked."""
         environ: dict[str, Any] = super().make_environ()
         if isinstance(self.connection, ssl.SSLSocket):
             environ["wsgi.url_scheme"] = "https"
@@ -55,7 +55,7 @@ class Handler(MotoRequestHandler):
         return environ
 
     def finish(self) -> None:
-        """Close the tunnel's socket too, which the server does not know."""
+        """Close the tunnel's socket too, which the server does not have."""
         with contextlib.suppress(OSError):
             super().finish()
         if isinstance(self.connection, ssl.SSLSocket):
@@ -63,16 +63,18 @@ class Handler(MotoRequestHandler):
                 self.connection.close()
 
     def log(self, *_: Any) -> None:
-        """Say nothing: one line a request would hide all else."""
+        """Do nothing: a line for each request would hide the other messages."""
 
 
 class Server:
-    """The listening server, in threads of its own."""
+    """The listening server; each connection has a thread."""
 
-    def __init__(self, host: str, port: int, app: Any, authority: Authority, reachable: Reachable):
-        """Bind; port 0 is a free one.
+    def __init__(
+        self, host: str, port: int, app: Any, authority: CertificateAuthority, reachable: Reachable
+    ):
+        """Bind the port; 0 chooses a free port.
 
-        Raises: OSError where the port is taken.
+        Raises: OSError if the port is in use.
         """
         handler = type(
             "BoundHandler",
@@ -83,23 +85,23 @@ class Server:
             self._server: BaseWSGIServer = make_server(
                 host, port, app, threaded=True, request_handler=handler
             )
-        except SystemExit as error:  # werkzeug's answer to a port that is taken
-            raise OSError(f"port {port} of {host} is taken; --port names another") from error
+        except SystemExit as error:  # werkzeug exits if the port is in use
+            raise OSError(f"port {port} of {host} is in use; choose another with --port") from error
         self._server.daemon_threads = True  # type: ignore[attr-defined]
         self.host, self.port = host, int(self._server.server_address[1])
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
 
     @property
     def url(self) -> str:
-        """The address for clients on this machine."""
+        """The URL for clients on this machine."""
         host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104
         return f"http://{host}:{self.port}"
 
     def start(self) -> None:
-        """Answer requests from now on."""
+        """Start to answer requests."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop answering and free the port."""
+        """Stop the server and free the port."""
         self._server.shutdown()
         self._server.server_close()

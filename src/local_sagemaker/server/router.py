@@ -1,111 +1,88 @@
-"""The application behind the port: guards the door, and gives each request to who answers it."""
+"""The WSGI application: rejects cross-origin requests and routes the others."""
 
 import io
 import json
-import re
 import sys
 import traceback
 import uuid
 from collections.abc import Callable, Iterable, Mapping
+from http import HTTPStatus
 from typing import Any
-from urllib.parse import unquote
 
-from local_sagemaker.api.dispatch import Api
-from local_sagemaker.api.errors import ServiceError, invalid
-from local_sagemaker.api.validation import jsonable
-from local_sagemaker.context import PERSON, REGION, Caller
-from local_sagemaker.hosting.endpoints import Endpoints
-from local_sagemaker.server import origin_check
-from local_sagemaker.server.log_long_poll import Tail
+from local_sagemaker.api import dispatch
+from local_sagemaker.context import AWS_CLI, Caller, Context
+from local_sagemaker.errors import ServiceError
+from local_sagemaker.server import origin_check, protocol
+from local_sagemaker.server.log_long_poll import LogLongPoll
 
 Environ = dict[str, Any]
 Start = Callable[..., Any]
-_INVOKE = re.compile(r"^/endpoints/([^/]+)/invocations$")
-_CREDENTIAL = re.compile(r"Credential=[^/]+/[^/]+/([^/]+)/([^/]+)/")
 
 
-class Front:
-    """A WSGI application around moto's."""
+class Router:
+    """Routes to SageMaker's operations, to the console, and everything else to moto."""
 
     def __init__(self, moto: Any, names: tuple[str, ...]):
-        """Take moto's application, and the names of this machine beside localhost."""
+        """Take moto's application and this machine's host names, in addition to localhost."""
         self._moto, self._names = moto, names
-        self.api: Api | None = None
-        self.endpoints: Endpoints | None = None
-        self.tail: Tail | None = None
+        self.context: Context | None = None
+        self.log_long_poll: LogLongPoll | None = None
         self.console: Any = None
-        self.changed: Callable[[Environ], Any] = lambda _: None  # told of each request to S3
+        self.after_write: Callable[[], Any] = lambda: None  # called after each write to S3
 
     def __call__(self, environ: Environ, start: Start) -> Iterable[bytes]:
-        """Answer one request."""
+        """Answer a request."""
         if problem := origin_check.problem(environ, self._names):
-            return _plain(start, "403 Forbidden", problem + "\n")
+            return _plain(start, HTTPStatus.FORBIDDEN, problem + "\n")
         path = environ.get("PATH_INFO", "")
         target = environ.get("HTTP_X_AMZ_TARGET", "")
-        tunnelled = environ.get("local_sagemaker.tunnel", False)
         if path.startswith("/moto-api"):
-            return _plain(start, "404 Not Found", "moto's own interface is closed here\n")
-        if not tunnelled and "HTTP_AUTHORIZATION" not in environ and self.console is not None:
-            if path in ("/", "/favicon.ico") or path.startswith("/console"):
-                answer: Iterable[bytes] = self.console(environ, start)
-                return answer
-        if target.startswith("SageMaker.") and self.api is not None:
-            return self._sagemaker(environ, start, target.partition(".")[2])
-        if (found := _INVOKE.match(path)) and self.endpoints is not None:
-            return self._invoke(environ, start, unquote(found[1]))
-        if target.endswith(".GetLogEvents") and self.tail is not None:
-            return self.tail(environ, start)
+            return _plain(start, HTTPStatus.NOT_FOUND, "moto's own interface is not available\n")
+        try:
+            operation = protocol.operation(environ)
+        except ServiceError as error:
+            return _error(start, error, "application/json")
+        if operation is not None:
+            return self._sagemaker(environ, start, operation)
+        if self.console is not None and _is_console(environ, path):
+            page: Iterable[bytes] = self.console(environ, start)
+            return page
+        if target.endswith(".GetLogEvents") and self.log_long_poll is not None:
+            return self.log_long_poll(environ, start)
         try:
             result: Iterable[bytes] = self._moto(environ, start)
         finally:
             if environ.get("REQUEST_METHOD") in ("PUT", "POST", "DELETE") and not target:
-                self.changed(environ)
+                self.after_write()
         return result
 
-    def _sagemaker(self, environ: Environ, start: Start, operation: str) -> Iterable[bytes]:
+    def _sagemaker(
+        self, environ: Environ, start: Start, operation: protocol.Operation
+    ) -> Iterable[bytes]:
+        if self.context is None:
+            starting = ServiceError("ServiceUnavailable", "The local service is starting.", 503)
+            return _error(start, starting, operation.content_type)
         body = read_body(environ)
-        region, _ = _scope(environ)
-        agent = environ.get("HTTP_USER_AGENT", "")
-        assert self.api is not None  # noqa: S101 - checked by the caller
+        region, _ = protocol.scope(environ)
+        caller = Caller(region, waits=AWS_CLI not in environ.get("HTTP_USER_AGENT", ""))
         try:
-            request = _json(body)
-            if not self.api.has(operation, request):
+            request = operation.parse(environ, body)
+            if dispatch.is_recorded(operation.name, request, region):
+                dispatch.check_recorded(operation.name, request, region)
                 environ["wsgi.input"] = io.BytesIO(body)
                 result: Iterable[bytes] = self._moto(environ, start)
                 return result
-            answer = self.api.call(operation, request, Caller(region, PERSON not in agent))
+            response = dispatch.call(self.context, operation.name, request, caller)
         except ServiceError as error:
-            return _error(start, error, "application/x-amz-json-1.1")
+            return _error(start, error, operation.content_type)
         except Exception as error:
-            return _error(start, _internal(error), "application/x-amz-json-1.1")
-        content = json.dumps(jsonable(answer)).encode()
-        return _answer(start, 200, "application/x-amz-json-1.1", content)
-
-    def _invoke(self, environ: Environ, start: Start, name: str) -> Iterable[bytes]:
-        headers = {
-            "Content-Type": environ.get("CONTENT_TYPE") or "",
-            "Accept": environ.get("HTTP_ACCEPT") or "",
-            "X-Amzn-SageMaker-Custom-Attributes": environ.get(
-                "HTTP_X_AMZN_SAGEMAKER_CUSTOM_ATTRIBUTES", ""
-            ),
-        }
-        if variant := environ.get("HTTP_X_AMZN_SAGEMAKER_TARGET_VARIANT"):
-            headers["X-Amzn-SageMaker-Target-Variant"] = variant
-        assert self.endpoints is not None  # noqa: S101 - checked by the caller
-        try:
-            variant, answer = self.endpoints.invoke(name, read_body(environ), headers)
-        except ServiceError as error:
-            return _error(start, error, "application/json")
-        except Exception as error:
-            return _error(start, _internal(error), "application/json")
-        extra = {"x-Amzn-Invoked-Production-Variant": variant}
-        if answer.custom:
-            extra["X-Amzn-SageMaker-Custom-Attributes"] = answer.custom
-        return _answer(start, 200, answer.content_type, answer.body, extra)
+            return _error(start, _internal(error), operation.content_type)
+        headers, content = operation.serialize(response)
+        return _respond(start, HTTPStatus.OK, content, headers)
 
 
 def read_body(environ: Environ) -> bytes:
-    """Return a request's body; chunked ones end by themselves."""
+    """Return a request's body, which may be chunked."""
     length = environ.get("CONTENT_LENGTH")
     if length:
         return bytes(environ["wsgi.input"].read(int(length)))
@@ -114,56 +91,33 @@ def read_body(environ: Environ) -> bytes:
     return b""
 
 
-def _json(body: bytes) -> dict[str, Any]:
-    try:
-        request = json.loads(body or b"{}")
-    except ValueError as error:
-        raise ServiceError("SerializationException", f"The body is no JSON: {error}") from error
-    if not isinstance(request, dict):
-        raise invalid("The body must be a JSON object.")
-    return request
-
-
-def _scope(environ: Environ) -> tuple[str, str]:
-    found = _CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", ""))
-    return (found[1], found[2]) if found else (REGION, "")
+def _is_console(environ: Environ, path: str) -> bool:
+    if environ.get("local_sagemaker.tunnel") or "HTTP_AUTHORIZATION" in environ:
+        return False
+    return path in ("/", "/favicon.ico") or path.startswith("/console")
 
 
 def _internal(error: Exception) -> ServiceError:
-    known = uuid.uuid4().hex[:12]
-    sys.stderr.write(f"error {known}:\n{''.join(traceback.format_exception(error))}")
-    text = f"The local service failed; its own output says more under {known}."
+    identifier = uuid.uuid4().hex[:12]
+    sys.stderr.write(f"error {identifier}:\n{''.join(traceback.format_exception(error))}")
+    text = f"The local service failed; its log has the details under {identifier}."
     return ServiceError("InternalFailure", text, 500)
 
 
 def _error(start: Start, error: ServiceError, content_type: str) -> Iterable[bytes]:
     body = {"__type": error.code, "message": error.message, "Message": error.message}
-    content = json.dumps({**body, **error.fields}).encode()
-    return _answer(start, error.status, content_type, content, {"x-amzn-ErrorType": error.code})
+    content = json.dumps({**body, **error.members}).encode()
+    headers = {"Content-Type": content_type, "x-amzn-ErrorType": error.code}
+    return _respond(start, HTTPStatus(error.status), content, headers)
 
 
-def _plain(start: Start, status: str, text: str) -> Iterable[bytes]:
-    content = text.encode()
-    headers = [("Content-Type", "text/plain"), ("Content-Length", str(len(content)))]
-    start(status, headers)
-    return [content]
+def _plain(start: Start, status: HTTPStatus, text: str) -> Iterable[bytes]:
+    return _respond(start, status, text.encode(), {"Content-Type": "text/plain"})
 
 
-_PHRASES = {200: "OK", 400: "Bad Request", 424: "Failed Dependency", 500: "Internal Server Error"}
-
-
-def _answer(
-    start: Start,
-    status: int,
-    content_type: str,
-    content: bytes,
-    extra: Mapping[str, str] | None = None,
+def _respond(
+    start: Start, status: HTTPStatus, content: bytes, headers: Mapping[str, str]
 ) -> Iterable[bytes]:
-    headers = {
-        "Content-Type": content_type,
-        "Content-Length": str(len(content)),
-        "x-amzn-RequestId": str(uuid.uuid4()),
-        **(extra or {}),
-    }
-    start(f"{status} {_PHRASES.get(status, 'Error')}", list(headers.items()))
+    everywhere = {"Content-Length": str(len(content)), "x-amzn-RequestId": str(uuid.uuid4())}
+    start(f"{status.value} {status.phrase}", [*headers.items(), *everywhere.items()])
     return [content]

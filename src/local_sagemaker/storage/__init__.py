@@ -1,1 +1,1 @@
-"""What the service keeps: records, logs, metrics, S3 objects and how channels read them."""
+"""Records, logs, metrics, and the transfer of channels and models from and to S3."""

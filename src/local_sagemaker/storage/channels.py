@@ -1,62 +1,70 @@
-"""What a channel names in S3, laid out in the folder of each host."""
+"""Lists and downloads the S3 objects of a channel, for each host."""
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from local_sagemaker.api.errors import invalid
-from local_sagemaker.errors import LocalError
+from local_sagemaker.errors import LocalError, invalid
 from local_sagemaker.storage import objects
+
+S3Object = tuple[str, str, PurePosixPath]  # bucket, key, path in the channel
+
+
+@dataclass(frozen=True)
+class Share:
+    """A host's share of a channel with ShardedByS3Key: each `count`-th object from `index` on."""
+
+    index: int
+    count: int
 
 
 def check(channels: Sequence[Mapping[str, Any]], mode: str) -> None:
-    """Raise a ValidationException for what is not offered here, or not allowed."""
+    """Raise a ValidationException for channels that are not allowed or not offered here."""
     names = [channel["ChannelName"] for channel in channels]
     if len(set(names)) != len(names):
         raise invalid("Channel names must be unique within a job.")
     for channel in channels:
         name = channel["ChannelName"]
-        wanted = channel.get("InputMode") or mode
-        if wanted not in ("File", "FastFile", "Pipe"):
+        if (channel.get("InputMode") or mode) not in ("File", "FastFile", "Pipe"):
             raise invalid(f"Channel {name}: InputMode must be File, FastFile or Pipe.")
         source = channel["DataSource"].get("S3DataSource")
         if source is None:
-            raise invalid(f"Channel {name}: only S3DataSource is offered here.")
+            raise invalid(f"Channel {name}: DataSource must be an S3DataSource here.")
         if source["S3DataType"] not in ("S3Prefix", "ManifestFile"):
             raise invalid(
                 f"Channel {name}: S3DataType {source['S3DataType']} is not offered here;"
-                " S3Prefix and ManifestFile are."
+                " use S3Prefix or ManifestFile."
             )
 
 
 def config(channel: Mapping[str, Any], mode: str) -> dict[str, str]:
     """Return the channel's entry of inputdataconfig.json."""
     source = channel["DataSource"]["S3DataSource"]
-    found = {
+    entry = {
         "TrainingInputMode": channel.get("InputMode") or mode,
         "ContentType": channel.get("ContentType"),
         "S3DistributionType": source.get("S3DataDistributionType", "FullyReplicated"),
         "RecordWrapperType": channel.get("RecordWrapperType", "None"),
         "CompressionType": channel.get("CompressionType"),
     }
-    return {key: value for key, value in found.items() if value}
+    return {key: value for key, value in entry.items() if value}
 
 
-def fetch(s3: Any, channel: Mapping[str, Any], folder: Path, host: int, hosts: int) -> int:
-    """Copy what a channel holds for a host into the folder; return the number of bytes.
+def fetch(s3: Any, channel: Mapping[str, Any], folder: Path, share: Share) -> int:
+    """Download a host's objects of a channel into a folder; return the number of bytes.
 
     Args:
         s3: a boto3 S3 client.
         channel: an entry of InputDataConfig.
-        folder: the channel's; made already.
-        host: the host's index, from 0.
-        hosts: their number; with ShardedByS3Key each gets its share of the objects.
+        folder: the channel's, which exists.
+        share: the host's share.
 
-    Raises: LocalError if there is nothing, in the words of the service.
+    Raises: LocalError if there are no objects, with the service's text.
     """
     size = 0
-    for bucket, key, place in share(s3, channel, host, hosts):
+    for bucket, key, place in host_objects(s3, channel, share):
         target = folder / objects.inside(folder, str(place))
         target.parent.mkdir(parents=True, exist_ok=True)
         s3.download_file(bucket, key, str(target))
@@ -64,41 +72,37 @@ def fetch(s3: Any, channel: Mapping[str, Any], folder: Path, host: int, hosts: i
     return size
 
 
-def share(
-    s3: Any, channel: Mapping[str, Any], host: int, hosts: int
-) -> list[tuple[str, str, PurePosixPath]]:
-    """Return what a channel holds for a host: bucket, key and place of each object.
+def host_objects(s3: Any, channel: Mapping[str, Any], share: Share) -> list[S3Object]:
+    """Return a host's objects of a channel.
 
-    Raises: LocalError if there is nothing, in the words of the service.
+    Raises: LocalError if there are no objects, with the service's text.
     """
     source = channel["DataSource"]["S3DataSource"]
-    found = list_objects(s3, source)
-    if not found:
+    all_objects = list_objects(s3, source)
+    if not all_objects:
         raise LocalError(
             f"ClientError: Data download failed: no S3 objects found under {source['S3Uri']!r},"
             f" channel {channel['ChannelName']!r}. Please ensure that the bucket and prefix exist."
         )
     if source.get("S3DataDistributionType") == "ShardedByS3Key":
-        found = found[host::hosts]
-    return found
+        return all_objects[share.index :: share.count]
+    return all_objects
 
 
-def list_objects(s3: Any, source: Mapping[str, Any]) -> list[tuple[str, str, PurePosixPath]]:
-    """Return bucket, key and place in the channel of each object that an S3DataSource names."""
+def list_objects(s3: Any, source: Mapping[str, Any]) -> list[S3Object]:
+    """Return the objects that an S3DataSource names."""
     uri = source["S3Uri"]
     try:
         if source["S3DataType"] == "ManifestFile":
             return _of_manifest(s3, uri)
         bucket, prefix = objects.split_uri(uri)
-        return [
-            (bucket, key, objects.below(Path(uri), prefix, key))
-            for key in objects.keys(s3, bucket, prefix)
-        ]
+        keys = objects.keys(s3, bucket, prefix)
+        return [(bucket, key, objects.below(Path(uri), prefix, key)) for key in keys]
     except s3.exceptions.ClientError as error:
         raise LocalError(f"ClientError: Data download failed: {uri}: {error}") from error
 
 
-def _of_manifest(s3: Any, uri: str) -> list[tuple[str, str, PurePosixPath]]:
+def _of_manifest(s3: Any, uri: str) -> list[S3Object]:
     bucket, key = objects.split_uri(uri)
     content = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
     try:
@@ -107,7 +111,8 @@ def _of_manifest(s3: Any, uri: str) -> list[tuple[str, str, PurePosixPath]]:
         names = [str(name) for name in entries[1:]]
     except (ValueError, LookupError, TypeError) as error:
         raise LocalError(
-            f'ClientError: {uri} is no manifest: a JSON list of {{"prefix": "s3://…"}} and names.'
+            f"ClientError: {uri} is not a manifest, which is a JSON list of"
+            ' {"prefix": "s3://…"} and names.'
         ) from error
-    start, stem = objects.split_uri(prefix)
-    return [(start, stem + name, PurePosixPath(name.lstrip("/"))) for name in names]
+    target, stem = objects.split_uri(prefix)
+    return [(target, stem + name, PurePosixPath(name.lstrip("/"))) for name in names]

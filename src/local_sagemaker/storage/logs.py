@@ -1,4 +1,4 @@
-"""Logs of containers: a file that stays, and CloudWatch Logs for whoever asks AWS's way."""
+"""Logs of containers: a file, which a restart reads, and a stream of CloudWatch Logs."""
 
 import threading
 import time
@@ -7,36 +7,36 @@ from pathlib import Path
 from typing import Any
 
 _BATCH = 1000
-_EVERY = 0.2  # seconds between two deliveries
-_OLDEST = 13 * 24 * 3600 * 1000  # milliseconds; CloudWatch refuses what is older than 14 days
-_LONGEST = 250_000  # characters; an event holds 256 KB
+_INTERVAL = 0.2  # seconds between two deliveries
+_MAX_AGE = 13 * 24 * 3600 * 1000  # milliseconds; CloudWatch refuses events of 14 days and more
+_MAX_LENGTH = 250_000  # characters; an event holds 256 KB
 
 
 class Stream:
     """One container's log."""
 
     def __init__(self, logs: "Logs", group: str, name: str, file: Path):
-        """Begin it; the file is made."""
+        """Create the file and open it."""
         self.group, self.name, self.file = group, name, file
         self._logs = logs
         self._lock = threading.Lock()
-        self._waiting: list[dict[str, Any]] = []
+        self._pending: list[dict[str, Any]] = []
         self.open = True
         file.parent.mkdir(parents=True, exist_ok=True)
         self._file = file.open("a", encoding="utf-8", errors="replace")
 
     def write(self, line: str) -> None:
-        """Take one line of output."""
+        """Append a line."""
         at = int(time.time() * 1000)
         with self._lock:
             if not self.open:
                 return
             self._file.write(f"{at}\t{line}\n")
             self._file.flush()
-            self._waiting.append({"timestamp": at, "message": line[:_LONGEST] or " "})
+            self._pending.append({"timestamp": at, "message": line[:_MAX_LENGTH] or " "})
 
     def close(self) -> None:
-        """Deliver what is left; later lines are dropped."""
+        """Deliver the pending lines; later lines are dropped."""
         with self._lock:
             self.open = False
             self._file.close()
@@ -44,27 +44,27 @@ class Stream:
         self._logs.forget(self)
 
     def deliver(self) -> None:
-        """Send what came since the last time."""
+        """Send the lines since the last delivery."""
         with self._lock:
-            events, self._waiting = self._waiting, []
+            events, self._pending = self._pending, []
         if events:
             self._logs.put(self.group, self.name, events)
 
 
 class Logs:
-    """All streams, delivered by one thread."""
+    """All streams, which one thread delivers to CloudWatch Logs."""
 
     def __init__(self, client: Any):
-        """Take a boto3 client of CloudWatch Logs."""
+        """Take a boto3 client for CloudWatch Logs, and start the thread."""
         self._client = client
         self._streams: list[Stream] = []
         self._arrived = threading.Condition()
         self._groups: set[str] = set()
-        self._ended = threading.Event()
+        self._stopped = threading.Event()
         threading.Thread(target=self._deliver_all, daemon=True).start()
 
     def stream(self, group: str, name: str, file: Path) -> Stream:
-        """Open a stream."""
+        """Open a stream and its file."""
         self._create(group, name)
         stream = Stream(self, group, name, file)
         with self._arrived:
@@ -72,10 +72,10 @@ class Logs:
         return stream
 
     def restore(self, group: str, name: str, file: Path) -> None:
-        """Give CloudWatch what a file holds of an earlier run, as far as it takes it."""
-        oldest = time.time() * 1000 - _OLDEST
+        """Send the lines of a file from an earlier run, if CloudWatch still accepts their age."""
+        oldest = time.time() * 1000 - _MAX_AGE
         events = [
-            {"timestamp": at, "message": line[:_LONGEST] or " "}
+            {"timestamp": at, "message": line[:_MAX_LENGTH] or " "}
             for at, line in read(file)
             if at > oldest
         ]
@@ -83,17 +83,17 @@ class Logs:
         self.put(group, name, events)
 
     def is_open(self, group: str, name: str) -> bool:
-        """Return whether more may come to a stream."""
+        """Return whether a stream may receive more lines."""
         with self._arrived:
-            return any(one.group == group and one.name == name for one in self._streams)
+            return any((s.group, s.name) == (group, name) for s in self._streams)
 
     def wait(self, timeout: float) -> None:
-        """Return when something arrived or a stream closed, or after the time."""
+        """Return when events were delivered or a stream was closed, or after `timeout` seconds."""
         with self._arrived:
             self._arrived.wait(timeout)
 
     def put(self, group: str, name: str, events: Sequence[Mapping[str, Any]]) -> None:
-        """Send events, in batches that CloudWatch takes."""
+        """Send events, in batches of the size that CloudWatch accepts."""
         for start in range(0, len(events), _BATCH):
             self._client.put_log_events(
                 logGroupName=group,
@@ -104,15 +104,15 @@ class Logs:
             self._arrived.notify_all()
 
     def forget(self, stream: Stream) -> None:
-        """Note that a stream is closed."""
+        """Remove a closed stream."""
         with self._arrived:
             if stream in self._streams:
                 self._streams.remove(stream)
             self._arrived.notify_all()
 
     def stop(self) -> None:
-        """Deliver nothing more."""
-        self._ended.set()
+        """Stop the thread."""
+        self._stopped.set()
 
     def _create(self, group: str, name: str) -> None:
         exists = self._client.exceptions.ResourceAlreadyExistsException
@@ -128,19 +128,19 @@ class Logs:
             pass
 
     def _deliver_all(self) -> None:
-        while not self._ended.wait(_EVERY):
+        while not self._stopped.wait(_INTERVAL):
             with self._arrived:
                 streams = list(self._streams)
             for stream in streams:
                 try:
                     stream.deliver()
                 except Exception:
-                    if not self._ended.is_set():
+                    if not self._stopped.is_set():
                         raise
 
 
 def read_on(file: Path, start: int) -> tuple[int, list[tuple[int, str]]]:
-    """Return where the whole lines of a stream's file end, and those from `start` (bytes) on."""
+    """Return the complete lines of a file from byte `start` on, and in front their end in bytes."""
     if not file.is_file():
         return start, []
     with file.open("rb") as stream:

@@ -1,4 +1,4 @@
-"""S3 to folder and back, in the shapes that SageMaker uses.
+"""Transfers between S3 and folders, in the layouts that SageMaker uses.
 
 `s3` is a boto3 S3 client in all of these.
 """
@@ -15,19 +15,22 @@ from local_sagemaker.errors import LocalError
 
 
 def split_uri(uri: str) -> tuple[str, str]:
-    """Return bucket and key of an s3:// address."""
+    """Return bucket and key of an s3:// URI.
+
+    Raises: LocalError if it is not one.
+    """
     parts = urlsplit(uri)
     if parts.scheme != "s3" or not parts.netloc:
-        raise LocalError(f"An S3 address looks like s3://bucket/prefix; got {uri!r}.")
+        raise LocalError(f"An S3 URI must look like s3://bucket/prefix; got {uri!r}.")
     return parts.netloc, parts.path.lstrip("/")
 
 
 def download_prefix(s3: Any, uri: str, folder: Path) -> list[Path]:
-    """Copy every object whose key begins with the prefix into the folder; return the files.
+    """Download all objects whose keys begin with the prefix into a folder; return the files.
 
-    An object that the prefix names in full keeps its last name. Below it, sub-folders stay.
+    Paths are relative to the last complete folder of the prefix; subfolders are kept.
 
-    Raises: LocalError if no object has the prefix, or a key would lead out of the folder.
+    Raises: LocalError if no object has the prefix, or if a key points outside the folder.
     """
     bucket, prefix = split_uri(uri)
     files = []
@@ -42,12 +45,12 @@ def download_prefix(s3: Any, uri: str, folder: Path) -> list[Path]:
 
 
 def upload_folder(s3: Any, folder: Path, uri: str) -> str:
-    """Pack the folder's content as a tar.gz, store it at the address, and return the address."""
+    """Upload the content of a folder as a tar.gz, and return its URI."""
     return upload_folders(s3, [folder], uri)
 
 
 def upload_folders(s3: Any, folders: Sequence[Path], uri: str) -> str:
-    """Do the same with the content of several folders, which becomes that of one."""
+    """Upload the content of several folders as one tar.gz, and return its URI."""
     bucket, key = split_uri(uri)
     with tempfile.TemporaryFile() as packed:
         with tarfile.open(fileobj=packed, mode="w:gz", compresslevel=6) as tar:
@@ -60,7 +63,7 @@ def upload_folders(s3: Any, folders: Sequence[Path], uri: str) -> str:
 
 
 def upload_files(s3: Any, folder: Path, uri: str) -> None:
-    """Store each file of a folder below the address, as it is."""
+    """Upload each file of a folder below the URI."""
     bucket, prefix = split_uri(uri)
     stem = prefix.rstrip("/") + "/" if prefix else ""
     for file in sorted(folder.rglob("*")):
@@ -69,7 +72,7 @@ def upload_files(s3: Any, folder: Path, uri: str) -> None:
 
 
 def unpack(s3: Any, uri: str, folder: Path) -> None:
-    """Unpack a tar.gz from S3 into the folder: its files, and no link or device."""
+    """Unpack a tar.gz from S3 into a folder: regular files only, neither links nor devices."""
     bucket, key = split_uri(uri)
     with tempfile.TemporaryFile() as packed:
         s3.download_fileobj(bucket, key, packed)
@@ -90,14 +93,15 @@ def _unpack(packed: IO[bytes], folder: Path) -> None:
 
 
 def keys(s3: Any, bucket: str, prefix: str) -> list[str]:
-    """Return every key that begins with the prefix, in order, without those of mere folders."""
+    """Return the keys that begin with the prefix, in order, without those of folders."""
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-    found = [entry["Key"] for page in pages for entry in page.get("Contents", ())]
-    return [key for key in found if not key.endswith("/")]  # some console made it visible
+    all_keys = [entry["Key"] for page in pages for entry in page.get("Contents", ())]
+    # AWS's console creates an empty object for a folder.
+    return [key for key in all_keys if not key.endswith("/")]
 
 
 def below(folder: Path, prefix: str, key: str) -> PurePosixPath:
-    """Return where a key lies in the folder: relative to the prefix's last complete folder."""
+    """Return the path of a key in a folder, relative to the prefix's last complete folder."""
     stem = prefix if prefix.endswith("/") or not prefix else prefix + "/"
     if not key.startswith(stem):
         stem = prefix[: prefix.rfind("/") + 1]
@@ -105,7 +109,10 @@ def below(folder: Path, prefix: str, key: str) -> PurePosixPath:
 
 
 def inside(folder: Path, name: str) -> PurePosixPath:
-    """Return a path for a name; one that would lead out of the folder is refused."""
+    """Return the relative path for a name.
+
+    Raises: LocalError if it would be outside the folder.
+    """
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts:
         raise LocalError(f"{name!r} would be written outside {folder}.")

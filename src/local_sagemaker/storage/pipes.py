@@ -1,4 +1,4 @@
-"""Pipe mode: a channel's objects through a named pipe for each pass over them."""
+"""Pipe mode: writes a channel's objects to a named pipe for each pass over the data."""
 
 import contextlib
 import errno
@@ -12,57 +12,56 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from local_sagemaker.errors import LocalError
-from local_sagemaker.storage.channels import share
+from local_sagemaker.storage.channels import Share, host_objects
 
 _CHUNK = 1 << 20
 _MAGIC = 0xCED7230A
 
 
-class Feeder:
-    """A thread that fills `<channel>_0`, `<channel>_1` and so on, each when it is opened."""
+class PipeFeeder:
+    """A thread that writes `<channel>_0`, `<channel>_1` and so on, each when it is opened."""
 
-    def __init__(self, s3: Any, channel: Mapping[str, Any], folder: Path, host: int, hosts: int):
-        """Make the first pipe.
+    def __init__(self, s3: Any, channel: Mapping[str, Any], folder: Path, share: Share):
+        """Create the first pipe and start the thread.
 
         Args:
             s3: a boto3 S3 client.
             channel: an entry of InputDataConfig.
             folder: /opt/ml/input/data.
-            host: the host's index, from 0.
-            hosts: their number.
+            share: the host's share.
 
-        Raises: LocalError if there is nothing in S3.
+        Raises: LocalError if there are no objects in S3.
         """
         self._s3, self._channel = s3, channel
-        self._objects = share(s3, channel, host, hosts)
+        self._objects = host_objects(s3, channel, share)
         self._stem: Path = folder / str(channel["ChannelName"])
-        self._ended = threading.Event()
-        self._make(0)
+        self._stopped = threading.Event()
+        self._create(0)
         threading.Thread(target=self._feed, daemon=True).start()
 
     def stop(self) -> None:
-        """Fill no more pipes."""
-        self._ended.set()
+        """Write no more pipes."""
+        self._stopped.set()
 
     def _feed(self) -> None:
         epoch = 0
-        while (stream := self._opened(epoch)) is not None:
+        while (stream := self._open(epoch)) is not None:
             with contextlib.suppress(BrokenPipeError), stream:
-                for piece in self._content():
-                    stream.write(piece)
-                # Before this one ends: who has read it looks for the next at once.
-                self._make(epoch + 1)
-            self._make(epoch + 1)
+                for chunk in self._content():
+                    stream.write(chunk)
+                # Before this pipe ends: its reader opens the next at once.
+                self._create(epoch + 1)
+            self._create(epoch + 1)
             epoch += 1
 
-    def _opened(self, epoch: int) -> IO[bytes] | None:
-        """Return the pipe once somebody reads it, or None at the end."""
-        while not self._ended.is_set():
+    def _open(self, epoch: int) -> IO[bytes] | None:
+        """Return the pipe when it has a reader, or None if the feeder was stopped."""
+        while not self._stopped.is_set():
             try:
                 number = os.open(self._path(epoch), os.O_WRONLY | os.O_NONBLOCK)
             except OSError as error:
                 if error.errno == errno.ENOENT:
-                    return None  # the job's folder is gone
+                    return None  # the job's folder was removed
                 if error.errno != errno.ENXIO:
                     raise
                 time.sleep(0.01)
@@ -76,18 +75,18 @@ class Feeder:
             body = self._s3.get_object(Bucket=bucket, Key=key)["Body"]
             if self._channel.get("CompressionType") == "Gzip":
                 stream = cast("IO[bytes]", gzip.GzipFile(fileobj=body))
-                pieces = iter(lambda stream=stream: stream.read(_CHUNK), b"")  # type: ignore[misc]
+                chunks = iter(lambda stream=stream: stream.read(_CHUNK), b"")  # type: ignore[misc]
             else:
-                pieces = body.iter_chunks(_CHUNK)
+                chunks = body.iter_chunks(_CHUNK)
             if self._channel.get("RecordWrapperType") == "RecordIO":
-                yield _framed(b"".join(pieces), key)
+                yield _framed(b"".join(chunks), key)
             else:
-                yield from pieces
+                yield from chunks
 
-    def _make(self, epoch: int) -> None:
+    def _create(self, epoch: int) -> None:
         with contextlib.suppress(FileExistsError, FileNotFoundError):
             os.mkfifo(self._path(epoch))
-            self._path(epoch).chmod(0o666)  # the container may run as anybody
+            self._path(epoch).chmod(0o666)  # the container may run as any user
 
     def _path(self, epoch: int) -> Path:
         return self._stem.with_name(f"{self._stem.name}_{epoch}")

@@ -1,4 +1,4 @@
-"""The records of jobs, models and endpoints: in memory, and as JSON files that a restart reads."""
+"""The records of jobs, models and endpoints: in memory, and as JSON files for a restart."""
 
 import datetime
 import json
@@ -14,10 +14,10 @@ _TIME = "@time"
 
 
 class Store:
-    """Records by kind and name. A change is written at once and wakes whoever waits for one."""
+    """Records by kind and name. Each change is written at once, and wakes the waiting threads."""
 
     def __init__(self, folder: Path):
-        """Read what is in the folder."""
+        """Read the files of the folder."""
         self._folder = folder
         self._changed = threading.Condition(threading.RLock())
         self._records: dict[str, dict[str, Record]] = {}
@@ -32,23 +32,23 @@ class Store:
             return None if record is None else dict(record)
 
     def all(self, kind: str) -> list[Record]:
-        """Return copies of a kind's records, the oldest first."""
+        """Return copies of a kind's records, by creation time."""
         with self._changed:
-            records = [dict(one) for one in self._records.get(kind, {}).values()]
-        return sorted(records, key=lambda one: one["CreationTime"])
+            records = [dict(record) for record in self._records.get(kind, {}).values()]
+        return sorted(records, key=lambda record: record["CreationTime"])
 
     def add(self, kind: str, name: str, record: Record) -> bool:
-        """Keep a new record; False where the name is taken."""
+        """Add a record; return False if the name exists."""
         with self._changed:
-            known = self._records.setdefault(kind, {})
-            if name in known:
+            records = self._records.setdefault(kind, {})
+            if name in records:
                 return False
-            known[name] = {**record, "LastModifiedTime": now()}
+            records[name] = {**record, "LastModifiedTime": now()}
             self._write(kind, name)
             return True
 
     def update(self, kind: str, name: str, **changes: Any) -> None:
-        """Change members of a record that is there; one that is gone stays gone."""
+        """Change members of a record; does nothing if it was deleted."""
         with self._changed:
             record = self._records.get(kind, {}).get(name)
             if record is not None:
@@ -56,14 +56,14 @@ class Store:
                 self._write(kind, name)
 
     def move(self, kind: str, name: str, member: str, before: str, after: str) -> None:
-        """Change a status, unless it is another by now: a job may just have ended."""
+        """Change a status if it is still `before`: the job may just have ended."""
         with self._changed:
             record = self._records.get(kind, {}).get(name)
             if record is not None and record[member] == before:
                 self.update(kind, name, **{member: after})
 
     def remove(self, kind: str, name: str) -> None:
-        """Forget a record."""
+        """Delete a record."""
         with self._changed:
             self._records.get(kind, {}).pop(name, None)
             (self._folder / kind / f"{name}.json").unlink(missing_ok=True)
@@ -72,14 +72,14 @@ class Store:
     def wait(
         self, kind: str, name: str, until: Callable[[Record | None], bool], timeout: float
     ) -> None:
-        """Return when a record is as asked, or after the time in seconds."""
+        """Return when `until` is true for a record, or after `timeout` seconds."""
         deadline = time.monotonic() + timeout
         with self._changed:
             while not until(self._records.get(kind, {}).get(name)):
-                left = deadline - time.monotonic()
-                if left <= 0:
+                remaining = deadline - time.monotonic()
+                if remaining <= 0:
                     return
-                self._changed.wait(left)
+                self._changed.wait(remaining)
 
     def _write(self, kind: str, name: str) -> None:
         file = self._folder / kind / f"{name}.json"
@@ -91,7 +91,7 @@ class Store:
 
 
 def now() -> datetime.datetime:
-    """Return the time, as the API gives it: whole milliseconds."""
+    """Return the time in the API's resolution, which is milliseconds."""
     time_now = datetime.datetime.now(datetime.timezone.utc)
     return time_now.replace(microsecond=time_now.microsecond // 1000 * 1000)
 
@@ -99,7 +99,7 @@ def now() -> datetime.datetime:
 def _to_json(value: Any) -> Any:
     if isinstance(value, datetime.datetime):
         return {_TIME: value.isoformat()}
-    raise TypeError(f"a record cannot hold {type(value)}")
+    raise TypeError(f"a record cannot contain {type(value)}")
 
 
 def _from_json(value: dict[str, Any]) -> Any:

@@ -1,4 +1,4 @@
-"""What is in S3, kept as files, so that a restart finds it: moto itself holds it in memory."""
+"""Saves the content of S3 as files for a restart; moto keeps it in memory only."""
 
 import hashlib
 import json
@@ -10,80 +10,80 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-_EVERY = 2.0  # seconds between a change and its being saved, at most
+_DELAY = 2.0  # seconds from a change to the start of saving it
 
 
-class ObjectState:
-    """Saves buckets and objects a moment after they change, and puts them back at the start."""
+class S3Persistence:
+    """Saves buckets and objects soon after they change, and restores them at the start."""
 
     def __init__(self, folder: Path, s3: Any):
-        """Take the folder for the files, and a boto3 client of S3."""
+        """Take the folder for the files and a boto3 S3 client."""
         self._folder, self._s3 = folder, s3
-        self._dirty, self._ended = threading.Event(), threading.Event()
+        self._dirty, self._stopped = threading.Event(), threading.Event()
         self._saved: dict[tuple[str, str], str] = {}  # (bucket, key): ETag
-        self._thread = threading.Thread(target=self._save_soon, daemon=True)
+        self._thread = threading.Thread(target=self._save_changes, daemon=True)
 
     def restore(self) -> list[str]:
-        """Put back what the folder holds; return what the user should know of it."""
+        """Restore buckets and objects from the folder; return messages for the user."""
         count = 0
         for bucket in sorted(path for path in self._folder.glob("*") if path.is_dir()):
             self._s3.create_bucket(Bucket=bucket.name)
-            for note in sorted(bucket.glob("*.json")):
-                about = json.loads(note.read_text())
-                with note.with_suffix(".data").open("rb") as data:
-                    answer = self._s3.put_object(
+            for file in sorted(bucket.glob("*.json")):
+                metadata = json.loads(file.read_text())
+                with file.with_suffix(".data").open("rb") as data:
+                    response = self._s3.put_object(
                         Bucket=bucket.name,
-                        Key=about["key"],
+                        Key=metadata["key"],
                         Body=data,
-                        ContentType=about["type"],
-                        Metadata=about["metadata"],
+                        ContentType=metadata["type"],
+                        Metadata=metadata["metadata"],
                     )
-                self._saved[bucket.name, about["key"]] = answer["ETag"]
+                self._saved[bucket.name, metadata["key"]] = response["ETag"]
                 count += 1
-        return [f"S3 has {count} objects again"] if count else []
+        return [f"{count} S3 objects were restored"] if count else []
 
     def start(self) -> None:
-        """Save changes from now on."""
+        """Start to save changes."""
         self._thread.start()
 
-    def note(self, _: object) -> None:
-        """Note that something may have changed."""
+    def mark_changed(self) -> None:
+        """Save soon: an object or a bucket may have changed."""
         self._dirty.set()
 
     def stop(self) -> None:
-        """Save what changed last."""
-        self._ended.set()
+        """Save the last changes and stop."""
+        self._stopped.set()
         self._dirty.set()
         self._thread.join()
         self._save()
 
-    def _save_soon(self) -> None:
-        while not self._ended.is_set():
+    def _save_changes(self) -> None:
+        while not self._stopped.is_set():
             self._dirty.wait()
-            self._ended.wait(_EVERY)
+            self._stopped.wait(_DELAY)
             self._dirty.clear()
-            if not self._ended.is_set():
+            if not self._stopped.is_set():
                 try:
                     self._save()
                 except (OSError, BotoCoreError, ClientError) as error:
-                    sys.stderr.write(f"S3 could not be saved in {self._folder}: {error}\n")
+                    sys.stderr.write(f"S3 objects cannot be saved in {self._folder}: {error}\n")
 
     def _save(self) -> None:
-        there: dict[tuple[str, str], str] = {}
-        buckets = [one["Name"] for one in self._s3.list_buckets()["Buckets"]]
+        present: dict[tuple[str, str], str] = {}
+        buckets = [bucket["Name"] for bucket in self._s3.list_buckets()["Buckets"]]
         for bucket in buckets:
             (self._folder / bucket).mkdir(parents=True, exist_ok=True)
             for page in self._s3.get_paginator("list_objects_v2").paginate(Bucket=bucket):
                 for entry in page.get("Contents", ()):
-                    there[bucket, entry["Key"]] = entry["ETag"]
-        for (bucket, key), etag in there.items():
+                    present[bucket, entry["Key"]] = entry["ETag"]
+        for (bucket, key), etag in present.items():
             if self._saved.get((bucket, key)) != etag:
                 try:
-                    self._save_one(bucket, key)
+                    self._save_object(bucket, key)
                 except ClientError:
-                    continue  # removed since the listing
+                    continue  # deleted since the listing
                 self._saved[bucket, key] = etag
-        for bucket, key in set(self._saved) - set(there):
+        for bucket, key in set(self._saved) - set(present):
             for suffix in (".json", ".data"):
                 self._file(bucket, key).with_suffix(suffix).unlink(missing_ok=True)
             del self._saved[bucket, key]
@@ -91,18 +91,22 @@ class ObjectState:
             if folder.name not in buckets and not any(folder.iterdir()):
                 folder.rmdir()
 
-    def _save_one(self, bucket: str, key: str) -> None:
-        answer = self._s3.get_object(Bucket=bucket, Key=key)
+    def _save_object(self, bucket: str, key: str) -> None:
+        response = self._s3.get_object(Bucket=bucket, Key=key)
         file = self._file(bucket, key)
         new = file.with_suffix(".new")
         with new.open("wb") as stream:
-            for chunk in answer["Body"].iter_chunks(1 << 20):
+            for chunk in response["Body"].iter_chunks(1 << 20):
                 stream.write(chunk)
         os.replace(new, file.with_suffix(".data"))
-        about = {"key": key, "type": answer["ContentType"], "metadata": answer["Metadata"]}
-        new.write_text(json.dumps(about))
+        metadata = {
+            "key": key,
+            "type": response["ContentType"],
+            "metadata": response["Metadata"],
+        }
+        new.write_text(json.dumps(metadata))
         os.replace(new, file.with_suffix(".json"))
 
     def _file(self, bucket: str, key: str) -> Path:
-        # Keys are longer than file names may be, and hold what these may not.
+        # Keys can be longer than file names, and contain characters that these cannot.
         return self._folder / bucket / hashlib.sha256(key.encode()).hexdigest()[:40]

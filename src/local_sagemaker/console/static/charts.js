@@ -15,12 +15,12 @@ function axes(labels, values = undefined) {
 
 function figure(title, options, data) {
   const place = el("div");
-  const made = el("figure", {}, el("figcaption", {}, title), place);
+  const chart = el("figure", {}, el("figcaption", {}, title), place);
   requestAnimationFrame(() => {
     const width = Math.max(280, place.clientWidth);
     new uPlot({ width, height: 240, ...options }, data, place);
   });
-  return made;
+  return chart;
 }
 
 // series: {name: [values]}, each against its own index.
@@ -41,12 +41,12 @@ export function curves(title, series) {
 export function scatter(title, points, categories, log, label) {
   const sorted = [...points].sort((a, b) => a[0] - b[0]);
   const named = categories && ((_, ticks) => ticks.map((tick) => categories[tick] ?? ""));
-  const low = Math.min(...sorted.map((one) => one[0])), high = Math.max(...sorted.map((one) => one[0]));
+  const low = Math.min(...sorted.map((point) => point[0])), high = Math.max(...sorted.map((point) => point[0]));
   const pad = (high - low || 1) * 0.05;
   const range = log ? undefined : [low - pad, high + pad];
   return figure(title, {
     scales: { x: { time: false, range, distr: log ? 3 : 1 } },
-    axes: axes([title, ""], named), // the legend names the other
+    axes: axes([title, ""], named), // the legend has the other label
     series: [{ label: title }, { label, paths: () => null, stroke: COLOURS[0], points: { show: true, size: 7 } }],
-  }, [sorted.map((one) => one[0]), sorted.map((one) => one[1])]);
+  }, [sorted.map((point) => point[0]), sorted.map((point) => point[1])]);
 }

@@ -1,20 +1,20 @@
-// Elements are made from text alone: nothing that a job prints or is named becomes HTML.
+// Creates elements from text only: neither the output nor the name of a job becomes HTML.
 
 export function el(tag, attributes = {}, ...children) {
-  const made = document.createElement(tag);
+  const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
     if (value === undefined || value === null || value === false) continue;
-    if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
-    else made.setAttribute(name, value === true ? "" : value);
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else element.setAttribute(name, value === true ? "" : value);
   }
-  made.append(...children.flat().filter((child) => child !== null && child !== undefined));
-  return made;
+  element.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  return element;
 }
 
 export function table(heads, rows, empty) {
   if (!rows.length) return el("p", { class: "soft" }, empty);
-  const head = heads.map((one) =>
-    el("th", { scope: "col", class: one.number ? "number" : undefined }, one.title));
+  const head = heads.map((column) =>
+    el("th", { scope: "col", class: column.number ? "number" : undefined }, column.title));
   const body = rows.map((row) => el("tr", { class: row.best ? "best" : undefined },
     row.cells.map((cell, index) => el("td", { class: heads[index].number ? "number" : undefined }, cell ?? ""))));
   return el("table", {}, el("thead", {}, el("tr", {}, head)), el("tbody", {}, body));
@@ -35,12 +35,12 @@ export function span(from, to) {
 }
 
 export async function get(...path) {
-  const answer = await fetch("/console/api/" + path.map(encodeURIComponent).join("/"));
-  if (!answer.ok) throw new Error((await answer.json().catch(() => ({}))).message || `${answer.status}`);
-  return answer.json();
+  const response = await fetch("/console/api/" + path.map(encodeURIComponent).join("/"));
+  if (!response.ok) throw new Error((await response.json().catch(() => ({}))).message || `${response.status}`);
+  return response.json();
 }
 
-// Replaces the content only where it is another, so that focus and selection stay.
+// Replaces the content only if it has changed, to keep focus and selection.
 export function show(place, ...content) {
   const fresh = el("div", {}, content);
   if (place.dataset.shown === fresh.innerHTML) return;

@@ -1,4 +1,4 @@
-// Endpoints, and a form that tries one.
+// Endpoints, and a form that invokes an endpoint.
 
 import { el, facts, get, link, show, status, table, time } from "./dom.js";
 
@@ -10,9 +10,9 @@ export async function endpoints(main) {
   main.append(el("h1", {}, "Endpoints"), list);
   const heads = [{ title: "Name" }, { title: "Status" }, { title: "Healthy" }, { title: "Requests", number: true },
     { title: "Errors", number: true }, { title: "Median", number: true }, { title: "Created" }];
-  return async () => show(list, table(heads, (await get("endpoints")).map((one) => ({ cells: [
-    link(["endpoints", one.name], one.name), status(one.status), one.healthy ? "yes" : "no", one.requests, one.errors,
-    milliseconds(one.median), time(one.created)] })), "None yet."));
+  return async () => show(list, table(heads, (await get("endpoints")).map((row) => ({ cells: [
+    link(["endpoints", row.name], row.name), status(row.status), row.healthy ? "yes" : "no", row.requests, row.errors,
+    milliseconds(row.median), time(row.created)] })), "No endpoints."));
 }
 
 export async function endpoint(main, name) {
@@ -20,30 +20,30 @@ export async function endpoint(main, name) {
   const body = el("textarea", { id: "body", spellcheck: "false", "aria-label": "Body" });
   body.value = EXAMPLE;
   const type = el("input", { id: "type", value: "application/json", size: "30" });
-  const accept = el("input", { id: "accept", value: "", size: "30", placeholder: "as the model likes" });
+  const accept = el("input", { id: "accept", value: "", size: "30", placeholder: "the model's default" });
   const answer = el("pre", { id: "answer", role: "status" });
   async function send(event) {
     event.preventDefault();
     answer.textContent = "…";
     const start = performance.now();
-    const got = await fetch(`/console/api/endpoints/${encodeURIComponent(name)}/invoke`, {
+    const response = await fetch(`/console/api/endpoints/${encodeURIComponent(name)}/invoke`, {
       method: "POST", body: body.value,
       headers: { "Content-Type": "application/json", "X-Content-Type": type.value, "X-Accept": accept.value },
     });
-    const text = await got.text();
-    answer.textContent = `${got.status} · ${(performance.now() - start).toFixed(0)} ms\n${text}`;
+    const text = await response.text();
+    answer.textContent = `${response.status} · ${(performance.now() - start).toFixed(0)} ms\n${text}`;
   }
   main.append(el("h1", {}, name), head, variants, el("h2", {}, "Try it"),
     el("form", { onsubmit: send }, body, el("div", { class: "bar" }, el("label", {}, "Content type ", type),
       el("label", {}, "Accept ", accept), el("button", { id: "send" }, "Send"))), answer);
   return async () => {
-    const found = await get("endpoints", name);
-    show(head, el("p", {}, status(found.status)), found.reason ? el("p", { class: "reason" }, found.reason) : "",
-      facts({ Configuration: found.config, Created: time(found.created) }));
+    const state = await get("endpoints", name);
+    show(head, el("p", {}, status(state.status)), state.reason ? el("p", { class: "reason" }, state.reason) : "",
+      facts({ Configuration: state.config, Created: time(state.created) }));
     const heads = [{ title: "Variant" }, { title: "Model" }, { title: "Healthy" }, { title: "Requests", number: true },
       { title: "Errors", number: true }, { title: "Median", number: true }, { title: "99 %", number: true },
       { title: "Restarts", number: true }];
-    show(variants, table(heads, found.variants.map((one) => ({ cells: [one.name, one.model, one.healthy ? "yes" : "no",
-      one.requests, one.errors, milliseconds(one.median), milliseconds(one.high), one.restarts] })), "No variant is up."));
+    show(variants, table(heads, state.variants.map((row) => ({ cells: [row.name, row.model, row.healthy ? "yes" : "no",
+      row.requests, row.errors, milliseconds(row.median), milliseconds(row.high), row.restarts] })), "No servers."));
   };
 }

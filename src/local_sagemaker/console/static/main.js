@@ -1,4 +1,4 @@
-// Which page is shown, and when it looks again.
+// Chooses the page by the URL's fragment, and updates it every second.
 
 import { el, get } from "./dom.js";
 import { endpoint, endpoints } from "./endpoints.js";
@@ -13,29 +13,29 @@ const PAGES = {
   endpoints: (main, name) => name ? endpoint(main, name) : endpoints(main),
   s3,
 };
-const EVERY = 1000; // milliseconds
+const INTERVAL = 1000; // milliseconds
 let turn = 0;
 
 async function open() {
-  const mine = ++turn;
+  const current = ++turn;
   const [page, ...rest] = (location.hash.slice(2) || "jobs").split("/").map(decodeURIComponent);
   const main = document.getElementById("main");
   main.replaceChildren();
-  for (const one of document.querySelectorAll("nav a")) {
-    if (one.dataset.page === page) one.setAttribute("aria-current", "page");
-    else one.removeAttribute("aria-current");
+  for (const link of document.querySelectorAll("nav a")) {
+    if (link.dataset.page === page) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
   }
   const problem = el("p", { class: "reason", role: "alert" });
   const update = await (PAGES[page] || PAGES.jobs)(main, ...rest);
   main.append(problem);
-  while (mine === turn) {
+  while (current === turn) {
     try {
       if (!document.hidden) await update();
       problem.textContent = "";
     } catch (error) {
       problem.textContent = `The service does not answer: ${error.message}`;
     }
-    await new Promise((done) => setTimeout(done, EVERY));
+    await new Promise((done) => setTimeout(done, INTERVAL));
   }
 }
 

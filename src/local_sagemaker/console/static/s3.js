@@ -11,15 +11,15 @@ export async function s3(main, bucket, ...rest) {
   main.append(el("h1", {}, title), list);
   return async () => {
     if (!bucket) {
-      show(list, table([{ title: "Bucket" }, { title: "Created" }], (await get("s3")).map((one) => ({
-        cells: [link(["s3", one.name], one.name), time(one.created)] })), "No bucket yet."));
+      show(list, table([{ title: "Bucket" }, { title: "Created" }], (await get("s3")).map((row) => ({
+        cells: [link(["s3", row.name], row.name), time(row.created)] })), "No buckets."));
       return;
     }
-    const found = await get("s3", bucket, prefix);
-    const rows = found.folders.map((key) => ({ cells: [
+    const page = await get("s3", bucket, prefix);
+    const rows = page.folders.map((key) => ({ cells: [
       link(["s3", bucket, ...key.split("/")], key.slice(prefix.length)), "", ""] }));
-    rows.push(...found.objects.map((one) => ({ cells: [
-      el("a", { href: one.href, download: true }, one.key.slice(prefix.length)), size(one.size), time(one.modified)] })));
-    show(list, table([{ title: "Name" }, { title: "Size", number: true }, { title: "Changed" }], rows, "Nothing here."));
+    rows.push(...page.objects.map((row) => ({ cells: [
+      el("a", { href: row.href, download: true }, row.key.slice(prefix.length)), size(row.size), time(row.modified)] })));
+    show(list, table([{ title: "Name" }, { title: "Size", number: true }, { title: "Modified" }], rows, "No objects."));
   };
 }

@@ -1,0 +1,62 @@
+"""Prints docs/api-coverage.md from the registry: `python -m local_sagemaker.api.coverage`."""
+
+import sys
+from collections.abc import Iterable, Mapping
+
+from local_sagemaker.api.dispatch import EXECUTED
+from local_sagemaker.api.recorded import RECORDED
+from local_sagemaker.api.refusals import GROUPS, REFUSED
+
+_HEAD = """\
+# Coverage of the SageMaker API
+
+This page is generated: `python -m local_sagemaker.api.coverage > docs/api-coverage.md`.
+
+The local service puts each operation of the SageMaker, SageMaker Runtime and SageMaker Metrics
+APIs into one of three classes.
+
+| class | meaning | operations |
+|---|---|---|
+| executed | the service does the work | {executed} |
+| recorded | the service keeps and returns what it receives; nothing acts on it | {recorded} |
+| refused | the error `NotImplemented` names the operation and what to do instead | {refused} |
+"""
+_TITLES = {
+    "api.training": "Training jobs",
+    "api.tuning": "Tuning jobs",
+    "api.hosting": "Models and endpoints",
+    "api.runtime": "Inference",
+    "api.transform": "Batch transform",
+    "api.tags": "Tags",
+}
+
+
+def markdown() -> str:
+    """Return the page."""
+    lines = [
+        _HEAD.format(executed=len(EXECUTED), recorded=len(RECORDED), refused=len(REFUSED)),
+        "## Executed\n\n| resource | operations |\n|---|---|",
+        *_rows({name: _title(handler.__module__) for name, handler in EXECUTED.items()}),
+        "\n## Recorded\n\nA restart loses these records.\n\n| resource | operations |\n|---|---|",
+        *_rows(RECORDED),
+        "\n## Refused\n\n| resource | instead | operations |\n|---|---|---|",
+        *(f"| {g.title} | {g.advice} | {_names(g.operations())} |" for g in GROUPS),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _title(module: str) -> str:
+    return _TITLES[module.removeprefix("local_sagemaker.")]
+
+
+def _rows(titles: Mapping[str, str]) -> Iterable[str]:
+    for title in dict.fromkeys(titles.values()):
+        yield f"| {title} | {_names(name for name in titles if titles[name] == title)} |"
+
+
+def _names(operations: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in operations)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(markdown())
