@@ -11,8 +11,9 @@ from tools.environments import PYTHON
 from tools.image import DOCKER, engine, image
 from tools.run import CommandError, misuse, replaced_by, say, shown
 
-# Tests mostly wait for processes that they start. A group of tests shares what is slow to make.
-PARALLEL = ("-n", "auto", "--dist", "loadgroup")
+_CORES = min(os.cpu_count() or 1, 8)  # each process of the tests takes half a GB
+# tests/conftest.py groups the tests, by what they share that is slow to make, and orders them.
+_PARALLEL = ("--dist", "loadgroup", "--no-loadscope-reorder", "-n")
 _COVERED = ("tests/unit", "tests/numerics", "tests/contract", "tests/service")
 _CORPUS = Path("build/fuzz")
 _LIBFUZZER = ["-max_len=512", "-timeout=10", "-rss_limit_mb=2048", "-print_final_stats=1"]
@@ -23,7 +24,8 @@ def check() -> None:
     """Run what takes less than a minute: the linters and the unit tests."""
     environments.setup()
     _lint()
-    replaced_by(PYTHON, "-m", "pytest", "-q", *PARALLEL, "tests/unit")
+    options = ("-q", "--hypothesis-profile=quick")
+    replaced_by(PYTHON, "-m", "pytest", *options, *_PARALLEL, str(_CORES), "tests/unit")
 
 
 def test(arguments: list[str]) -> None:
@@ -46,7 +48,8 @@ def test(arguments: list[str]) -> None:
     else:
         say("No Docker engine answers: tests that need the image or a container are skipped")
     say("pytest")
-    replaced_by(PYTHON, "-m", "pytest", *PARALLEL, *arguments)
+    # One more than there are cores, because tests mostly wait for the processes that they start.
+    replaced_by(PYTHON, "-m", "pytest", *_PARALLEL, str(_CORES + 1), *arguments)
 
 
 def coverage(arguments: list[str]) -> None:
@@ -55,7 +58,8 @@ def coverage(arguments: list[str]) -> None:
     environments.sdk("2")
     command = (PYTHON, "-m", "coverage")
     shown(*command, "erase")
-    shown(*command, "run", "-m", "pytest", "-q", *PARALLEL, *(arguments or _COVERED))
+    options = ("-q", *_PARALLEL, str(_CORES + 1))
+    shown(*command, "run", "-m", "pytest", *options, *(arguments or _COVERED))
     shown(*command, "combine", "--quiet")
     replaced_by(*command, "report")
 
