@@ -115,7 +115,6 @@ _WITHOUT_ARGUMENTS = {"setup": setup, "check": checks.check, "wheels": wheels, "
 
 def main(arguments: list[str]) -> int:
     """Run a command and return its exit code: 2 for a wrong command line."""
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     name, *others = arguments or ["help"]
     try:
         if name in ("help", "-h", "--help"):
@@ -138,4 +137,5 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # end quietly in `./build.sh | head`
     sys.exit(main(sys.argv[1:]))
