@@ -1,6 +1,8 @@
-"""What all tests share: no AWS account, and no skip that a build machine does not notice."""
+"""What all tests share: no AWS account, groups for parallel runs, no unnoticed skip in CI."""
 
+import importlib
 import os
+import pkgutil
 from collections.abc import Generator
 from pathlib import Path
 
@@ -28,7 +30,33 @@ for _name in [name for name in os.environ if name.startswith("SAGEMAKER_")]:
 hypothesis.settings.register_profile(
     "tests", deadline=None, derandomize=bool(os.environ.get("CI")), print_blob=True
 )
+hypothesis.settings.register_profile(
+    "quick", hypothesis.settings.get_profile("tests"), max_examples=20
+)
 hypothesis.settings.load_profile("tests")
+
+# Of a parallel run: the longest group first and the short ones last, so that workers end together.
+_ORDER = {"sdk": 0, "contract": 1, "image": 1, "service": 1, "numerics": 2, "unit": 3}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Compile the kernels before several workers would do so at the same time."""
+    if getattr(config.option, "numprocesses", None):
+        for name in ("kernels", "recordio"):
+            package = importlib.import_module(f"factorization_machines.{name}")
+            for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+                importlib.import_module(module.name)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep together in one worker what shares fixtures: a file, or all tests of the SDKs."""
+    if not hasattr(config, "workerinput"):
+        return
+    for item in items:
+        layer = item.path.parent.name
+        group = layer if layer == "sdk" else f"{layer}/{item.path.stem}"
+        item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: _ORDER.get(item.path.parent.name, 1))
 
 
 @pytest.fixture

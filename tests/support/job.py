@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -54,11 +55,16 @@ UNPRIVILEGED = limited(
 
 
 def free_port() -> int:
-    """Return a port of 127.0.0.1 that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port of 127.0.0.1 that nobody listens on.
+
+    It is taken from ports that the system does not give to clients, and at random, because tests
+    run in parallel and use the port only seconds later.
+    """
+    while True:
+        port = random.SystemRandom().randrange(20_000, 32_000)  # hypothesis seeds plain random
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 class Job:

@@ -220,13 +220,13 @@ def test_a_deflated_member_of_another_size_than_it_says(tmp_path: Path) -> None:
 
 
 def big(tmp_path: Path) -> Parameters:
-    parameters = fm.parameters(1, 120_000, 64)
+    parameters = fm.parameters(1, 50_000, 64)
     artifact.write(tmp_path, Model(parameters, {"predictor_type": "regressor"}))
     return parameters
 
 
 def test_writing_copies_nothing(tmp_path: Path) -> None:
-    parameters = fm.parameters(1, 120_000, 64)
+    parameters = fm.parameters(1, 50_000, 64)
     tracemalloc.start()
     artifact.write(tmp_path, Model(parameters, {"predictor_type": "regressor"}))
     peak = tracemalloc.get_traced_memory()[1]

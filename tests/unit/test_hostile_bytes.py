@@ -3,13 +3,14 @@
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fuzz.seeds import SEEDS
 from fuzz.targets import TARGETS
+from support.examples import examples
 
-EXAMPLES = {"decoder": 2000, "requests": 500, "model": 300}
+PERCENT = {"decoder": 2000, "requests": 500, "model": 300}
 
 
 @st.composite
@@ -40,7 +41,7 @@ def test_hostile_bytes(name: str) -> None:
     seen = {target(seed) for seed in seeds}
     assert len(seen) > 1  # the seeds are good, but for one
 
-    @settings(max_examples=EXAMPLES[name])
+    @examples(PERCENT[name])
     @given(spoilt(seeds))
     def run(data: bytes) -> None:
         target(data)

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from factorization_machines.errors import DataError, PlatformError
 from factorization_machines.recordio.decoder import Decoder, Rows, read
 from support import encodings, recordio
+from support.examples import examples
 
 DIM = 5
 MAGIC = struct.pack("<I", recordio.MAGIC)
@@ -41,14 +42,14 @@ def assert_rows(rows: Rows, messages: list[bytes], feature_dim: int = DIM) -> No
         assert (np.diff(keys) > 0).all()
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(st.lists(encodings.messages(DIM), min_size=1, max_size=4))
 def test_every_legal_encoding_is_read_as_protobuf_reads_it(messages: list[bytes]) -> None:
     content = b"".join(recordio.frame(message) for message in messages)
     assert_rows(decode(content), messages)
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(st.lists(encodings.messages(DIM), min_size=1, max_size=3), st.integers(1, 9))
 def test_a_record_split_anywhere(messages: list[bytes], size: int) -> None:
     # The parts of a split record are joined by the magic number: put it between the pieces.

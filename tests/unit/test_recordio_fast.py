@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from factorization_machines.errors import DataError
@@ -14,6 +14,7 @@ from factorization_machines.recordio.decode_errors import OK
 from factorization_machines.recordio.decoder import Decoder
 from factorization_machines.recordio.sdk_layout import sdk_record
 from support import encodings
+from support.examples import examples
 from support.recordio import frame, message
 
 DIM = 300
@@ -118,7 +119,7 @@ rows = st.lists(
 )
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(rows, st.booleans(), st.sampled_from([[], [DIM], [DIM - 2], [DIM, 2]]), st.data())
 def test_the_fast_path_takes_only_what_it_reads_as_the_general_one(
     row: list[tuple[int, float]], ascending: bool, shape: list[int], data: st.DataObject
@@ -131,7 +132,6 @@ def test_the_fast_path_takes_only_what_it_reads_as_the_general_one(
             assert general(candidate) == (OK, True, taken)
 
 
-@settings(max_examples=100)
 @given(encodings.messages(5), st.data())
 def test_legal_encodings_and_dense_rows(content: bytes, data: st.DataObject) -> None:
     dense = message(data.draw(st.lists(st.floats(-9, 9, width=32), max_size=6)), 0.0)

@@ -1,0 +1,103 @@
+"""Run linters, tests, the coverage run and the fuzzers."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from tools import environments
+from tools.environments import PYTHON
+from tools.image import DOCKER, engine, image
+from tools.run import CommandError, misuse, replaced_by, say, shown
+
+_CORES = min(os.cpu_count() or 1, 8)  # each process of the tests takes half a GB
+# tests/conftest.py groups the tests, by what they share that is slow to make, and orders them.
+_PARALLEL = ("--dist", "loadgroup", "--no-loadscope-reorder", "-n")
+_COVERED = ("tests/unit", "tests/numerics", "tests/contract", "tests/service")
+_CORPUS = Path("build/fuzz")
+_LIBFUZZER = ["-max_len=512", "-timeout=10", "-rss_limit_mb=2048", "-print_final_stats=1"]
+_LIBFUZZER += [f"-artifact_prefix={_CORPUS}/", "-verbosity=0"]
+
+
+def check() -> None:
+    """Run what takes less than a minute: the linters and the unit tests."""
+    environments.setup()
+    _lint()
+    options = ("-q", "--hypothesis-profile=quick")
+    replaced_by(PYTHON, "-m", "pytest", *options, *_PARALLEL, str(_CORES), "tests/unit")
+
+
+def test(arguments: list[str]) -> None:
+    """Run the linters, make what the tests need where that is possible, and run all tests."""
+    in_ci, containers = bool(os.environ.get("CI")), engine() is not None
+    if in_ci and not containers:
+        raise CommandError(f"CI is set and no Docker engine answers '{DOCKER} version'")
+    environments.setup()
+    _lint()
+    for name in ("2", "notebook", *(("1", "3") if containers else ())):
+        environments.sdk(name)
+    try:
+        environments.sdk("mxnet")
+    except CommandError as error:
+        if in_ci:
+            raise
+        say(f"Tests that need mxnet are skipped: {error}")
+    if containers:
+        image([])
+    else:
+        say("No Docker engine answers: tests that need the image or a container are skipped")
+    say("pytest")
+    # One more than there are cores, because tests mostly wait for the processes that they start.
+    replaced_by(PYTHON, "-m", "pytest", *_PARALLEL, str(_CORES + 1), *arguments)
+
+
+def coverage(arguments: list[str]) -> None:
+    """Run the tests that need no container; fail if they cover less of src than is asked."""
+    environments.setup()
+    environments.sdk("2")
+    command = (PYTHON, "-m", "coverage")
+    shown(*command, "erase")
+    options = ("-q", *_PARALLEL, str(_CORES + 1))
+    shown(*command, "run", "-m", "pytest", *options, *(arguments or _COVERED))
+    shown(*command, "combine", "--quiet")
+    replaced_by(*command, "report")
+
+
+def fuzz(arguments: list[str]) -> None:
+    """Fuzz the decoder as Python, whose branches the fuzzer sees, then compiled; then the rest."""
+    seconds = " ".join(arguments) or "300"
+    if not re.fullmatch("[0-9]+", seconds):
+        misuse(f"fuzz: SECONDS is a number; got '{seconds}'")
+    environments.setup()
+    # Not a dependency: it has no wheels for some of the versions of Python that are supported.
+    if subprocess.run([PYTHON, "-c", "import atheris"], stderr=subprocess.DEVNULL).returncode:
+        arguments = ["--only-binary=:all:", "atheris"]
+        environments.install(Path(".venv"), "atheris", *arguments, failure="cannot install atheris")
+    _CORPUS.mkdir(parents=True, exist_ok=True)
+    say("The decoder as Python")
+    _fuzz_target("decoder", int(seconds) // 3, NUMBA_DISABLE_JIT="1")
+    say("The decoder, compiled")
+    _fuzz_target("decoder", int(seconds) // 3)
+    _fuzz_target("model", int(seconds) // 6)
+    _fuzz_target("requests", int(seconds) // 6)
+
+
+def _fuzz_target(name: str, seconds: int, **environment: str) -> None:
+    command = [PYTHON, "-m", "fuzz", name, f"{_CORPUS}/{name}", f"-max_total_time={seconds}"]
+    environment = {**os.environ, "PYTHONPATH": "tests", **environment}
+    done = subprocess.run(
+        [*command, *_LIBFUZZER], stderr=subprocess.PIPE, env=environment, errors="replace"
+    )
+    if done.returncode:
+        sys.stderr.write("\n".join(done.stderr.splitlines()[-30:]) + "\n")
+        raise CommandError(f"fuzz: {name} failed; the input that caused it is in {_CORPUS}")
+    executed = re.findall(r"number_of_executed_units:\s*(\d+)", done.stderr)
+    say(f"{name}: {' '.join(executed)} executions, no failure")
+
+
+def _lint() -> None:
+    for line in ("ruff check .", "ruff format --check .", "mypy"):
+        say(line)
+        program, *arguments = line.split()
+        shown(f".venv/bin/{program}", *arguments)
