@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from factorization_machines.errors import DataError
+from factorization_machines.recordio import batch
 from factorization_machines.recordio.decoder import Decoder
-from factorization_machines.recordio.sdk_records import read_together
 from sagemaker_container.serving.content_types import recordio
 from sagemaker_container.serving.content_types.recordio import read_records
 from support import encodings, fm
@@ -67,7 +67,7 @@ def alike(draw: st.DrawFn) -> tuple[bytes, int, np.ndarray]:
 @given(alike())
 def test_what_the_sdk_writes_is_read_together(given: tuple[bytes, int, list[dict]]) -> None:
     body, dim, want = given
-    together = read_together(body, dim)
+    together = batch.decode(body, dim)
     assert together is not None
     for index, row in enumerate(want):
         keys, values = together.row(index)
@@ -83,8 +83,8 @@ def test_the_sdks_files_of_both_kinds() -> None:
         for body in (sparse_file(x, y, kind), dense_file(x.toarray(), y, kind)):
             np.testing.assert_array_equal(dense(read_records(body, DIM), DIM), x.toarray())
             np.testing.assert_array_equal(trained(body), x.toarray())
-    assert read_together(sparse_file(x[2:30], y[2:30]), DIM) is not None
-    assert read_together(dense_file(x.toarray(), y), DIM) is not None
+    assert batch.decode(sparse_file(x[2:30], y[2:30]), DIM) is not None
+    assert batch.decode(dense_file(x.toarray(), y), DIM) is not None
 
 
 def test_the_padding_of_the_last_record_may_be_missing() -> None:
@@ -183,6 +183,6 @@ def test_a_record_that_holds_the_magic_number_and_is_not_split() -> None:
 
 def test_many_are_read_together(monkeypatch: pytest.MonkeyPatch) -> None:
     x, y = fm.rows(5, 50, DIM, density=1.0)
-    monkeypatch.setattr(recordio, "read_record", None)
+    monkeypatch.setattr(recordio, "_decode_each", None)
     rows = read_records(sparse_file(x[2:], y[2:]), DIM)
     np.testing.assert_array_equal(dense(rows, DIM), dense(instances(x[2:]), DIM))

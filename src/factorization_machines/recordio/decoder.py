@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from factorization_machines.errors import DataError, PlatformError
-from factorization_machines.recordio import decode_errors, framing
-from factorization_machines.recordio.wire import Float32
+from factorization_machines.instances import Float32
+from factorization_machines.recordio import compiled, decode_errors, record
+from factorization_machines.recordio.layout import HEADER_SIZE, MAGIC_BYTES
 
 # Bytes read at once; a larger record gets a larger buffer. Whole words, as records are: where one
 # is in the buffer its padding is too, but for the last one's, which may be missing.
@@ -55,12 +56,12 @@ class Decoder:
 
     def __init__(self, feature_dim: int, *, labelled: bool = True, size: int = 0, first: int = 0):
         self.feature_dim = feature_dim
-        self.labelled = labelled
+        self._label = record.REQUIRED if labelled else record.OPTIONAL
         # Of the source that is read: records and bytes before those of the arrays and the buffer.
         self._records = self._offset = 0
         self._first = first  # of those records, how many are to come
         self.bytes_of_first = self.bytes_read = 0
-        """Bytes of the first records, and of all so far, with their framing."""
+        """Bytes of the first records, and of all so far, with their record."""
         self._allocate(size)
 
     def _allocate(self, size: int) -> None:
@@ -74,16 +75,15 @@ class Decoder:
         except MemoryError:
             raise _no_memory(nnz, rows) from None
         self._indptr[0] = 0
-        self._state: NDArray[np.int64] = np.zeros(5, np.int64)
-        self._state[framing.SORTED] = 1
+        self._state: NDArray[np.int64] = np.array(record.NEW_STATE)
 
     def __len__(self) -> int:
-        return int(self._state[framing.ROWS])
+        return int(self._state[record.ROWS])
 
     @property
     def nbytes(self) -> int:
         """Return the size of the rows so far, in memory."""
-        return _bytes(int(self._state[framing.NNZ]), len(self))
+        return _bytes(int(self._state[record.NNZ]), len(self))
 
     def feed(self, data: NDArray[np.uint8], source: str) -> None:
         """Append the framed records in `data`, (n,) uint8; `source` names it in errors.
@@ -128,28 +128,19 @@ class Decoder:
 
     def _append(self, data: NDArray[np.uint8], source: str, *, whole: bool) -> int:
         """Append the records in `data`; return its bytes, less a cut last record if not `whole`."""
-        self._state[framing.POSITION] = 0
-        while int(self._state[framing.POSITION]) < data.size:
-            code = framing.parse(
-                data,
-                data.size,
-                self.feature_dim,
-                self.labelled,
-                self._values,
-                self._keys,
-                self._indptr,
-                self._labels,
-                self._state,
-            )
+        self._state[record.POSITION] = 0
+        while int(self._state[record.POSITION]) < data.size:
+            rows = record.Rows(self._values, self._keys, self._indptr, self._labels, self._state)
+            code = compiled.parse(data, self.feature_dim, self._label, rows)
             if code == decode_errors.NEED_SPACE:
-                self._grow(int(data.size) - int(self._state[framing.POSITION]))
+                self._grow(int(data.size) - int(self._state[record.POSITION]))
             elif code == decode_errors.CUT_FRAME and not whole:
                 break
             elif code != decode_errors.OK:
                 raise DataError(self._explain(int(code), data, source))
-        used = int(self._state[framing.POSITION])
+        used = int(self._state[record.POSITION])
         if self._first and used:
-            self._first, end = map(int, framing.skip(data[:used], self._first))
+            self._first, end = map(int, compiled.skip(data[:used], self._first))
             self.bytes_of_first += end
         self._offset += used
         self.bytes_read += used
@@ -157,7 +148,7 @@ class Decoder:
 
     def rows(self) -> Rows:
         """Return all rows so far, and give the arrays away: the decoder is done with."""
-        n, nnz = len(self), int(self._state[framing.NNZ])
+        n, nnz = len(self), int(self._state[record.NNZ])
         for array, size in (
             (self._values, nnz),
             (self._keys, nnz),
@@ -169,7 +160,7 @@ class Decoder:
         narrow = nnz <= np.iinfo(np.int32).max
         indptr: Any = self._indptr.astype(np.int32) if narrow else self._indptr
         x: Any = csr_array((self._values, self._keys, indptr), shape=(n, self.feature_dim))
-        if not self._state[framing.SORTED]:
+        if not self._state[record.SORTED]:
             # A repeated key stands for the sum of its values, as everywhere in sparse algebra.
             x.sum_duplicates()
             x.eliminate_zeros()
@@ -177,12 +168,12 @@ class Decoder:
 
     def _grow(self, left: int) -> None:
         """Make room for the next record, and for more of those in the `left` bytes of a source."""
-        room, most = self._keys.size, int(self._state[framing.DETAIL])
+        room, most = self._keys.size, int(self._state[record.DETAIL])
         nnz = room + most + max(left // 5, room // 8)
         rows = self._labels.size + 64 + max(left // 64, self._labels.size // 8)
         try:
             # In place, for what fell short alone: the new part is written with zeros.
-            if int(self._state[framing.NNZ]) + most > room:
+            if int(self._state[record.NNZ]) + most > room:
                 self._values.resize(nnz, refcheck=False)
                 self._keys.resize(nnz, refcheck=False)
             if len(self) + 1 >= self._indptr.size:
@@ -192,29 +183,20 @@ class Decoder:
             raise _no_memory(nnz, rows) from None
 
     def _explain(self, code: int, data: NDArray[np.uint8], source: str) -> str:
-        at = int(self._state[framing.POSITION])
+        at = int(self._state[record.POSITION])
         where = f"{source}: record {self._records + len(self) + 1} at byte {self._offset + at}"
         return f"{where}: {self._reason(code, data, at)}"
 
     def _reason(self, code: int, data: NDArray[np.uint8], at: int) -> str:
-        detail, dim = int(self._state[framing.DETAIL]), self.feature_dim
+        detail, dim = int(self._state[record.DETAIL]), self.feature_dim
         head = bytes(data[at : at + 16])
         left = int(data.size) - at
-        offset = self._offset + at
-        if code == decode_errors.BAD_MAGIC:
-            return decode_errors.bad_magic(head, offset)
-        if code == decode_errors.CUT_FRAME:
-            return decode_errors.cut_frame(head, offset, left)
-        content = code in (
-            decode_errors.CUT_MESSAGE,
-            decode_errors.NO_FEATURES,
-            decode_errors.NO_LABEL,
-        )
-        nested = _NESTED if content and head[8:12] == _MAGIC else ""
-        return decode_errors.explain(code, detail, dim) + nested
+        reason = decode_errors.explain(code, detail, dim, head, left, self._offset + at)
+        nested = code in _OF_CONTENT and head[HEADER_SIZE:].startswith(MAGIC_BYTES)
+        return reason + (_NESTED if nested else "")
 
 
-_MAGIC = decode_errors.MAGIC.to_bytes(4, "little")
+_OF_CONTENT = (decode_errors.CUT_MESSAGE, decode_errors.NO_FEATURES, decode_errors.NO_LABEL)
 _NESTED = ": it is RecordIO itself, which RecordWrapperType 'RecordIO' is not for: leave that out"
 
 

@@ -1,248 +1,104 @@
-"""RecordIO framing, and the rows of the records in it, appended to CSR arrays in one pass.
+"""RecordIO framing: the frames of records, whole or split into parts.
 
-A failure is a code and a byte offset; `recordio` makes it a message.
+`compiled` compiles these functions for channels; requests run them as Python.
 """
 
-import numpy as np
-from numba import types
+from typing import Any
 
-from factorization_machines.kernels.jit import LEAN, kernel
-from factorization_machines.recordio.decode_errors import (
-    BAD_MAGIC,
-    BAD_PART,
-    CUT_FRAME,
-    CUT_MESSAGE,
-    DENSE_SIZE,
-    KEY_COUNT,
-    KEY_RANGE,
-    LABEL_NOT_FINITE,
-    LABEL_SIZE,
+from factorization_machines.recordio.decode_errors import BAD_MAGIC, BAD_PART, CUT_FRAME, OK
+from factorization_machines.recordio.layout import (
+    FIRST,
+    HEADER_SIZE,
+    LAST,
+    LENGTH_BITS,
+    LENGTH_MASK,
     MAGIC,
-    NEED_SPACE,
-    NO_FEATURES,
-    NO_LABEL,
-    NOT_FINITE,
-    OK,
-    OTHER_KEY,
-    SHAPE,
-)
-from factorization_machines.recordio.sdk_layout import sdk_record
-from factorization_machines.recordio.wire import (
-    F32,
-    I32,
-    I64,
-    U8,
-    Bytes,
-    Float32,
-    Int,
-    Int32,
-    Int64,
-    entry,
-    field,
-    uint32_at,
+    MAGIC_BYTES,
+    MIDDLE,
+    WHOLE,
 )
 
-# Slots of the state that a call continues from and leaves.
-POSITION, ROWS, NNZ, SORTED, DETAIL = range(5)
+# An array of bytes where functions are compiled, else a memoryview or bytearray.
+Bytes = Any
 
 
-@kernel(types.int64(
-    U8, types.int64, types.int64, types.int64, types.boolean, F32, I64, I64, F32, I32, F32, I64
-))  # fmt: skip
-def record(
-    data: Bytes,
-    at: Int,
-    end: Int,
-    feature_dim: Int,
-    labelled: bool,
-    values: Float32,
-    keys: Int64,
-    shape: Int64,
-    out_values: Float32,
-    out_keys: Int32,
-    labels: Float32,
-    state: Int64,
-) -> Int:
-    """Append one Record message as a row; return a code. `values`, `keys`, `shape` are scratch."""
-    features = label = False
-    start_nnz = state[NNZ]
-    row = state[ROWS]
-    labels[row] = np.nan
-    while at < end:
-        number, wire, start, stop = field(data, at, end)
-        if stop < 0:
-            return CUT_MESSAGE
-        at = stop
-        if (number != 1 and number != 2) or wire != 2:
-            continue
-        n_values, n_keys, code = entry(data, start, stop, values, keys, shape)
-        if code == OTHER_KEY:
-            continue
+def frame(content: bytes, part: int = WHOLE) -> bytes:
+    """Return the content of a record, or of one part of it, in its frame.
+
+    Raises: OverflowError if the content is 2**29 bytes or longer.
+    """
+    if len(content) > LENGTH_MASK:
+        raise OverflowError(f"{len(content)} bytes are too many for one RecordIO record")
+    word = part << LENGTH_BITS | len(content)
+    return MAGIC_BYTES + word.to_bytes(4, "little") + content + bytes(-len(content) % 4)
+
+
+def uint32_at(data: Bytes, at: int) -> int:
+    """Return the little-endian uint32 at an offset, aligned or not."""
+    return int.from_bytes(data[at : at + 4], "little")
+
+
+def header(data: Bytes, at: int) -> tuple[int, int, int]:
+    """Return the part flag and the content's length of the frame at an offset, and a code."""
+    # Four bytes are enough to see that it is no record at all.
+    if at + 4 <= len(data) and uint32_at(data, at) != MAGIC:
+        return 0, 0, BAD_MAGIC
+    if at + HEADER_SIZE > len(data):
+        return 0, 0, CUT_FRAME
+    word = uint32_at(data, at + 4)
+    part, length = word >> LENGTH_BITS, word & LENGTH_MASK
+    return part, length, OK if at + HEADER_SIZE + length <= len(data) else CUT_FRAME
+
+
+def following(at: int, length: int) -> int:
+    """Return where the frame at an offset ends, with its padding."""
+    return at + HEADER_SIZE + ((length + 3) & ~3)
+
+
+def split_record(data: Bytes, at: int) -> tuple[int, int, int]:
+    """Return the joined length of the split record at an offset, where it ends, and a code."""
+    part, size, _ = header(data, at)
+    if part != FIRST:
+        return 0, at, BAD_PART
+    at = following(at, size)
+    while part != LAST:
+        part, length, code = header(data, at)
+        if code == BAD_MAGIC:
+            return 0, at, BAD_PART
         if code != OK:
-            return code
-        if number == 2:
-            label = True
-            state[DETAIL] = n_values
-            if n_values != 1:
-                return LABEL_SIZE
-            labels[row] = values[0]
-            if not np.isfinite(values[0]):
-                return LABEL_NOT_FINITE
-            continue
-        features = True
-        state[NNZ] = start_nnz  # the last entry of a map key counts
-        sparse = n_keys > 0
-        if sparse and n_keys != n_values:
-            state[DETAIL] = n_keys
-            return KEY_COUNT
-        if not sparse and n_values > 0 and n_values != feature_dim:
-            state[DETAIL] = n_values
-            return DENSE_SIZE
-        if shape[0] > 0 and not sparse and n_values > 0 and shape[1] != n_values:
-            state[DETAIL] = shape[1]
-            return SHAPE
-        last_key = np.int64(-1)
-        nnz = start_nnz
-        for i in range(n_values):
-            key = keys[i] if sparse else i
-            state[DETAIL] = key
-            if key >= feature_dim:
-                return KEY_RANGE
-            if shape[0] == 1 and key >= shape[1]:
-                state[DETAIL] = shape[1]
-                return SHAPE
-            if not np.isfinite(values[i]):
-                return NOT_FINITE
-            if key <= last_key:
-                state[SORTED] = 0
-            last_key = key
-            if values[i] != 0:  # an explicit zero is no non-zero
-                out_keys[nnz] = key
-                out_values[nnz] = values[i]
-                nnz += 1
-        state[NNZ] = nnz
-    if not features:
-        return NO_FEATURES
-    if labelled and not label:
-        return NO_LABEL
-    return OK
+            return 0, at, code
+        if part != MIDDLE and part != LAST:
+            return 0, at, BAD_PART
+        size += 4 + length
+        at = following(at, length)
+    return size, min(at, len(data)), OK
 
 
-@kernel(types.UniTuple(types.int64, 2)(U8, types.int64), **LEAN)
-def frame(data: Bytes, at: Int) -> tuple[Int, Int]:
-    """Return the length of the frame's content and a code (its part flag is in the high bits)."""
-    if at + 8 > data.size:
-        # Four bytes are enough to see that it is no record at all.
-        if at + 4 <= data.size and uint32_at(data, at) != MAGIC:
-            return 0, BAD_MAGIC
-        return 0, CUT_FRAME
-    if uint32_at(data, at) != MAGIC:
-        return 0, BAD_MAGIC
-    word = np.int64(uint32_at(data, at + 4))
-    if at + 8 + (word & 0x1FFFFFFF) > data.size:
-        return word, CUT_FRAME
-    return word, OK
+def new_bytes(size: int) -> Bytes:
+    """Return so many bytes to write to."""
+    return bytearray(size)
 
 
-@kernel(types.UniTuple(types.int64, 2)(U8, types.int64), **LEAN)
-def skip(data: Bytes, count: Int) -> tuple[Int, Int]:
+def join_parts(data: Bytes, at: int, joined: Bytes) -> Bytes:
+    """Copy the parts of the split record at an offset, and the magic number between them."""
+    filled = 0
+    while filled < len(joined):
+        if filled > 0:
+            for i in range(4):
+                joined[filled + i] = (MAGIC >> (8 * i)) & 0xFF
+            filled += 4
+        _, length, _ = header(data, at)
+        joined[filled : filled + length] = data[at + HEADER_SIZE : at + HEADER_SIZE + length]
+        filled += length
+        at = following(at, length)
+    return joined
+
+
+def skip(data: Bytes, count: int) -> tuple[int, int]:
     """Pass over `count` records, or all that `data` has; return how many are left, and the end."""
     at = 0
-    while count > 0 and at < data.size:
-        word, _ = frame(data, at)
-        at += 8 + (((word & 0x1FFFFFFF) + 3) & ~3)
-        part = word >> 29
-        count -= part == 0 or part == 3  # a record that is split ends with part 3
-    return count, min(at, data.size)
-
-
-# Without the interpreter's lock: training goes on while it decodes.
-@kernel(
-    types.int64(U8, types.int64, types.int64, types.boolean, F32, I32, I64, F32, I64), nogil=True
-)
-def parse(
-    data: Bytes,
-    stop: int,
-    feature_dim: int,
-    labelled: bool,
-    out_values: Float32,
-    out_keys: Int32,
-    indptr: Int64,
-    labels: Float32,
-    state: Int64,
-) -> Int:
-    """Append the records of `data` from state[POSITION] on to the arrays; return a code.
-
-    Args:
-        data: (n,) uint8, framed records.
-        stop: offset, n at most, from which on no further record is begun.
-        feature_dim: every key is smaller; a dense row has as many values.
-        labelled: whether each record must have a label.
-        out_values: (capacity,) float32, the non-zeros of all rows, in the records' order.
-        out_keys: (capacity,) int32, their keys.
-        indptr: (row capacity + 1,) int64; row i is out_keys[indptr[i]:indptr[i + 1]].
-        labels: (row capacity,) float32, NaN where there is none.
-        state: (5,) int64, see the slots above; on an error POSITION is the record's first byte.
-    """
-    scratch_values = np.empty(64, np.float32)
-    scratch_keys = np.empty(64, np.int64)
-    shape = np.empty(2, np.int64)
-    joined = np.empty(0, np.uint8)
-    while state[POSITION] < stop:
-        at = state[POSITION]
-        word, code = frame(data, at)
-        if code != OK:
-            return code
-        part, length = word >> 29, word & 0x1FFFFFFF
-        source, first = data, at + 8
-        following = first + ((length + 3) & ~3)
-        if part != 0:
-            # A record that held the magic was split there: the parts are joined by it again.
-            if part != 1:
-                return BAD_PART
-            total = length
-            while part != 3:
-                word, code = frame(data, following)
-                if code == BAD_MAGIC:
-                    return BAD_PART
-                if code != OK:
-                    return code
-                part = word >> 29
-                if part != 2 and part != 3:
-                    return BAD_PART
-                total += 4 + (word & 0x1FFFFFFF)
-                following += 8 + (((word & 0x1FFFFFFF) + 3) & ~3)
-            joined = np.empty(total, np.uint8)
-            joined[:length] = data[first : first + length]
-            filled, place = length, first + ((length + 3) & ~3)
-            while filled < total:
-                word, _ = frame(data, place)
-                length = word & 0x1FFFFFFF
-                for i in range(4):
-                    joined[filled + i] = (MAGIC >> (8 * i)) & 0xFF
-                joined[filled + 4 : filled + 4 + length] = data[place + 8 : place + 8 + length]
-                filled += 4 + length
-                place += 8 + ((length + 3) & ~3)
-            source, first, length = joined, np.int64(0), total
-        # A value takes a byte at the least (a small int32), so a record has no more than `length`.
-        if state[NNZ] + length > out_keys.size or state[ROWS] + 1 >= indptr.size:
-            state[DETAIL] = length
-            return NEED_SPACE
-        if length > scratch_keys.size:
-            scratch_values = np.empty(length, np.float32)
-            scratch_keys = np.empty(length, np.int64)
-        row, nnz, end = state[ROWS], state[NNZ], first + length
-        nnz = sdk_record(source, first, end, feature_dim, out_values, out_keys, nnz, labels, row)
-        if nnz < 0:
-            code = record(
-                source, first, end, feature_dim, labelled,
-                scratch_values, scratch_keys, shape, out_values, out_keys, labels, state,
-            )  # fmt: skip
-            if code != OK:
-                return code
-            nnz = state[NNZ]
-        state[ROWS], state[NNZ] = row + 1, nnz
-        indptr[row + 1] = nnz
-        # The padding of a last record may be missing: some writers leave it out.
-        state[POSITION] = min(following, data.size)
-    return OK
+    while count > 0 and at < len(data):
+        part, length, _ = header(data, at)
+        at = following(at, length)
+        count -= part == WHOLE or part == LAST
+    return count, min(at, len(data))

@@ -1,173 +1,278 @@
-"""One Record message in plain Python: every legal encoding of it, and what is wrong with others.
+"""The decoder of `aialgs.data.Record` messages: every legal encoding, to values and keys of rows.
 
-Training reads the same with compiled functions (`wire` and `frames`), which a server cannot load
-in the second it has to start. Here speed is the matter of `records`; this reads what that leaves.
+Legal are fields in any order and repeated, packed or not, unknown fields, and repeated map keys, of
+which the last counts. `compiled` compiles these functions for channels. A server, which must start
+within a second and so loads no compiler, runs them as Python where `batch` cannot read a body.
 """
 
-import struct
-from collections.abc import Iterator
+import math
+from typing import NamedTuple
 
-import numpy as np
+from factorization_machines.recordio.decode_errors import (
+    BYTES_VALUE,
+    CUT_MESSAGE,
+    DENSE_SIZE,
+    KEY_COUNT,
+    KEY_RANGE,
+    LABEL_NOT_FINITE,
+    LABEL_SIZE,
+    NO_FEATURES,
+    NO_LABEL,
+    NOT_FINITE,
+    OK,
+    OTHER_KEY,
+    SHAPE_SIZE,
+)
+from factorization_machines.recordio.framing import Bytes, uint32_at
+from factorization_machines.recordio.layout import (
+    BYTES,
+    DELIMITED,
+    FEATURES,
+    FLOAT32,
+    FLOAT64,
+    INT32,
+    KEYS,
+    LABEL,
+    NAME,
+    NAME_WORDS,
+    SHAPE,
+    VALUE,
+    VALUES,
+    VARINT,
+)
+from factorization_machines.recordio.protobuf import Array, field, float32_at, numbers, varint
 
-from factorization_machines.instances import Float32, Int64
-from factorization_machines.recordio import decode_errors
+# Slots of the state. Between two calls: where the next record begins, rows and non-zeros so far,
+# whether the keys of all rows ascend, and what an error code is about. The others describe the
+# tensor that is read: number of dimensions, their product, and the first key over int32.
+POSITION, ROWS, NNZ, SORTED, DETAIL, DIMENSIONS, PRODUCT, LARGE_KEY = range(8)
+NEW_STATE = (0, 0, 0, 1, 0, 0, 0, 0)
 
-# Members of Value that are tensors: the layout of a number and its wire type; int32 is a varint.
-_LAYOUTS = {2: ("f", 4, 5), 3: ("d", 8, 1)}
-_INT32, _BYTES = 7, 9
+# How labels are read.
+IGNORED, OPTIONAL, REQUIRED = range(3)
 
-
-class BadRecord(ValueError):
-    """A record that cannot be a row; its text is the reason."""
-
-    def __init__(self, code: int, detail: int = 0, feature_dim: int = 0):
-        super().__init__(decode_errors.explain(code, detail, feature_dim))
-        self.code = code
+_INT32_MAX, _INT64_MAX = (1 << 31) - 1, (1 << 63) - 1
+_FLOAT32_MAX = 3.4028234663852886e38
 
 
-def read_record(data: bytes, feature_dim: int) -> tuple[Int64, Float32]:
-    """Return keys and values of a message's features; a label is not looked at.
+class Rows(NamedTuple):
+    """Where decoded rows go, and how far decoding is."""
 
-    Raises: BadRecord if the message is malformed or does not fit feature_dim.
+    values: Array
+    """(capacity,) float32, the non-zeros of all rows, in the records' order."""
+    keys: Array
+    """(capacity,) int32, their keys."""
+    indptr: Array
+    """(row capacity + 1,) int64; row i is keys[indptr[i]:indptr[i + 1]]."""
+    labels: Array
+    """(row capacity,) float32, NaN where there is none."""
+    state: Array
+    """(8,) int64, see the slots above; on an error POSITION is the record's first byte."""
+
+
+def tensor(
+    data: Bytes, at: int, end: int, kind: int, counts: tuple[int, int], rows: Rows
+) -> tuple[int, int, int]:
+    """Append the values, keys and shape of one tensor to those that `counts` says are there.
+
+    Returns: Both new counts, and a code. A key over int32 becomes -1.
     """
-    row = None
-    for number, wire, start, stop in _fields(data, 0, len(data)):
-        if number == 1 and wire == 2:
-            tensor = _entry(data, start, stop)
-            if tensor is not None:  # the last entry of a map key counts
-                row = _row(tensor, feature_dim)
-    if row is None:
-        raise BadRecord(decode_errors.NO_FEATURES)
-    return row
-
-
-class _Tensor:
-    """Values, keys and shape as far as they are read."""
-
-    def __init__(self, kind: int = 0):
-        self.kind = kind
-        self.values: list[float] = []
-        self.keys: list[int] = []
-        self.shape: list[int] = []
-
-    def read(self, data: bytes, at: int, end: int) -> None:
-        for number, wire, start, stop in _fields(data, at, end):
-            if number == 1:
-                self.values += _numbers(data, start, stop, self.kind, wire)
-            elif number in (2, 3):
-                if wire not in (0, 2):
-                    raise BadRecord(decode_errors.CUT_MESSAGE)
-                (self.keys if number == 2 else self.shape).extend(_varints(data, start, stop))
-
-
-def _entry(data: bytes, at: int, end: int) -> _Tensor | None:
-    """Return the tensor of a map entry, None if its key is not "values"."""
-    key, tensor, problem = b"", _Tensor(), None
-    for number, wire, start, stop in _fields(data, at, end):
-        if wire != 2:
-            continue
-        if number == 1:
-            key = data[start:stop]
-        elif number == 2 and problem is None:
-            try:
-                tensor = _value(data, start, stop, tensor)
-            except BadRecord as error:
-                problem = error  # the key may yet follow, and be another
-    if key != b"values":
-        return None
-    if problem is not None:
-        raise problem
-    if tensor.kind == _BYTES:
-        raise BadRecord(decode_errors.BYTES_VALUE)
-    return tensor
-
-
-def _value(data: bytes, at: int, end: int, tensor: _Tensor) -> _Tensor:
-    """Return a Value's tensor: of its oneof the last member counts, and the same one is merged."""
-    for member, wire, start, stop in _fields(data, at, end):
-        if wire != 2 or member not in (*_LAYOUTS, _INT32, _BYTES):
-            continue
-        if member != tensor.kind:
-            tensor = _Tensor(member)
-        if member != _BYTES:
-            tensor.read(data, start, stop)
-    return tensor
-
-
-def _row(tensor: _Tensor, feature_dim: int) -> tuple[Int64, Float32]:
-    with np.errstate(over="ignore"):
-        values = np.array(tensor.values, np.float64).astype(np.float32)
-    if tensor.keys:
-        if len(tensor.keys) != values.size:
-            raise BadRecord(decode_errors.KEY_COUNT, len(tensor.keys))
-        keys = tensor.keys
-    else:
-        if values.size not in (0, feature_dim):
-            raise BadRecord(decode_errors.DENSE_SIZE, values.size, feature_dim)
-        whole = int(np.prod(tensor.shape, dtype=object)) if tensor.shape else values.size
-        if values.size and whole != values.size:
-            raise BadRecord(decode_errors.SHAPE, whole)
-        keys = list(range(values.size))
-    bound = tensor.shape[0] if len(tensor.shape) == 1 else feature_dim
-    for key, finite in zip(keys, np.isfinite(values).tolist(), strict=True):
-        if key >= feature_dim:
-            raise BadRecord(decode_errors.KEY_RANGE, key, feature_dim)
-        if key >= bound:
-            raise BadRecord(decode_errors.SHAPE, bound)
-        if not finite:
-            raise BadRecord(decode_errors.NOT_FINITE, key)
-    nonzero = values.nonzero()[0]
-    return np.array(keys, np.int64)[nonzero], values[nonzero]
-
-
-def _fields(data: bytes, at: int, end: int) -> Iterator[tuple[int, int, int, int]]:
-    """Yield number, wire type, and start and end of the content of each field."""
+    n_values, n_keys = counts
+    state = rows.state
     while at < end:
-        tag, at = _varint(data, at, end)
-        number, wire = tag >> 3, tag & 7
-        if wire == 0:
-            stop = _varint(data, at, end)[1]
-        elif wire == 1:
-            stop = at + 8
-        elif wire == 5:
-            stop = at + 4
-        elif wire == 2:
-            length, at = _varint(data, at, end)
-            stop = at + length
-        else:  # groups, which proto3 has not, and wire types that do not exist
-            stop = end + 1
-        if number == 0 or stop > end:
-            raise BadRecord(decode_errors.CUT_MESSAGE)
-        yield number, wire, at, stop
+        number, wire, start, stop = field(data, at, end)
+        if stop < 0:
+            return n_values, n_keys, CUT_MESSAGE
         at = stop
+        if number == VALUES:
+            n_values = numbers(data, start, stop, kind, wire, rows.values, n_values)
+            if n_values < 0:
+                return n_values, n_keys, CUT_MESSAGE
+        elif number == KEYS or number == SHAPE:
+            if wire != VARINT and wire != DELIMITED:
+                return n_values, n_keys, CUT_MESSAGE
+            while start < stop:
+                whole, start = varint(data, start, stop)
+                if start < 0:
+                    return n_values, n_keys, CUT_MESSAGE
+                if whole < 0:  # uint64 beyond int64: no feature_dim is that large
+                    whole = _INT64_MAX
+                if number == SHAPE:
+                    product = state[PRODUCT] if state[DIMENSIONS] > 0 else 1
+                    fits = whole == 0 or product <= _INT64_MAX // whole
+                    state[PRODUCT] = product * whole if fits else _INT64_MAX
+                    state[DIMENSIONS] += 1
+                    continue
+                if whole > _INT32_MAX:
+                    if state[LARGE_KEY] == 0:
+                        state[LARGE_KEY] = whole
+                    whole = -1
+                rows.keys[n_keys] = whole
+                n_keys += 1
+    return n_values, n_keys, OK
 
 
-def _varint(data: bytes, at: int, end: int) -> tuple[int, int]:
-    """Return a base-128 integer of at most ten bytes, and where it ends."""
-    value = 0
-    for place in range(at, min(at + 10, end)):
-        byte = data[place]
-        value |= (byte & 0x7F) << 7 * (place - at)
-        if byte < 0x80:
-            return value & 0xFFFFFFFFFFFFFFFF, place + 1
-    raise BadRecord(decode_errors.CUT_MESSAGE)
+def is_values(data: Bytes, at: int, end: int) -> bool:
+    """Return whether the bytes are "values"."""
+    return (
+        end - at == 6
+        and uint32_at(data, at) == 0x756C6176  # v a l u
+        and data[at + 4] == 0x65  # e
+        and data[at + 5] == 0x73  # s
+    )
 
 
-def _varints(data: bytes, at: int, end: int) -> Iterator[int]:
+def is_number(data: Bytes, at: int, end: int) -> bool:
+    """Return whether a map entry is "values" with one packed float32, as the SDK writes labels."""
+    return (
+        end - at == 18
+        and uint32_at(data, at) == NAME_WORDS[0]
+        and uint32_at(data, at + 4) == NAME_WORDS[1]
+        and uint32_at(data, at + 8) == 0x06120812
+        and uint32_at(data, at + 10) == 0x040A0612
+    )
+
+
+def entry(data: Bytes, at: int, end: int, first: int, rows: Rows) -> tuple[int, int, int]:
+    """Read a map entry's tensor to the places from `first` on; return both counts, and a code.
+
+    The last key counts, and the last member of the Value's oneof; the same member again is merged,
+    as protobuf does.
+    """
+    state = rows.state
+    state[DIMENSIONS] = state[LARGE_KEY] = 0
+    if is_number(data, at, end):
+        rows.values[first] = float32_at(data, at + 14)
+        return 1, 0, OK
+    n_values, n_keys, kind = first, first, 0
+    named, code = False, OK
     while at < end:
-        value, at = _varint(data, at, end)
-        yield value
+        number, wire, start, stop = field(data, at, end)
+        if stop < 0:
+            return 0, 0, CUT_MESSAGE
+        at = stop
+        if wire != DELIMITED:
+            continue
+        if number == NAME:
+            named = is_values(data, start, stop)
+        if number != VALUE:
+            continue
+        # The key may yet follow: what is wrong with the Value of another key does not count.
+        while start < stop and code == OK:
+            member, member_wire, place, last = field(data, start, stop)
+            if last < 0:
+                code = CUT_MESSAGE
+            start = last
+            if member_wire != DELIMITED or (
+                member != FLOAT32 and member != FLOAT64 and member != INT32 and member != BYTES
+            ):
+                continue
+            if member != kind:
+                n_values, n_keys, kind = first, first, member
+                state[DIMENSIONS] = state[LARGE_KEY] = 0
+            if member != BYTES and code == OK:
+                n_values, n_keys, code = tensor(data, place, last, member, (n_values, n_keys), rows)
+    if not named:
+        code = OTHER_KEY
+    elif code == OK and kind == BYTES:
+        code = BYTES_VALUE
+    return n_values - first, n_keys - first, code
 
 
-def _numbers(data: bytes, at: int, end: int, kind: int, wire: int) -> list[float]:
-    """Return the numbers of one `values` field, packed or not."""
-    if kind == _INT32:
-        if wire not in (0, 2):
-            raise BadRecord(decode_errors.CUT_MESSAGE)
-        # A negative int32 is written with 64 bits; the low 32 are the number.
-        low = (value & 0xFFFFFFFF for value in _varints(data, at, end))
-        return [float(value - (1 << 32) if value >> 31 else value) for value in low]
-    letter, width, plain = _LAYOUTS[kind]
-    if wire not in (2, plain) or (end - at) % width:
-        raise BadRecord(decode_errors.CUT_MESSAGE)
-    return list(struct.unpack(f"<{(end - at) // width}{letter}", data[at:end]))
+def are_ready(first: int, size: int, bound: int, rows: Rows) -> bool:
+    """Return whether a sparse tensor is a canonical row as it is. Nearly all are."""
+    last_key, ready = -1, True
+    for i in range(first, first + size):  # without branches, so that it is vectorised
+        key, value = rows.keys[i], abs(rows.values[i])
+        ready &= (key > last_key) & (key < bound) & (value > 0) & (value <= _FLOAT32_MAX)
+        last_key = key
+    return ready
+
+
+def row(
+    counts: tuple[int, int], first: int, start: int, feature_dim: int, rows: Rows
+) -> tuple[int, int]:
+    """Move the non-zeros of the tensor at `first` to `start`; return where they end, and a code."""
+    n_values, n_keys = counts
+    values, keys, state = rows.values, rows.keys, rows.state
+    sparse = n_keys > 0
+    if sparse and n_keys != n_values:
+        state[DETAIL] = n_keys
+        return start, KEY_COUNT
+    if not sparse and n_values > 0 and n_values != feature_dim:
+        state[DETAIL] = n_values
+        return start, DENSE_SIZE
+    bound = feature_dim
+    if state[DIMENSIONS] > 0:
+        if not sparse and n_values > 0 and state[PRODUCT] != n_values:
+            state[DETAIL] = state[PRODUCT]
+            return start, SHAPE_SIZE
+        if state[DIMENSIONS] == 1:
+            bound = min(bound, state[PRODUCT])
+    if sparse and first == start and are_ready(first, n_values, bound, rows):
+        return start + n_values, OK
+    last_key, nnz = -1, start
+    for i in range(n_values):
+        key = keys[first + i] if sparse else i
+        value = values[first + i]
+        if key < 0 or key >= bound:
+            state[DETAIL] = state[LARGE_KEY] if key < 0 else key
+            if state[DETAIL] >= feature_dim:
+                return start, KEY_RANGE
+            state[DETAIL] = bound
+            return start, SHAPE_SIZE
+        if not math.isfinite(value):
+            state[DETAIL] = key
+            return start, NOT_FINITE
+        if key <= last_key:
+            state[SORTED] = 0
+        last_key = key
+        if value != 0:  # an explicit zero is no non-zero
+            keys[nnz] = key
+            values[nnz] = value
+            nnz += 1
+    return nnz, OK
+
+
+def record(data: Bytes, at: int, end: int, feature_dim: int, label: int, rows: Rows) -> int:
+    """Append one Record message as a row; return a code.
+
+    Each entry is read behind the row so far. The caller makes sure that all numbers of the message
+    fit: at most one for each byte.
+    """
+    state = rows.state
+    features = labelled = False
+    start_nnz = nnz = state[NNZ]
+    rows.labels[state[ROWS]] = math.nan
+    while at < end:
+        number, wire, start, stop = field(data, at, end)
+        if stop < 0:
+            return CUT_MESSAGE
+        at = stop
+        if wire != DELIMITED or (number != FEATURES and (number != LABEL or label == IGNORED)):
+            continue
+        n_values, n_keys, code = entry(data, start, stop, nnz, rows)
+        if code == OTHER_KEY:
+            continue
+        if code != OK:
+            return code
+        if number == LABEL:
+            labelled = True
+            if n_values != 1:
+                state[DETAIL] = n_values
+                return LABEL_SIZE
+            rows.labels[state[ROWS]] = rows.values[nnz]
+            if not math.isfinite(rows.values[nnz]):
+                return LABEL_NOT_FINITE
+            continue
+        features = True
+        # The last entry of a map key counts.
+        nnz, code = row((n_values, n_keys), nnz, start_nnz, feature_dim, rows)
+        if code != OK:
+            return code
+    if not features:
+        return NO_FEATURES
+    if label == REQUIRED and not labelled:
+        return NO_LABEL
+    state[NNZ] = nnz
+    return OK

@@ -7,7 +7,7 @@ import numpy as np
 import orjson
 
 from factorization_machines.instances import Float32
-from factorization_machines.recordio.decode_errors import MAGIC
+from factorization_machines.recordio.layout import MAGIC
 
 
 def predictions(scores: Float32, labels: Float32 | None) -> list[dict[str, float]]:

@@ -1,5 +1,6 @@
-"""The fast path of the decoder takes what the SDK writes, and nothing that it would misread."""
+"""The decoder gives the same outcome compiled, for channels, and as Python, for requests."""
 
+from array import array
 from pathlib import Path
 from typing import Any
 
@@ -9,44 +10,52 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from factorization_machines.errors import DataError
-from factorization_machines.recordio import decoder, framing
-from factorization_machines.recordio.decode_errors import OK
+from factorization_machines.recordio import compiled, decoder, parser, record
+from factorization_machines.recordio.decode_errors import KEY_RANGE, OK, SHAPE_SIZE
 from factorization_machines.recordio.decoder import Decoder
-from factorization_machines.recordio.sdk_layout import sdk_record
 from support import encodings
 from support.examples import examples
-from support.recordio import frame, message
+from support.recordio import frame, message, split
 
 DIM = 300
 INF, NAN = float("inf"), float("nan")
-Row = tuple[list[float], list[int], float]
 
 
 def as_array(content: bytes) -> Any:
     return np.frombuffer(content, np.uint8)
 
 
-def fast(content: bytes, feature_dim: int = DIM) -> Row | None:
-    """Return values, keys and label of a message; None if it is left to the general path."""
-    values, keys = np.empty(len(content), np.float32), np.empty(len(content), np.int32)
-    labels = np.empty(1, np.float32)
-    nnz = sdk_record(as_array(content), 0, len(content), feature_dim, values, keys, 0, labels, 0)
-    return None if nnz < 0 else (values[:nnz].tolist(), keys[:nnz].tolist(), float(labels[0]))
+def outcome(code: int, rows: record.Rows) -> tuple[object, ...]:
+    """Return code, where and why parsing ended, and the bytes of all rows."""
+    state = [int(slot) for slot in rows.state]
+    n, nnz = state[record.ROWS], state[record.NNZ]
+    detail = None if code == OK else state[record.DETAIL]
+    arrays = rows.values[:nnz], rows.keys[:nnz], rows.indptr[: n + 1], rows.labels[:n]
+    ascending = state[record.SORTED] if code == OK else None
+    return (code, state[record.POSITION], detail, ascending, *(part.tobytes() for part in arrays))
 
 
-def general(content: bytes, feature_dim: int = DIM) -> tuple[int, bool, Row]:
-    """Return the code of the general path, whether keys ascend, and the row."""
+def both(content: bytes, feature_dim: int = DIM, label: int = record.REQUIRED) -> int:
+    """Parse framed records in both ways, assert that the outcome is the same; return the code."""
     size = len(content)
-    values, keys = np.empty(size, np.float32), np.empty(size, np.int32)
-    labels, state = np.empty(1, np.float32), np.zeros(5, np.int64)
-    state[framing.SORTED] = 1
-    scratch = np.empty(size, np.float32), np.empty(size, np.int64), np.empty(2, np.int64)
-    code = framing.record(
-        as_array(content), 0, size, feature_dim, True, *scratch, values, keys, labels, state
+    arrays = record.Rows(
+        np.zeros(size, np.float32),
+        np.zeros(size, np.int32),
+        np.zeros(size + 2, np.int64),
+        np.zeros(size + 1, np.float32),
+        np.array(record.NEW_STATE),
     )
-    nnz = int(state[framing.NNZ])
-    row = values[:nnz].tolist(), keys[:nnz].tolist(), float(labels[0])
-    return int(code), bool(state[framing.SORTED]), row
+    lists = record.Rows(
+        array("f", bytes(4 * size)),
+        array("i", bytes(4 * size)),
+        array("q", bytes(8 * size + 16)),
+        array("f", bytes(4 * size + 4)),
+        list(record.NEW_STATE),
+    )
+    code = int(compiled.parse(as_array(content), feature_dim, label, arrays))
+    again = parser.parse(memoryview(content), feature_dim, label, lists)
+    assert outcome(code, arrays) == outcome(again, lists)
+    return code
 
 
 @pytest.mark.parametrize(
@@ -56,48 +65,58 @@ def general(content: bytes, feature_dim: int = DIM) -> tuple[int, bool, Row]:
         (message([1.0] * 40, 0.0, keys=range(160, 200), shape=[300]), 300),
         (message([1.0] * 5000, 1.0, keys=range(20000, 25000), shape=[30000]), 30000),
         (message([1.0], 1.0, keys=[2**28 - 1]), 2**28),
+        (message([1.0], 1.0, keys=[2**31 - 1]), 2**31),
         (message([0.0, -0.0, -2.5], 1.0, keys=[0, 1, 2], shape=[3]), 300),
         (message([], 1.0, shape=[300]), 300),
         (message([], -1.5), 300),
         (message([0.5] * 300, 3.0), 300),
         (message([0.5] * 300, 3.0, shape=[300]), 300),
+        (message([1e-300] * 300, 3.0, kind="float64"), 300),
+        (message([-(2**31), 2**31 - 1], 1, keys=[1, 0], kind="int32", label_kind="int32"), 300),
+        (message([1.0, 1.0], 1.0, keys=[1, 1]), 300),
+        (message([1.0], 1.0, keys=[2], shape=[20, 15]), 300),
+        (message([1.0], 1.0, keys=[2], shape=[2**63, 2**63]), 300),
     ],
 )
-def test_what_the_sdk_writes_is_taken(content: bytes, feature_dim: int) -> None:
-    row = fast(content, feature_dim)
-    assert row is not None
-    assert general(content, feature_dim) == (OK, True, row)
+def test_legal_messages(content: bytes, feature_dim: int) -> None:
+    assert both(frame(content) + split(content), feature_dim) == OK
 
 
 @pytest.mark.parametrize(
     "content",
     [
-        message([1.0, 1.0], 1.0, keys=[1, 0]),  # legal, but must be sorted
-        message([1.0, 1.0], 1.0, keys=[1, 1]),  # and added
         message([1.0], 1.0, keys=[300]),
-        message([1.0], 1.0, keys=[2**32]),  # no int32
+        message([1.0], 1.0, keys=[2**32]),
         message([1.0], 1.0, keys=[2**64 - 1]),
         message([1.0], 1.0, keys=[200], shape=[200]),
-        message([1.0], 1.0, keys=[2], shape=[20, 15]),
         message([1.0], 1.0, keys=[1, 2]),
         message([1.0, 1.0], 1.0, keys=[1]),
         message([1.0] * 299, 1.0),
         message([1.0] * 300, 1.0, shape=[299]),
+        message([1.0] * 300, 1.0, shape=[2**63, 2**63]),
         message([NAN], 1.0, keys=[1]),
         message([INF] * 300, 1.0),
+        message([1e39], 1.0, keys=[1], kind="float64"),
         message([1.0], NAN, keys=[1]),
-        message([1.0], -INF, keys=[1]),
+        message([1.0], 1e39, keys=[1], label_kind="float64"),
         message([1.0], None, keys=[1]),
         message([1.0], [1.0, 2.0], keys=[1]),
-        message([1.0], 1.0, keys=[1], kind="float64"),
-        message([1.0], 1, keys=[1], label_kind="int32"),
-        message([1.0], 1.0, keys=[1]) + encodings.field(3, 2, b"uid"),
         message([1.0], 1.0, keys=[1])[:-1],
         b"",
     ],
 )
-def test_all_else_is_left_to_the_general_path(content: bytes) -> None:
-    assert fast(content) is None
+def test_errors(content: bytes) -> None:
+    assert both(frame(message([1.0], 1.0, keys=[3])) + frame(content)) != OK
+
+
+def test_the_first_key_out_of_range_is_the_one_that_is_named() -> None:
+    keys = [5, 400, 2**40, 2**50]
+    for first, detail in ((0, 400), (2, 2**40), (3, 2**50)):
+        content = frame(message([1.0] * (4 - first), 1.0, keys=keys[first:]))
+        assert both(content) == KEY_RANGE
+        with pytest.raises(DataError, match=f"key {detail} is not below feature_dim 300"):
+            Decoder(DIM).feed(as_array(content), "a")
+    assert both(frame(message([1.0] * 2, 1.0, keys=[5, 2**40], shape=[6])), 2**41) == SHAPE_SIZE
 
 
 def changed(content: bytes, data: st.DataObject) -> bytes:
@@ -121,24 +140,22 @@ rows = st.lists(
 
 @examples(300)
 @given(rows, st.booleans(), st.sampled_from([[], [DIM], [DIM - 2], [DIM, 2]]), st.data())
-def test_the_fast_path_takes_only_what_it_reads_as_the_general_one(
+def test_what_the_sdk_writes_and_what_is_close_to_it(
     row: list[tuple[int, float]], ascending: bool, shape: list[int], data: st.DataObject
 ) -> None:
     pairs = sorted(row) if ascending else row
     content = message([v for _, v in pairs], 1.0, keys=[k for k, _ in pairs], shape=shape)
-    for candidate in (content, changed(content, data)):
-        taken = fast(candidate)
-        if taken is not None:
-            assert general(candidate) == (OK, True, taken)
+    both(frame(content))
+    both(frame(changed(content, data)))
+    both(changed(frame(content) * 2, data), label=data.draw(st.sampled_from([0, 1, 2])))
 
 
+@examples(200)
 @given(encodings.messages(5), st.data())
-def test_legal_encodings_and_dense_rows(content: bytes, data: st.DataObject) -> None:
+def test_any_legal_encoding_and_what_is_close_to_it(content: bytes, data: st.DataObject) -> None:
     dense = message(data.draw(st.lists(st.floats(-9, 9, width=32), max_size=6)), 0.0)
-    for candidate in (content, dense, changed(dense, data)):
-        taken = fast(candidate, 5)
-        if taken is not None:
-            assert general(candidate, 5) == (OK, True, taken)
+    both(split(content) + frame(dense), 5)
+    both(frame(changed(content, data)) + changed(split(content), data), 5)
 
 
 def test_a_record_that_is_left_halfway_leaves_nothing() -> None:

@@ -11,9 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from factorization_machines.instances import Float32, Instances, Int64, stack
-from factorization_machines.recordio.decode_errors import MAGIC
+from factorization_machines.recordio.layout import MAGIC, NAME_WORDS
 
-_KEY = (0x6176060A, 0x7365756C)  # 0a 06 v a, l u e s
 _FLOATS: Mapping[int, str] = {0x12: "<f4", 0x1A: "<f8"}  # the tag of a tensor in Value
 _INT32 = 0x3A
 _PADDING = 16  # behind the data, so that a position just beyond its end can be read
@@ -23,7 +22,7 @@ class _Other(Exception):
     """Not this layout, or not right: another reader will say what it is."""
 
 
-def read_together(body: bytes, feature_dim: int) -> Instances | None:
+def decode(body: bytes, feature_dim: int) -> Instances | None:
     """Return the rows of framed records; None for another layout, or where anything is wrong."""
     try:
         return _Records(body, feature_dim).rows()
@@ -49,7 +48,7 @@ class _Records:
         at, end = self.frames()
         entry, entry_end = self.content(at, end, 0x0A)
         words = self.at_bytes("<u4")
-        need((words[entry] == _KEY[0]) & (words[entry + 4] == _KEY[1]))
+        need((words[entry] == NAME_WORDS[0]) & (words[entry + 4] == NAME_WORDS[1]))
         value, value_end = self.content(entry + 8, entry_end, 0x12)
         need(value_end == entry_end)
         if (entry_end != end).any():
