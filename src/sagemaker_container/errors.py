@@ -1,7 +1,7 @@
-"""Errors of a container, and what train and serve answer to each kind of error.
+"""Errors of the container, with the exit code of train and the HTTP status for each class of error.
 
-Exit codes: 2 the caller can fix it, 3 the environment can, 1 the authors must. SageMaker only
-distinguishes zero from others.
+Exit codes: 2 if the caller can fix the error, 3 if the environment can, 1 if the authors must.
+SageMaker only distinguishes zero from the others.
 """
 
 from factorization_machines.errors import (
@@ -12,15 +12,15 @@ from factorization_machines.errors import (
 
 
 class HyperparameterError(UserError):
-    """A hyperparameter is missing, unknown, out of range, or at odds with another."""
+    """A hyperparameter is missing, unknown, out of range, or in conflict with another."""
 
 
 class ConfigurationError(UserError):
-    """A file under input/config is missing or is not what the contract says."""
+    """A file in input/config is missing or violates the contract."""
 
 
 class ChannelError(UserError):
-    """A channel is missing, empty, or of a kind that this container cannot read."""
+    """A channel is missing, empty, or delivered in an unsupported way."""
 
 
 class UnsupportedMediaType(UserError):
@@ -30,29 +30,29 @@ class UnsupportedMediaType(UserError):
 
 
 class NotAcceptable(UserError):
-    """A request wants its answer in formats of which none is made."""
+    """No format that a request accepts is available."""
 
     http_status = 406
 
 
 class PayloadTooLarge(UserError):
-    """The body of a request is larger than the server takes."""
+    """The body of a request exceeds the server's limit."""
 
     http_status = 413
 
 
 def exit_code(error: FactorizationMachinesError) -> int:
-    """Return the exit code of a train that ends with this error."""
+    """Return the exit code of `train` for an error."""
     if isinstance(error, UserError):
         return 2
     return 3 if isinstance(error, PlatformError) else 1
 
 
 def http_status(error: FactorizationMachinesError) -> int:
-    """Return the status of a response to a request that ends with this error."""
-    own: int | None = getattr(error, "http_status", None)
-    if own is not None:
-        return own
+    """Return the status of the response to a request that failed with an error."""
+    status: int | None = getattr(error, "http_status", None)
+    if status is not None:
+        return status
     if isinstance(error, UserError):
         return 400
     return 503 if isinstance(error, PlatformError) else 500
