@@ -1,8 +1,7 @@
-"""Many hosts, without processes: whose rows are whose, and which address is whose."""
+"""Parts of a job with several hosts: the shares of rows, and the network."""
 
 import socket
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -12,7 +11,7 @@ from hypothesis import strategies as st
 from factorization_machines.batching import batches
 from factorization_machines.engines import network
 from factorization_machines.engines.shares import Shares
-from factorization_machines.engines.single_process import Alone
+from factorization_machines.engines.single_process import SingleProcess
 from factorization_machines.errors import PlatformError
 
 
@@ -46,40 +45,40 @@ def test_sharded_rows_are_all_in_an_epoch(counts: list[int], size: int) -> None:
     assert (abs(totals - np.diff(plan)[:, 0]) < len(counts)).all()
 
 
-def test_the_interface_that_the_job_names_is_taken_where_it_exists() -> None:
-    assert network.own_address("no-such-host.invalid", "lo", "127.0.0.1") == "127.0.0.1"
+def test_the_interface_of_the_job_is_used_where_it_exists() -> None:
+    assert network.own_interface("no-such-host.invalid", "lo", "127.0.0.1") == "lo"
 
 
-def test_else_what_the_own_name_stands_for_where_that_is_here() -> None:
-    assert network.own_address("127.0.0.9", "ethwe", "127.0.0.1") == "127.0.0.9"
-    assert network.own_address("127.0.0.9", None, "127.0.0.1") == "127.0.0.9"
+@pytest.mark.parametrize("name", ["ethwe", None])
+def test_the_interface_of_the_host_name_is_used_otherwise(name: str | None) -> None:
+    assert network.own_interface("127.0.0.9", name, "192.0.2.1") == "lo"
 
 
-@pytest.mark.parametrize("name", ["192.0.2.1", "no-such-host.invalid"])
-def test_else_where_packets_to_the_master_leave(name: str) -> None:
-    assert network.own_address(name, "ethwe", "127.0.0.1") == "127.0.0.1"
+@pytest.mark.parametrize("host", ["192.0.2.1", "no-such-host.invalid"])
+def test_the_interface_of_the_route_to_the_master_is_the_last_choice(host: str) -> None:
+    assert network.own_interface(host, "ethwe", "127.0.0.1") == "lo"
 
 
-def test_a_host_that_listens_later_is_reached() -> None:
+def test_a_host_that_starts_later_is_reached() -> None:
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         timer = threading.Timer(0.2, server.listen)
         timer.start()
         port = server.getsockname()[1]
-        assert network.reach("localhost", port, time.monotonic() + 60, 60) == "127.0.0.1"
+        assert network.wait_until_reachable("localhost", port, 60) == "127.0.0.1"
         timer.join()
 
 
-def test_a_host_that_never_does_is_named_with_the_reason() -> None:
-    said = r"host 'no-such\.invalid' cannot be reached within 1 s: its name does not resolve"
-    with pytest.raises(PlatformError, match=said):
-        network.reach("no-such.invalid", 1, time.monotonic() + 0.1, 1)
+def test_a_host_that_never_starts_is_named_with_the_reason() -> None:
+    message = r"host 'no-such\.invalid' cannot be reached within 0.1 s: its name does not resolve"
+    with pytest.raises(PlatformError, match=message):
+        network.wait_until_reachable("no-such.invalid", 1, 0.1)
     with pytest.raises(PlatformError, match=r"127\.0\.0\.1 port 1: Connection refused"):
-        network.reach("127.0.0.1", 1, time.monotonic() + 0.1, 1)
+        network.wait_until_reachable("127.0.0.1", 1, 0.1)
 
 
-def test_alone_is_a_group_of_one() -> None:
-    with Alone("a") as group:
-        assert group.each(b"x") == [b"x"] and group.of_master(b"y") == b"y"
-        assert group.any(True) and not group.any(False)
-        assert group.numbers(np.arange(3)).tolist() == [[0, 1, 2]]
+def test_a_single_process_is_a_group_of_one() -> None:
+    group = SingleProcess("a")
+    assert group.all_gather_bytes(b"x") == [b"x"] and group.broadcast(b"y") == b"y"
+    assert group.any_reduce(True) and not group.any_reduce(False)
+    assert group.all_gather(np.arange(3)).tolist() == [[0, 1, 2]]

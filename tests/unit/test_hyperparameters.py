@@ -9,7 +9,13 @@ from pathlib import Path
 import pytest
 
 from sagemaker_container.contract import hyperparameters
-from sagemaker_container.contract.hyperparameter_types import Choice, Flag, Integer, Parameter, Real
+from sagemaker_container.contract.hyperparameter_types import (
+    Boolean,
+    Categorical,
+    Continuous,
+    Hyperparameter,
+    Integer,
+)
 from sagemaker_container.contract.hyperparameters import BY_NAME, TABLE, check, defaults
 from sagemaker_container.errors import ConfigurationError, HyperparameterError
 
@@ -80,11 +86,11 @@ NOT_NUMBERS = (
 )
 
 
-def of(kind: type[Parameter]) -> list[Parameter]:
+def of(kind: type[Hyperparameter]) -> list[Hyperparameter]:
     return [row for row in TABLE if type(row) is kind]
 
 
-def named(row: Parameter) -> str:
+def named(row: Hyperparameter) -> str:
     return row.name
 
 
@@ -106,9 +112,9 @@ def value(name: str, text: str) -> object:
     row = BY_NAME[name]
     if isinstance(row, Integer):
         return checked.integer(name)
-    if isinstance(row, Real):
+    if isinstance(row, Continuous):
         return checked.real(name)
-    return checked.flag(name) if isinstance(row, Flag) else checked.text(name)
+    return checked.flag(name) if isinstance(row, Boolean) else checked.text(name)
 
 
 def test_the_names_are_the_built_ins_and_ours() -> None:
@@ -122,7 +128,7 @@ def test_defaults_are_the_built_ins(name: str) -> None:
     row, default = BY_NAME[name], BUILT_IN[name]
     if default is None:
         assert row.default is None
-    elif isinstance(row, Choice) and isinstance(default, float):
+    elif isinstance(row, Categorical) and isinstance(default, float):
         assert row.default is not None and float(row.default) == default
     else:
         assert row.default is not None and row.parse(row.default) == default
@@ -163,7 +169,7 @@ def test_integers_of_the_wrong_type(row: Integer, text: str) -> None:
     refused(row.name, text)
 
 
-def below(row: Real) -> Iterator[str]:
+def below(row: Continuous) -> Iterator[str]:
     if row.low is not None:
         yield repr(math.nextafter(row.low, -math.inf))
         yield str(row.low - 1)
@@ -171,8 +177,8 @@ def below(row: Real) -> Iterator[str]:
             yield repr(row.low)
 
 
-@pytest.mark.parametrize("row", of(Real), ids=named)
-def test_reals_at_their_bounds(row: Real) -> None:
+@pytest.mark.parametrize("row", of(Continuous), ids=named)
+def test_reals_at_their_bounds(row: Continuous) -> None:
     if row.low is None:
         assert value(row.name, "-1.5e-3") == -0.0015
     elif row.low_open:
@@ -185,14 +191,14 @@ def test_reals_at_their_bounds(row: Real) -> None:
         refused(row.name, text)
 
 
-@pytest.mark.parametrize("row", of(Real), ids=named)
+@pytest.mark.parametrize("row", of(Continuous), ids=named)
 @pytest.mark.parametrize("text", [*NOT_NUMBERS, "1e999", "1e", ".", "e5", "true", "--1"])
-def test_reals_of_the_wrong_type(row: Real, text: str) -> None:
+def test_reals_of_the_wrong_type(row: Continuous, text: str) -> None:
     refused(row.name, text)
 
 
-@pytest.mark.parametrize("row", of(Flag), ids=named)
-def test_flags(row: Flag) -> None:
+@pytest.mark.parametrize("row", of(Boolean), ids=named)
+def test_flags(row: Boolean) -> None:
     for text in ("true", "True", "TRUE"):
         assert value(row.name, text) is True
     for text in ("false", "False"):
@@ -201,8 +207,8 @@ def test_flags(row: Flag) -> None:
         refused(row.name, text)
 
 
-@pytest.mark.parametrize("row", of(Choice), ids=named)
-def test_choices(row: Choice) -> None:
+@pytest.mark.parametrize("row", of(Categorical), ids=named)
+def test_choices(row: Categorical) -> None:
     for option in row.options:
         assert value(row.name, option) == option
     for text in ("", "nan", row.options[0] + "x", row.options[0].upper() + "?"):
@@ -210,7 +216,7 @@ def test_choices(row: Choice) -> None:
 
 
 @pytest.mark.parametrize("row", TABLE, ids=named)
-def test_a_required_one_is_required_and_no_other(row: Parameter) -> None:
+def test_a_required_one_is_required_and_no_other(row: Hyperparameter) -> None:
     given = {name: text for name, text in REQUIRED.items() if name != row.name}
     if not row.required:
         check(given)

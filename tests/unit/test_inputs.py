@@ -63,7 +63,7 @@ def test_a_fifo_waits_for_its_writer_and_ends_with_it(tmp_path: Path) -> None:
     got: list[bytes] = []
 
     def read() -> None:
-        with PipeStream(path, never, print, appears=60) as stream:
+        with PipeStream(path, never, print, timeout=60) as stream:
             got.append(reads(stream))
 
     reader = threading.Thread(target=read, daemon=True)
@@ -83,7 +83,7 @@ def test_a_fifo_waits_for_its_writer_and_ends_with_it(tmp_path: Path) -> None:
 
 def test_a_fifo_that_never_is_there(tmp_path: Path) -> None:
     path = tmp_path / "train_3"
-    with PipeStream(path, never, print, appears=0.1) as stream:
+    with PipeStream(path, never, print, timeout=0.1) as stream:
         with pytest.raises(PlatformError) as caught:
             stream.readinto(bytearray(9))
     assert str(caught.value) == (
@@ -93,7 +93,7 @@ def test_a_fifo_that_never_is_there(tmp_path: Path) -> None:
 
 
 def test_a_long_wait_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streams, "TOLD", 0.0)
+    monkeypatch.setattr(streams, "_LOG_INTERVAL", 0.0)
     path, said = tmp_path / "train_0", list[str]()
     os.mkfifo(path)
     with PipeStream(path, lambda: len(said) > 1, said.append) as stream:

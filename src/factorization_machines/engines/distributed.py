@@ -31,10 +31,10 @@ class Peers(Protocol):
     rank: int
     size: int
 
-    def swap(self, parts: Sequence[NDArray[Any]]) -> None:
+    def all_gather_into(self, parts: Sequence[NDArray[Any]]) -> None:
         """Send part `rank`, and receive the others' parts into their memory."""
 
-    def numbers(self, values: NDArray[Any]) -> NDArray[Any]:
+    def all_gather(self, values: NDArray[Any]) -> NDArray[Any]:
         """Return the values of all hosts, (size, …)."""
 
 
@@ -58,7 +58,7 @@ class HostsEngine(NumbaEngine):
         counts = np.zeros(len(self._plan), np.int64)
         distributed.count(self._rows, mine, own, counts)
         # Epochs differ in nothing but the order of their batches: who sends how much is known.
-        self._counts = np.ascontiguousarray(peers.numbers(counts).T)  # (m, H)
+        self._counts = np.ascontiguousarray(peers.all_gather(counts).T)  # (m, H)
         k = parameters.num_factors
         sizes = HEAD + self._counts * (3 + k)
         padded = -(-sizes // _LINE) * _LINE
@@ -114,7 +114,7 @@ class HostsEngine(NumbaEngine):
         )
         if found != self._counts[number, self._peers.rank]:
             raise AlgorithmError(f"batch {number} has {found} features; it had others before")
-        self._peers.swap([self._floats[a:b] for a, b in zip(starts, ends, strict=True)])
+        self._peers.all_gather_into([self._floats[a:b] for a, b in zip(starts, ends, strict=True)])
         self._steps += 1
         distributed.apply(
             self._words,

@@ -1,71 +1,87 @@
-"""Which address a host talks from, and where the others are."""
+"""The network interface of this host, and the address of another."""
 
 import fcntl
+import ipaddress
 import socket
 import struct
 import time
 
 from factorization_machines.errors import PlatformError
 
-_SIOCGIFADDR = 0x8915  # Linux: the IPv4 address of an interface
-_PAUSE = 0.1  # seconds between two attempts
+# Linux: the IPv4 address and the netmask of an interface.
+_SIOCGIFADDR, _SIOCGIFNETMASK = 0x8915, 0x891B
+_RETRY = 0.1  # seconds between two attempts to connect
 
 
-def own_address(host: str, interface: str | None, towards: str) -> str:
-    """Return the address that this host is to be reached at.
+def own_interface(host: str, name: str | None, peer: str) -> str:
+    """Return the name of the network interface at which other hosts reach this one.
 
-    It is that of the interface which the job names, where that exists: SDK v3 names one that does
-    not. Else what the host's own name stands for, where that is here; else the address from which
-    packets to `towards` leave.
+    That is the interface with the given name, if it exists (SDK v3 names one that does not). Else
+    it is the one of the address that the host name resolves to, if that is an address of this
+    machine. Else it is the one that packets to `peer` leave by.
+
+    Raises: PlatformError if no interface has that address.
     """
-    if interface in {name for _, name in socket.if_nameindex()}:
-        address = _address_of(str(interface))
-        if address:
-            return address
+    networks = _networks()
+    if name in networks:
+        return str(name)
+    address = ipaddress.IPv4Address(_own_address(host, peer))
+    # An interface of the loopback or one with aliases has more addresses than its first.
+    matches = [name for name, network in networks.items() if address in network.network]
+    if not matches:
+        raise PlatformError(f"no network interface has the address {address} of host {host!r}")
+    return max(
+        matches, key=lambda name: (networks[name].ip == address, networks[name].network.prefixlen)
+    )
+
+
+def _own_address(host: str, peer: str) -> str:
     try:
         address = socket.gethostbyname(host)
         with socket.socket() as probe:
-            probe.bind((address, 0))
+            probe.bind((address, 0))  # fails if it is an address of another machine
         return address
     except OSError:
         pass
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.connect((towards, 9))  # sends nothing
-        found: str = probe.getsockname()[0]
-        return found
+        probe.connect((peer, 9))  # sends nothing
+        return str(probe.getsockname()[0])
 
 
-def _address_of(interface: str) -> str | None:
-    name = struct.pack("256s", interface.encode()[:15])
+def _networks() -> dict[str, ipaddress.IPv4Interface]:
+    """Return the first IPv4 address and network of each interface that has one."""
+    networks = {}
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            return socket.inet_ntoa(fcntl.ioctl(probe.fileno(), _SIOCGIFADDR, name)[20:24])
-        except OSError:  # it has none
-            return None
+        for _, name in socket.if_nameindex():
+            request = struct.pack("256s", name.encode())
+            try:
+                address, mask = (
+                    socket.inet_ntoa(fcntl.ioctl(probe.fileno(), code, request)[20:24])
+                    for code in (_SIOCGIFADDR, _SIOCGIFNETMASK)
+                )
+            except OSError:  # it has no IPv4 address
+                continue
+            networks[name] = ipaddress.IPv4Interface(f"{address}/{mask}")
+    return networks
 
 
-def reach(host: str, port: int, until: float, waited: float) -> str:
-    """Return the address of a host once it answers at a port; it may start later than this one.
+def wait_until_reachable(host: str, port: int, timeout: float) -> str:
+    """Return the address of a host once it accepts connections; it may start later than this one.
 
-    Args:
-        host: the name of the host.
-        port: where it listens.
-        until: on the clock of time.monotonic.
-        waited: how long that is, in seconds, for the message.
-
-    Raises: PlatformError if it does not by `until`.
+    Raises: PlatformError if it does not within `timeout` seconds.
     """
-    why = "it was not tried"
-    while time.monotonic() < until:
+    deadline = time.monotonic() + timeout
+    while True:
         try:
             address = socket.gethostbyname(host)
         except OSError as error:
-            why = f"its name does not resolve ({error.strerror or error})"
+            reason = f"its name does not resolve ({error.strerror or error})"
         else:
             try:
                 socket.create_connection((address, port), timeout=1).close()
                 return address
             except OSError as error:
-                why = f"{address} port {port}: {error.strerror or error}"
-        time.sleep(_PAUSE)
-    raise PlatformError(f"host {host!r} cannot be reached within {waited:g} s: {why}")
+                reason = f"{address} port {port}: {error.strerror or error}"
+        if time.monotonic() > deadline:
+            raise PlatformError(f"host {host!r} cannot be reached within {timeout:g} s: {reason}")
+        time.sleep(_RETRY)

@@ -1,8 +1,9 @@
-"""The hosts of a job, as one of them sees them: what each sends, all have in the same order."""
+"""The process group of a job with several hosts, over torch.distributed's gloo backend."""
 
 import contextlib
 import json
-import os
+import queue
+import threading
 import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -10,146 +11,151 @@ from types import TracebackType
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import distributed
 
-from factorization_machines.engines import network
 from factorization_machines.errors import FactorizationMachinesError, PlatformError
 
-os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "FATAL")  # what it would print, our errors say
-
-import torch  # noqa: E402
-import torch.distributed  # noqa: E402
-
-_distributed: Any = torch.distributed  # its types leave out what gloo alone has
-_Gloo = _distributed.ProcessGroupGloo
-# Nothing here is computed with torch: threads of its own only stand in the way of the wire's.
+# Nothing here is computed with torch, whose own threads only delay the threads of gloo.
 torch.set_num_threads(1)
-Bytes = NDArray[np.uint8]
-_PAUSE = 0.05
-_FAREWELL = 5.0  # seconds at most that the store outlives a failure, so that all can read why
-_LAST = timedelta(seconds=1)  # for the rest of an exchange that has failed
-_FAILED = "failed"
+_POLL = 0.05  # seconds between two looks at the store
+_STORE_LIMIT = 5.0  # seconds that a call to the store may take after a failure
+_DRAIN = timedelta(seconds=1)  # for the rest of an exchange in which a host was lost
+_REASON = "reason"  # the key of the store that holds why the job failed
 
 
 class HostLost(PlatformError):
-    """A host of the job is gone, or ended with an error of its own."""
+    """Another host of the job died, stopped answering, or ended with an error of its own."""
 
 
-class Group:
-    """Hosts by rank, which is their place in the sorted list of names; the first is the master.
+class ProcessGroup:
+    """The hosts of a job. A host's rank is its place among the sorted names; rank 0 is the master.
 
-    Every method that talks is to be called by all of them, in the same order.
+    All hosts must call the same methods in the same order. A process can have one such group at a
+    time, since it is torch's default group. Gloo uses the network interface that the environment
+    variable GLOO_SOCKET_IFNAME names.
     """
 
-    def __init__(
-        self, host: str, hosts: Sequence[str], interface: str | None, port: int, patience: float
-    ):
-        """Meet the others.
+    def __init__(self, host: str, hosts: Sequence[str], address: str, port: int, timeout: float):
+        """Wait until all hosts have joined.
 
         Args:
-            host: the name of this one.
-            hosts: the names of all.
-            interface: of the network, where the job names one.
-            port: of the master, where they meet.
-            patience: seconds that they wait for one another, now and later.
+            host: the name of this host.
+            hosts: the names of all hosts.
+            address: of the master; ignored on the master, which listens at all its addresses.
+            port: of the master.
+            timeout: seconds that the hosts wait for one another, now and in each exchange.
 
-        Raises: PlatformError that names who did not come, or is not to be reached.
+        Raises: PlatformError that names the hosts which have not joined in time; HostLost.
         """
         self.names = sorted(hosts)
         self.rank = self.names.index(host)
         self.size = len(self.names)
-        self.sent = 0  # bytes, to all others together
-        self._gone: set[int] = set()  # ranks that will not read why
-        self._patience = patience
-        self._limit = timedelta(seconds=patience)
-        until = time.monotonic() + patience
-        if self.rank == 0:
-            address = network.own_address(host, interface, "127.0.0.1")
-            try:
-                self._store = _distributed.TCPStore("0.0.0.0", port, None, True, self._limit, False)  # noqa: S104
-            except RuntimeError as error:
-                raise PlatformError(f"port {port} cannot be listened at: {_first(error)}") from None
-        else:
-            master = network.reach(self.names[0], port, until, patience)
-            address = network.own_address(host, interface, master)
-            self._store = _distributed.TCPStore(master, port, None, False, self._limit, False)
+        self.sent = 0  # bytes, to all other hosts together
+        self._timeout = timedelta(seconds=timeout)
+        self._lost: set[int] = set()  # ranks that will not read the reason of a failure
+        master = self.rank == 0
         try:
-            self._meet(until)
-            options = _Gloo._Options()
-            options._devices = [_Gloo.create_device(hostname=address)]
-            options._timeout = self._limit
-            self._gloo = _Gloo(
-                _distributed.PrefixStore("gloo", self._store), self.rank, self.size, options
+            self._store = distributed.TCPStore(  # type: ignore[attr-defined]  # torch's stub omits it
+                "0.0.0.0" if master else address,  # noqa: S104
+                port,
+                is_master=master,
+                timeout=self._timeout,
+                wait_for_workers=False,
             )
         except RuntimeError as error:
-            raise self._lost(None, error) from None
+            action = "cannot listen at" if master else f"cannot connect to {self.names[0]!r} at"
+            raise PlatformError(f"{action} port {port}: {_summary(error)}") from None
+        self._wait_for_hosts(timeout)
+        try:
+            distributed.init_process_group(
+                "gloo",
+                store=self._store,
+                rank=self.rank,
+                world_size=self.size,
+                timeout=self._timeout,
+            )
+        except RuntimeError as error:
+            raise HostLost(f"the hosts cannot connect to one another: {_summary(error)}") from None
 
-    def _meet(self, until: float) -> None:
-        """Return when all have come; without a wait that a signal could not end."""
-        self._store.set(f"here/{self.rank}", "")
+    def _wait_for_hosts(self, timeout: float) -> None:
+        """Wait for all hosts by polling, because a signal cannot interrupt a wait of the store."""
+        deadline = time.monotonic() + timeout
         absent = list(range(self.size))
-        while absent := [rank for rank in absent if not self._store.check([f"here/{rank}"])]:
-            if time.monotonic() > until:
-                names = ", ".join(repr(self.names[rank]) for rank in absent)
-                raise PlatformError(f"not there within {self._patience:g} s: {names}")
-            time.sleep(_PAUSE)
+        try:
+            self._store.set(f"joined/{self.rank}", "")
+            while absent := [rank for rank in absent if not self._store.check([f"joined/{rank}"])]:
+                if time.monotonic() > deadline:
+                    names = ", ".join(repr(self.names[rank]) for rank in absent)
+                    raise PlatformError(f"not there within {timeout:g} s: {names}")
+                time.sleep(_POLL)
+        except RuntimeError as error:
+            raise HostLost(f"host {self.names[0]!r} is gone ({_summary(error)})") from None
 
     @property
     def others(self) -> list[int]:
-        """Return the ranks of all but this one."""
+        """Return the ranks of the other hosts."""
         return [rank for rank in range(self.size) if rank != self.rank]
 
-    def swap(self, parts: Sequence[NDArray[Any]]) -> None:
-        """Send this host's part, and receive the others' into theirs: contiguous, one a rank."""
+    def all_gather_into(self, parts: Sequence[NDArray[Any]]) -> None:
+        """Send this host's part, and receive the others' parts into their memory.
+
+        Sends and receives are used because all_gather needs parts of one size, and its errors do
+        not tell which rank failed.
+
+        Args:
+            parts: a contiguous array for each rank; the lengths may differ, and must be known to
+                all hosts.
+
+        Raises: HostLost.
+        """
         tensors = [torch.from_numpy(part.view(np.uint8)) for part in parts]
-        mine = tensors[self.rank]
-        self.sent += mine.numel() * (self.size - 1)
-        lost: list[tuple[int, RuntimeError]] = []
-
-        def attempt(rank: int, call: Callable[..., Any], *arguments: Any) -> Any:
+        own = tensors[self.rank]
+        self.sent += own.numel() * (self.size - 1)
+        failures: list[tuple[int, RuntimeError]] = []
+        pending: list[tuple[int, Any]] = []
+        for rank in self.others:
             try:
-                return call(*arguments)
+                pending.append((rank, distributed.irecv(tensors[rank], rank)))
+                pending.append((rank, distributed.isend(own, rank)))
             except RuntimeError as error:
-                lost.append((rank, error))
-                return None
+                failures.append((rank, error))
+        for rank, work in pending:
+            try:
+                # After a failure the remaining hosts still get this host's part: else they wait
+                # for it, and see this host end before they see which host was lost.
+                work.wait(_DRAIN if failures else self._timeout)
+            except RuntimeError as error:
+                failures.append((rank, error))
+        if failures:
+            raise self._host_lost(failures)
 
-        work = [
-            (rank, attempt(rank, self._gloo.recv, [tensors[rank]], rank, 0)) for rank in self.others
-        ]
-        work += [(rank, attempt(rank, self._gloo.send, [mine], rank, 0)) for rank in self.others]
-        for rank, one in work:
-            if one is not None:
-                # Where one is lost, the others still get this host's part: they would wait for it,
-                # and not learn who is lost, until this host ends and the master's store with it.
-                attempt(rank, one.wait, _LAST if lost else self._limit)
-        if lost:
-            raise self._lost(*lost[0])
-
-    def each(self, content: bytes) -> list[bytes]:
-        """Return what every host gives, by rank."""
-        sizes = self.numbers(np.array([len(content)], np.int64))[:, 0]
-        parts = [np.zeros(max(1, size), np.uint8) for size in sizes.tolist()]
-        parts[self.rank][: len(content)] = np.frombuffer(content, np.uint8)
-        self.swap(parts)
-        return [part[:size].tobytes() for part, size in zip(parts, sizes.tolist(), strict=True)]
-
-    def numbers(self, values: NDArray[Any]) -> NDArray[Any]:
-        """Return the arrays of one shape and type that every host gives, stacked by rank."""
-        all_values = np.zeros((self.size, *values.shape), values.dtype)
-        all_values[self.rank] = values
+    def all_gather(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Return the arrays of all hosts, stacked by rank; they have the same shape and dtype."""
+        stacked = np.zeros((self.size, *values.shape), values.dtype)
+        stacked[self.rank] = values
         if values.size:
-            self.swap([part.reshape(-1) for part in all_values])
-        return all_values
+            self.all_gather_into([part.reshape(-1) for part in stacked])
+        return stacked
 
-    def any(self, flag: bool) -> bool:
-        """Return whether any host says so."""
-        return bool(self.numbers(np.array([flag], np.uint8)).any())
+    def all_gather_bytes(self, content: bytes) -> list[bytes]:
+        """Return the contents of all hosts, by rank."""
+        sizes = self.all_gather(np.array([len(content)], np.int64))[:, 0].tolist()
+        parts = [np.zeros(max(1, size), np.uint8) for size in sizes]
+        parts[self.rank][: len(content)] = np.frombuffer(content, np.uint8)
+        self.all_gather_into(parts)
+        return [part[:size].tobytes() for part, size in zip(parts, sizes, strict=True)]
 
-    def of_master(self, content: bytes) -> bytes:
-        """Return what the master gives."""
-        return self.each(content if self.rank == 0 else b"")[0]
+    def any_reduce(self, flag: bool) -> bool:
+        """Return whether the flag is set on any host."""
+        return bool(self.all_gather(np.array([flag], np.uint8)).any())
 
-    def __enter__(self) -> "Group":
+    def broadcast(self, content: bytes) -> bytes:
+        """Return the content of the master; that of the other hosts is ignored."""
+        return self.all_gather_bytes(content if self.rank == 0 else b"")[0]
+
+    def __enter__(self) -> "ProcessGroup":
         return self
 
     def __exit__(
@@ -158,56 +164,90 @@ class Group:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Tell the others why this host ends, where it ends with an error."""
-        if error is None:
-            return
+        """Leave the group; if this host ends with an error, let the other hosts read it first."""
+        if error is not None:
+            with contextlib.suppress(RuntimeError):  # the store ends with the master
+                self._explain(error)
+        distributed.destroy_process_group()
+
+    def _explain(self, error: BaseException) -> None:
+        """Publish why this host ends; the master keeps the store until the others have read it."""
         if not isinstance(error, HostLost):
-            text = (
-                error.failure_text()
-                if isinstance(error, FactorizationMachinesError)
-                else repr(error)
-            )
-            self._tell(f"host {self.names[self.rank]!r} ended: {text}")
-        with contextlib.suppress(RuntimeError):  # the store may be gone with the master
-            self._store.set(f"told/{self.rank}", "")
-            if self.rank == 0:
-                self._outlive()
+            text = repr(error)
+            if isinstance(error, FactorizationMachinesError):
+                text = error.failure_text()
+            self._publish(f"host {self.names[self.rank]!r} ended: {text}")
+        self._call_store(self._store.set, f"read/{self.rank}", "")
+        deadline = time.monotonic() + _STORE_LIMIT
+        readers = set(self.others) - self._lost if self.rank == 0 else set()
+        while readers and time.monotonic() < deadline:
+            time.sleep(_POLL)
+            readers = {rank for rank in readers if not self._store.check([f"read/{rank}"])}
 
-    def _outlive(self) -> None:
-        """Keep the store, which is the master's, until all who can still read why have done so."""
-        until = time.monotonic() + _FAREWELL
-        left = set(self.others) - self._gone
-        while left and time.monotonic() < until:
-            time.sleep(_PAUSE)
-            left = {rank for rank in left if not self._store.check([f"told/{rank}"])}
-
-    def _tell(self, text: str) -> str:
-        """Make a reason known, unless there is one already; return the one that is known."""
+    def _host_lost(self, failures: Sequence[tuple[int, RuntimeError]]) -> HostLost:
+        """Return the error for failed exchanges, by rank, with the reason that all hosts report."""
+        rank, error = failures[0]
+        timed_out = "imed out" in str(error)  # gloo has no type of exception for it
         try:
-            known = self._store.compare_set(_FAILED, "", json.dumps(text))
-            return str(json.loads(known))
-        except (RuntimeError, ValueError):
-            return text
-
-    def _lost(self, rank: int | None, error: RuntimeError) -> HostLost:
-        """Return the error of a connection that broke, by what is known of who broke it."""
-        time.sleep(0.2 if self.rank == 0 else 0.4)  # for who ends with a reason to tell it
-        try:
-            told = self._store.check([_FAILED])
+            # A host that closes its connections because it fails publishes the reason, at the
+            # latest when it has drained its exchange. The master looks for less time than the
+            # others, who may have to wait for what it publishes.
+            reason = self._reason(0 if timed_out else 0.5 if self.rank == 0 else 3)
+            if reason is None:
+                # The store works, so that the master is alive unless it alone has failed.
+                if not timed_out:
+                    rank, error = next((item for item in failures if item[0] != 0), failures[0])
+                    self._lost.add(rank)
+                state = "did not answer" if timed_out else "is gone"
+                reason = self._publish(f"host {self.names[rank]!r} {state} ({_summary(error)})")
         except RuntimeError:
-            rank, told = 0, False  # the store is the master's
-        name = self.names[rank] if rank is not None else "of the job"
-        gone = "imed out" not in str(error)
-        if gone and rank is not None:
-            self._gone.add(rank)
-        what = "is gone" if gone else "did not answer"
-        text = f"host {name!r} {what} ({_first(error)})"
-        if told or rank != 0:
-            text = self._tell(text)
-        return HostLost(f"{text}; training has ended on all hosts")
+            self._lost.add(0)
+            state = "did not answer" if timed_out else "is gone"
+            reason = f"host {self.names[0]!r} {state} ({_summary(error)})"
+        return HostLost(f"{reason}; training has ended on all hosts")
+
+    def _reason(self, seconds: float) -> str | None:
+        """Return the published reason; None if there is none after some seconds."""
+        deadline = time.monotonic() + seconds
+        while not self._call_store(self._store.check, [_REASON]):
+            if time.monotonic() > deadline:
+                return None
+            time.sleep(_POLL)
+        return str(json.loads(self._call_store(self._store.get, _REASON)))
+
+    def _publish(self, reason: str) -> str:
+        """Publish a reason, unless there is one already; return the one that is published."""
+        published = self._call_store(self._store.compare_set, _REASON, "", json.dumps(reason))
+        return str(json.loads(published))
+
+    def _call_store(self, method: Callable[..., Any], *arguments: Any) -> Any:
+        """Return what a method of the store returns.
+
+        The call runs in a thread, because it would wait forever for a master that hangs.
+
+        Raises: RuntimeError if the master does not answer.
+        """
+        if 0 in self._lost:
+            raise RuntimeError("the store was lost with the master")
+        results: queue.SimpleQueue[Any] = queue.SimpleQueue()
+
+        def call() -> None:
+            try:
+                results.put(method(*arguments))
+            except RuntimeError as error:
+                results.put(error)
+
+        threading.Thread(target=call, daemon=True).start()
+        try:
+            result = results.get(timeout=_STORE_LIMIT)
+        except queue.Empty:
+            raise RuntimeError("the master does not answer") from None
+        if isinstance(result, RuntimeError):
+            raise result
+        return result
 
 
-def _first(error: Exception) -> str:
-    """Return the first line of what torch says, without the place in its source."""
-    line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    return line.split("] ", 1)[-1][:200]
+def _summary(error: Exception) -> str:
+    """Return the first sentence of an error of torch, without the place in torch's source."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0].split("] ", 1)[-1].split(". ")[0][:200]

@@ -1,4 +1,4 @@
-"""A group of one: the face of `group.Group`, with nobody to talk to."""
+"""A group of one process: the interface of `process_group.ProcessGroup` without communication."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 
-class Alone:
+class SingleProcess:
     """The only host of a job."""
 
     rank = 0
@@ -16,27 +16,21 @@ class Alone:
     def __init__(self, host: str):
         self.names = [host]
 
-    def swap(self, parts: Sequence[NDArray[Any]]) -> None:
-        """Nothing comes from anyone."""
+    def all_gather_into(self, parts: Sequence[NDArray[Any]]) -> None:
+        """No-op: the only part is there already."""
 
-    def each(self, content: bytes) -> list[bytes]:
-        """Return what is given."""
-        return [content]
-
-    def numbers(self, values: NDArray[Any]) -> NDArray[Any]:
-        """Return what is given, as the one of a stack."""
+    def all_gather(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Return a stack of this one array."""
         return values[None]
 
-    def any(self, flag: bool) -> bool:
-        """Return what is given."""
+    def all_gather_bytes(self, content: bytes) -> list[bytes]:
+        """Return a list of this content."""
+        return [content]
+
+    def any_reduce(self, flag: bool) -> bool:
+        """Return the flag."""
         return flag
 
-    def of_master(self, content: bytes) -> bytes:
-        """Return what is given."""
+    def broadcast(self, content: bytes) -> bytes:
+        """Return the content."""
         return content
-
-    def __enter__(self) -> "Alone":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Nobody is to be told."""

@@ -1,5 +1,5 @@
 """SageMaker's contract with a container: paths, configuration files, hyperparameters, log lines.
 
-Reads and writes what lies under /opt/ml, and nothing else. Imports only `errors`, so that the
-local service may use it too.
+Reads and writes only files below /opt/ml. Does not import training or serving, so that the local
+service can use it too.
 """

@@ -1,4 +1,4 @@
-"""The configuration files beside the hyperparameters: who runs, and on which channels."""
+"""The job's hosts and channels, from resourceconfig.json and inputdataconfig.json."""
 
 import os
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ RECORDIO = "application/x-recordio-protobuf"
 SAGEMAKER_MODEL = "application/x-sagemaker-model"
 REQUIRED_CHANNEL = "train"
 CHANNELS = ("train", "test")
-MODEL_CHANNEL = "model"  # what training goes on from
+MODEL_CHANNEL = "model"  # the model to start training from
 PIPE = "Pipe"
 GZIP = "Gzip"
 _SHARDED = "ShardedByS3Key"
@@ -24,14 +24,14 @@ _DATA_DELIVERY = (
     ("TrainingInputMode", ("File", "FastFile", PIPE)),
     ("ContentType", (RECORDIO,)),
     ("CompressionType", ("None", GZIP)),
-    # With RecordIO, who delivers wraps each object as a record, in Pipe mode: it comes as records.
+    # In Pipe mode with RecordIO, the service wraps each object as a record of the stream.
     ("RecordWrapperType", ("None", "RecordIO")),
     _DISTRIBUTION,
 )
 _MODEL_DELIVERY = (
     ("TrainingInputMode", ("File", "FastFile")),
     ("ContentType", (SAGEMAKER_MODEL, "application/x-tar", "application/gzip")),
-    ("CompressionType", ("None", GZIP)),  # model.tar.gz as it is
+    ("CompressionType", ("None", GZIP)),  # model.tar.gz stays compressed
     ("RecordWrapperType", ("None",)),
     _DISTRIBUTION,
 )
@@ -40,9 +40,9 @@ _DEFAULT_HOST = "algo-1"
 
 @dataclass(frozen=True)
 class Channel:
-    """One channel: its name and its files, in the order in which they are read.
+    """A channel: its name and its files, in the order in which they are read.
 
-    In Pipe mode there are no files: `folder` with _0, _1 … behind it is a FIFO for each pass.
+    In Pipe mode there are no files; pass n reads the FIFO at the path `folder` + "_n".
     """
 
     name: str
@@ -51,21 +51,21 @@ class Channel:
     pipe: bool = False
     gzip: bool = False
     sharded: bool = False
-    """Whether each host has files of its own, of several hosts; else all have the same ones."""
+    """Whether each of several hosts has its own files; else all have the same files."""
 
 
 @dataclass(frozen=True)
 class Hosts:
-    """Who trains together: the name of this host and those of all."""
+    """The name of this host, and the names of all hosts of the job."""
 
     current: str
     names: tuple[str, ...]
     interface: str | None = None
-    """The network interface that the job names; it may not exist."""
+    """The network interface in the job's configuration; it may not exist."""
 
 
 def hosts(paths: OptMl) -> Hosts:
-    """Return the hosts of the job from resourceconfig.json, algo-1 where there is no such file.
+    """Return the hosts of the job from resourceconfig.json; algo-1 if there is no such file.
 
     Raises: ConfigurationError if the file is malformed, or this host is not among them.
     """
@@ -89,18 +89,18 @@ def hosts(paths: OptMl) -> Hosts:
             f"{paths.resource_config}: current_host {host!r} must be one of the hosts; "
             f"got {shorten(names)}"
         )
-    several = tuple(names) if len(names) > 1 else (host,)
-    return Hosts(host, several, interface if isinstance(interface, str) else None)
+    all_hosts = tuple(names) if len(names) > 1 else (host,)
+    return Hosts(host, all_hosts, interface if isinstance(interface, str) else None)
 
 
 def channels(paths: OptMl) -> dict[str, Channel]:
-    """Return the job's channels, `train` and maybe `test`, with their files in sorted order.
+    """Return the channels `train` and, if the job has it, `test`, with their files sorted.
 
-    A folder below input/data counts as a channel where inputdataconfig.json does not exist, so
-    that `docker run` with two mounted folders is enough.
+    If inputdataconfig.json does not exist, each folder in input/data is a channel, so that
+    `docker run` with two mounted folders is enough.
 
-    Raises: ChannelError if `train` is missing, a channel is unknown or empty, or is delivered in
-        a way that this container does not read; ConfigurationError if the file is malformed.
+    Raises: ChannelError if `train` is missing, a channel is unknown or empty, or has an option
+        that this container does not support; ConfigurationError if the file is malformed.
     """
     declared = _declared(paths)
     unknown = sorted(set(declared) - {*CHANNELS, MODEL_CHANNEL})
@@ -109,22 +109,22 @@ def channels(paths: OptMl) -> dict[str, Channel]:
             f"unknown channel {unknown[0]!r}; the channels are 'train', 'test' and 'model'"
         )
     if REQUIRED_CHANNEL not in declared:
-        found = ", ".join(repr(name) for name in declared) or "none"
-        raise ChannelError(f"the channel 'train' is required; the job's channels: {found}")
+        names = ", ".join(repr(name) for name in declared) or "none"
+        raise ChannelError(f"the channel 'train' is required; the job's channels: {names}")
     for name, options in declared.items():
         _check_delivery(name, options)
-    many = len(hosts(paths).names) > 1
+    many_hosts = len(hosts(paths).names) > 1
     return {
-        name: _channel(name, paths.channel(name), declared[name], many)
+        name: _channel(name, paths.channel(name), declared[name], many_hosts)
         for name in CHANNELS
         if name in declared
     }
 
 
 def model_folder(paths: OptMl) -> Path | None:
-    """Return the folder of the channel `model`, None where the job has no such channel.
+    """Return the folder of the channel `model`; None if the job has no such channel.
 
-    Raises: ChannelError if it has one, and no such folder; ConfigurationError as `channels`.
+    Raises: ChannelError if the folder does not exist; ConfigurationError if the file is malformed.
     """
     if MODEL_CHANNEL not in _declared(paths):
         return None
@@ -135,7 +135,7 @@ def model_folder(paths: OptMl) -> Path | None:
 
 
 def _declared(paths: OptMl) -> dict[str, dict[str, object]]:
-    """Return the channels that the job declares, each with its options."""
+    """Return the options of each channel that the job declares."""
     if not paths.input_data_config.exists():
         return {name: {} for name in (*CHANNELS, MODEL_CHANNEL) if paths.channel(name).is_dir()}
     content = read_object(paths.input_data_config)
@@ -151,30 +151,29 @@ def _declared(paths: OptMl) -> dict[str, dict[str, object]]:
 
 
 def _check_delivery(name: str, options: dict[str, object]) -> None:
-    """Raise ChannelError if a channel comes in a way that is not read here."""
+    """Raise ChannelError if an option of a channel has an unsupported value."""
     for key, allowed in _MODEL_DELIVERY if name == MODEL_CHANNEL else _DATA_DELIVERY:
         value = options.get(key)
         if value in (None, ""):
             continue
         # A media type may carry parameters, as in "application/x-recordio-protobuf; charset=…".
-        plain = str(value).split(";")[0].strip()
-        if plain not in allowed:
+        if str(value).split(";")[0].strip() not in allowed:
             choice = " or ".join(f"'{option}'" for option in allowed)
             raise ChannelError(f"channel {name!r}: {key} must be {choice}; got {value!r}")
 
 
-def _channel(name: str, folder: Path, options: dict[str, object], many: bool) -> Channel:
+def _channel(name: str, folder: Path, options: dict[str, object], many_hosts: bool) -> Channel:
     gzip = options.get("CompressionType") == GZIP
-    sharded = many and options.get("S3DistributionType") == _SHARDED
+    sharded = many_hosts and options.get("S3DistributionType") == _SHARDED
     if options.get("TrainingInputMode") == PIPE:
-        if many:
+        if many_hosts:
             raise ChannelError(
                 f"channel {name!r}: TrainingInputMode 'Pipe' is for one host; on many it must be "
                 "'File' or 'FastFile'"
             )
         return Channel(name, folder, (), pipe=True, gzip=gzip)
     if sharded and not folder.is_dir():
-        return Channel(name, folder, (), sharded=True)  # there were fewer files than hosts
+        return Channel(name, folder, (), sharded=True)  # there are fewer files than hosts
     if not folder.is_dir():
         raise ChannelError(f"channel {name!r}: the folder {folder} does not exist")
     try:
@@ -188,16 +187,16 @@ def _channel(name: str, folder: Path, options: dict[str, object], many: bool) ->
 
 
 def _sorted_files(folder: Path) -> Iterable[Path]:
-    """Yield the non-empty files below a folder, sorted by their path in it, hidden ones left out.
+    """Yield the non-empty, non-hidden files below a folder, sorted by relative path.
 
-    S3 has no folders: consoles and tools mark them by empty objects, which reach us as empty files.
+    Empty files are the markers that S3 tools create for folders.
     """
-    below: list[Path] = []
-    # Not rglob: it leaves out what it may not read, and the job would train on part of its data.
+    files: list[Path] = []
+    # Not rglob, which skips unreadable folders: the job would train on part of its data.
     for root, folders, names in os.walk(folder, onerror=_raise):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        below += [Path(root, name) for name in names if not name.startswith(".")]
-    for path in sorted(below, key=lambda path: path.relative_to(folder).as_posix()):
+        files += [Path(root, name) for name in names if not name.startswith(".")]
+    for path in sorted(files, key=lambda path: path.relative_to(folder).as_posix()):
         if path.is_file() and path.stat().st_size > 0:
             yield path
 

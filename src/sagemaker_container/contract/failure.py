@@ -1,4 +1,4 @@
-"""output/failure: why a job failed, in the words that the service shows its user."""
+"""Writes output/failure, the reason of a failed job that the service shows to its user."""
 
 from pathlib import Path
 
@@ -6,13 +6,13 @@ LONGEST = 1024  # characters; the service shows no more
 
 
 def write(path: Path, text: str) -> str | None:
-    """Write the failure text, cut to what the service shows; return why it could not be, or None.
+    """Write the text, cut to 1,024 characters; return why that failed, or None.
 
-    It never raises: a failure file that cannot be written must not hide the failure itself.
+    It never raises, because an unwritable failure file must not hide the failure itself.
     """
     if len(text) > LONGEST:
         text = text[: LONGEST - 3] + "..."
-    # The limit is on characters, the file holds bytes: what UTF-8 cannot hold is replaced.
+    # Lone surrogates cannot be encoded.
     data = text.encode("utf-8", errors="replace")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

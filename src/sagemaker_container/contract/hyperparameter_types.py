@@ -1,4 +1,4 @@
-"""The kinds of row that the table of hyperparameters is made of."""
+"""The types of hyperparameters: how each one parses and describes its values."""
 
 import math
 import re
@@ -8,19 +8,19 @@ Value = int | float | str | bool | None
 
 # int() and float() also take "1_000", "١" and "infinity"; a job's strings are plain decimal.
 _INTEGER = re.compile(r"[+-]?[0-9]+")
-_REAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+_DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Options:
     required: bool = field(default=False)
     tunable: bool = field(default=False)
-    """Whether the service offers it to a tuning job."""
+    """Whether the service accepts it as a range of a tuning job."""
 
 
 @dataclass(frozen=True)
-class Parameter(_Options):
-    """One row: a name, what it means, and its default as the string that a job would give."""
+class Hyperparameter(_Options):
+    """Base of all types; `default` is a string, as in a job's configuration."""
 
     name: str
     meaning: str
@@ -31,19 +31,19 @@ class Parameter(_Options):
         raise ValueError(text)
 
     def allowed(self) -> str:
-        """Return what is allowed, to follow "must be"."""
+        """Return a description of the allowed values that can follow "must be"."""
         return ""
 
 
 @dataclass(frozen=True)
-class Integer(Parameter):
-    """A whole number in [low, high]."""
+class Integer(Hyperparameter):
+    """An integer in [low, high]."""
 
     low: int = 0
     high: int | None = None
 
     def parse(self, text: str) -> int:
-        """Return the integer. Raises: ValueError if it is none, or out of range."""
+        """Return the integer. Raises: ValueError if it is malformed or out of range."""
         if not _INTEGER.fullmatch(text.strip()) or len(text) > 40:
             raise ValueError(text)
         value = int(text)
@@ -59,15 +59,15 @@ class Integer(Parameter):
 
 
 @dataclass(frozen=True)
-class Real(Parameter):
-    """A finite number, not below `low` where there is one."""
+class Continuous(Hyperparameter):
+    """A finite number in [low, infinity), or in (low, infinity) if `low_open`."""
 
     low: float | None = None
     low_open: bool = False
 
     def parse(self, text: str) -> float:
-        """Return the number. Raises: ValueError if it is none, not finite, or out of range."""
-        if not _REAL.fullmatch(text.strip()):
+        """Return the number. Raises: ValueError if it is malformed or out of range."""
+        if not _DECIMAL.fullmatch(text.strip()):
             raise ValueError(text)
         value = float(text)
         if not math.isfinite(value):
@@ -84,13 +84,13 @@ class Real(Parameter):
 
 
 @dataclass(frozen=True)
-class Choice(Parameter):
-    """One of a few words."""
+class Categorical(Hyperparameter):
+    """One of several strings."""
 
     options: tuple[str, ...] = ()
 
     def parse(self, text: str) -> str:
-        """Return the word. Raises: ValueError if it is not among the options."""
+        """Return the string. Raises: ValueError if it is not one of the options."""
         if text not in self.options:
             raise ValueError(text)
         return text
@@ -101,27 +101,27 @@ class Choice(Parameter):
 
 
 @dataclass(frozen=True)
-class Flag(Parameter):
-    """true or false, in any case: Python's str(True) is what SDK users send."""
+class Boolean(Hyperparameter):
+    """true or false in any case, because the SDK sends Python's str(True)."""
 
     def parse(self, text: str) -> bool:
-        """Return the truth value. Raises: ValueError if it is neither."""
+        """Return the value. Raises: ValueError if it is neither."""
         word = text.strip().lower()
         if word not in ("true", "false"):
             raise ValueError(text)
         return word == "true"
 
     def allowed(self) -> str:
-        """Return the two words."""
+        """Return both values."""
         return "'true' or 'false'"
 
 
 @dataclass(frozen=True)
-class Interval(Parameter):
-    """A number of epochs, as in 5, or of seconds, as in 60s."""
+class Interval(Hyperparameter):
+    """A positive number of epochs, such as 5, or of seconds, such as 60s."""
 
     def parse(self, text: str) -> str:
-        """Return it, without spaces. Raises: ValueError if it is neither, or nothing."""
+        """Return the text without spaces. Raises: ValueError if it is neither."""
         word = text.strip()
         number = word.removesuffix("s")
         if not _INTEGER.fullmatch(number) or len(number) > 9 or int(number) < 1:
@@ -134,13 +134,13 @@ class Interval(Parameter):
 
 
 @dataclass(frozen=True)
-class Text(Parameter):
-    """Any string: accepted for the sake of jobs that send it, without effect here."""
+class Text(Hyperparameter):
+    """Any string, for a hyperparameter that is accepted but has no effect."""
 
     def parse(self, text: str) -> str:
-        """Return the string as it is."""
+        """Return the string unchanged."""
         return text
 
     def allowed(self) -> str:
-        """Return that all is allowed."""
+        """Return that any string is allowed."""
         return "a string"

@@ -1,7 +1,7 @@
-"""The one table of hyperparameters, and how a job's strings become checked values.
+"""The table of hyperparameters, and the parsing of a job's strings into checked values.
 
-The built-in's names, defaults and ranges, from its public documentation; names that begin with
-an underscore are its private ones, as its own configuration prints them, except those marked ours.
+Names, defaults and ranges are the built-in's, from its public documentation. Names with a leading
+underscore are its private ones, as its log prints them, except those marked "ours".
 """
 
 import difflib
@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from sagemaker_container.contract.hyperparameter_types import (
-    Choice,
-    Flag,
+    Boolean,
+    Categorical,
+    Continuous,
+    Hyperparameter,
     Integer,
     Interval,
-    Parameter,
-    Real,
     Text,
     Value,
 )
@@ -31,32 +31,34 @@ _BUILTIN_ORDER = (
     *("_data_format", "_kvstore", "_learning_rate", "_log_level", "_num_gpus", "_num_kv_servers"),
     *("_optimizer", "_tuning_objective_metric", "_use_full_symbolic", "_wd"),
 )
-LARGEST_FEATURE_DIM = 2**31 - 1  # keys are held as int32
+LARGEST_FEATURE_DIM = 2**31 - 1  # keys are stored as int32
 OPTIMIZERS = ("adam", "adagrad", "sgd")
 TERMS = ("bias", "linear", "factors")
 
 
-def _term(name: str, lr: str, wd: str, sigma: str) -> tuple[Parameter, ...]:
-    """Return the rows that `bias`, `linear` and `factors` have alike."""
+def _term(name: str, lr: str, wd: str, sigma: str) -> tuple[Hyperparameter, ...]:
+    """Return the hyperparameters that `bias`, `linear` and `factors` all have."""
     return (
-        Real(f"{name}_lr", "learning rate", lr, low=0.0, tunable=True),
-        Real(f"{name}_wd", "weight decay", wd, low=0.0, tunable=True),
-        Choice(
+        Continuous(f"{name}_lr", "learning rate", lr, low=0.0, tunable=True),
+        Continuous(f"{name}_wd", "weight decay", wd, low=0.0, tunable=True),
+        Categorical(
             f"{name}_init_method",
             "distribution of the initial values",
             "normal",
             ("normal", "uniform", "constant"),
             tunable=True,
         ),
-        Real(f"{name}_init_sigma", "standard deviation, normal", sigma, low=0.0, tunable=True),
-        Real(
+        Continuous(
+            f"{name}_init_sigma", "standard deviation, normal", sigma, low=0.0, tunable=True
+        ),
+        Continuous(
             f"{name}_init_scale", "range is [-scale, scale], uniform", None, low=0.0, tunable=True
         ),
-        Real(f"{name}_init_value", "initial value, constant", None, tunable=True),
+        Continuous(f"{name}_init_value", "initial value, constant", None, tunable=True),
     )
 
 
-TABLE: tuple[Parameter, ...] = (
+TABLE: tuple[Hyperparameter, ...] = (
     Integer(
         "feature_dim",
         "dimension of the feature space; every key is smaller",
@@ -66,7 +68,7 @@ TABLE: tuple[Parameter, ...] = (
         required=True,
     ),
     Integer("num_factors", "dimension of the factorization", None, low=1, required=True),
-    Choice(
+    Categorical(
         "predictor_type",
         "what is predicted",
         None,
@@ -78,21 +80,21 @@ TABLE: tuple[Parameter, ...] = (
     *_term("bias", lr="0.1", wd="0.01", sigma="0.01"),
     *_term("linear", lr="0.001", wd="0.001", sigma="0.01"),
     *_term("factors", lr="0.0001", wd="0.00001", sigma="0.001"),
-    Real("clip_gradient", "clips each gradient to [-x, x]", None, low=0.0, low_open=True),
-    Real("eps", "Adam's epsilon; 1e-8 where it is not set", None, low=0.0, low_open=True),
-    Real(
+    Continuous("clip_gradient", "clips each gradient to [-x, x]", None, low=0.0, low_open=True),
+    Continuous("eps", "Adam's epsilon; 1e-8 where it is not set", None, low=0.0, low_open=True),
+    Continuous(
         "rescale_grad",
         "factor of each gradient; 1 / mini_batch_size where it is not set",
         None,
         low=0.0,
         low_open=True,
     ),
-    Flag("use_bias", "whether there is a bias", "true"),
-    Flag("use_linear", "whether there are linear weights", "true"),
+    Boolean("use_bias", "whether there is a bias", "true"),
+    Boolean("use_linear", "whether there are linear weights", "true"),
     Integer("batch_metrics_publish_interval", "batches between metric lines", "500", low=1),
-    Choice("_optimizer", "update rule; adam is the built-in's", "adam", OPTIMIZERS),
-    # One host and no GPU: the next three choose between ways to the same result.
-    Choice(
+    Categorical("_optimizer", "update rule; adam is the built-in's", "adam", OPTIMIZERS),
+    # The next three have no effect on the result.
+    Categorical(
         "_kvstore",
         "without effect on one host",
         "auto",
@@ -100,12 +102,14 @@ TABLE: tuple[Parameter, ...] = (
     ),
     Text("_num_gpus", "without effect: training is on the CPU", "auto"),
     Text("_num_kv_servers", "without effect on one host", "auto"),
-    Choice("_log_level", "least level of the log", "info", ("debug", "info", "warning", "error")),
+    Categorical(
+        "_log_level", "least level of the log", "info", ("debug", "info", "warning", "error")
+    ),
     Text("_tuning_objective_metric", "named by a tuning job; without effect here", ""),
-    Choice("_data_format", "format of the records", "record", ("record",)),
-    Choice("_learning_rate", "scale of all learning rates", "1.0", ("1.0", "1")),
-    Choice("_wd", "scale of all weight decays", "1.0", ("1.0", "1")),
-    Flag("_use_full_symbolic", "without effect: the result is the same", "true"),
+    Categorical("_data_format", "format of the records", "record", ("record",)),
+    Categorical("_learning_rate", "scale of all learning rates", "1.0", ("1.0", "1")),
+    Categorical("_wd", "scale of all weight decays", "1.0", ("1.0", "1")),
+    Boolean("_use_full_symbolic", "without effect: the result is the same", "true"),
     Integer(
         "_seed",
         "ours: seed of the initial values, and of the orders that `_shuffle` draws; 0 gives the "
@@ -114,20 +118,22 @@ TABLE: tuple[Parameter, ...] = (
         low=0,
         high=2**32 - 1,
     ),
-    Choice(
+    Categorical(
         "_draw_order",
         "ours: order in which initial values are drawn; 'w,w0,v' is that of the service's "
         "containers of 2021",
         "v,w0,w",
         ("v,w0,w", "w,w0,v"),
     ),
-    Flag(
+    Boolean(
         "_shuffle",
         "ours: whether each epoch takes the mini-batches in another order; for channels in memory",
         "false",
     ),
-    Choice("_engine", "ours: what runs the training steps", "auto", ("auto", "numba", "torch")),
-    Choice("_device", "ours: where the torch engine runs", "cpu", ("cpu", "cuda")),
+    Categorical(
+        "_engine", "ours: what runs the training steps", "auto", ("auto", "numba", "torch")
+    ),
+    Categorical("_device", "ours: where the torch engine runs", "cpu", ("cpu", "cuda")),
     Integer("_num_threads", "ours: threads of the numba engine", "1", low=1, high=1024),
     Integer(
         "_memory_budget_mb",
@@ -137,7 +143,7 @@ TABLE: tuple[Parameter, ...] = (
         low=0,
         high=1 << 40,
     ),
-    Flag(
+    Boolean(
         "_grow",
         "ours: whether the model that training starts from may have fewer features",
         "false",
@@ -157,94 +163,93 @@ TABLE: tuple[Parameter, ...] = (
     ),
     Interval("_checkpoint_interval", "ours: how often a checkpoint is written", "60s"),
 )
-BY_NAME: Mapping[str, Parameter] = {parameter.name: parameter for parameter in TABLE}
+BY_NAME: Mapping[str, Hyperparameter] = {row.name: row for row in TABLE}
 
 
 class Hyperparameters:
-    """Checked values by name; each reader asks for the type that the table gives the name."""
+    """Checked values by name; the caller uses the accessor of the type in the table."""
 
     def __init__(self, values: Mapping[str, Value], texts: Mapping[str, str]):
         self._values = dict(values)
         self.texts = dict(texts)
-        """What the job runs with, as strings: the defaults with the job's own on top."""
+        """The defaults, overridden by the job's own values, as strings."""
 
     @property
     def values(self) -> dict[str, Value]:
-        """Return all of them, checked, by name; None for one that is not set."""
+        """Return all values by name; None for those that are not set."""
         return dict(self._values)
 
     def integer(self, name: str) -> int:
-        """Return the value of an Integer row."""
+        """Return the value of an Integer."""
         value = self._values[name]
         assert isinstance(value, int) and not isinstance(value, bool), name  # noqa: S101
         return value
 
     def real(self, name: str) -> float:
-        """Return the value of a Real row that has a default."""
+        """Return the value of a Continuous that has a default."""
         value = self._values[name]
         assert isinstance(value, float), name  # noqa: S101
         return value
 
     def optional_real(self, name: str) -> float | None:
-        """Return the value of a Real row, None where it is not set."""
+        """Return the value of a Continuous; None if it is not set."""
         return None if self._values[name] is None else self.real(name)
 
     def text(self, name: str) -> str:
-        """Return the value of a Choice or Text row."""
+        """Return the value of a Categorical, Interval or Text."""
         value = self._values[name]
         assert isinstance(value, str), name  # noqa: S101
         return value
 
     def flag(self, name: str) -> bool:
-        """Return the value of a Flag row."""
+        """Return the value of a Boolean."""
         value = self._values[name]
         assert isinstance(value, bool), name  # noqa: S101
         return value
 
 
-def _init_needs_its_number(values: Mapping[str, Value]) -> Iterator[str]:
-    """Yield a problem for each term whose init method lacks the number that it works with."""
+def _check_init_methods(values: Mapping[str, Value]) -> Iterator[str]:
+    """Yield a problem for each term whose init method lacks the value it needs."""
     for term in TERMS:
         for method, suffix in (("uniform", "scale"), ("constant", "value")):
-            needed = f"{term}_init_{suffix}"
-            if values[f"{term}_init_method"] == method and values[needed] is None:
-                yield f"{needed} is required when {term}_init_method is '{method}'"
+            name = f"{term}_init_{suffix}"
+            if values[f"{term}_init_method"] == method and values[name] is None:
+                yield f"{name} is required when {term}_init_method is '{method}'"
 
 
-def _device_needs_torch(values: Mapping[str, Value]) -> Iterator[str]:
-    """Yield a problem if a device is asked for that the engine asked for does not run on."""
+def _check_device(values: Mapping[str, Value]) -> Iterator[str]:
+    """Yield a problem if the requested engine does not run on the requested device."""
     if values["_device"] != "cpu" and values["_engine"] == "numba":
         yield "_device must be 'cpu' with _engine 'numba'; _engine 'torch' runs on others"
 
 
 CROSS_FIELD_RULES: tuple[Callable[[Mapping[str, Value]], Iterator[str]], ...] = (
-    _init_needs_its_number,
-    _device_needs_torch,
+    _check_init_methods,
+    _check_device,
 )
 
 
 def defaults() -> dict[str, str]:
     """Return the defaults of the table, as strings."""
-    return {p.name: p.default for p in TABLE if p.default is not None}
+    return {row.name: row.default for row in TABLE if row.default is not None}
 
 
 def builtin_defaults() -> dict[str, str]:
     """Return the defaults of the built-in's own hyperparameters, in the order of its log."""
-    known = defaults()
-    return {name: known[name] for name in _BUILTIN_ORDER}
+    values = defaults()
+    return {name: values[name] for name in _BUILTIN_ORDER}
 
 
 def read(path: Path) -> dict[str, str]:
     """Return a job's own hyperparameters as strings, from hyperparameters.json.
 
-    The service writes every value as a string; a number or a boolean of a hand-written file is
-    taken as its JSON text.
+    The service writes every value as a string; a number or boolean in a hand-written file is
+    converted to its JSON text.
 
-    Raises: ConfigurationError if the file is missing, not JSON, or not one object of plain values.
+    Raises: ConfigurationError if the file is missing, not JSON, or not an object of plain values.
     """
-    given = read_object(path)
     texts: dict[str, str] = {}
-    for name, value in given.items():
+    for name, value in read_object(path).items():
         if isinstance(value, str):
             texts[name] = value
         elif isinstance(value, bool | int | float):
@@ -256,26 +261,26 @@ def read(path: Path) -> dict[str, str]:
     return texts
 
 
-def check(given: Mapping[str, str]) -> Hyperparameters:
-    """Return the checked values of a job: the defaults, with `given` on top.
+def check(raw: Mapping[str, str]) -> Hyperparameters:
+    """Return the checked values of a job: the defaults, overridden by `raw`.
 
-    Raises: HyperparameterError with every problem, one a line: unknown names with the nearest
-        known one, missing required ones, values of the wrong type or range, cross-field rules.
+    Raises: HyperparameterError with all problems, one per line: unknown names with the closest
+        known name, missing required ones, values of the wrong type or range, cross-field rules.
     """
-    problems = [_unknown(name) for name in given if name not in BY_NAME]
-    texts = {**defaults(), **given}
+    problems = [_unknown(name) for name in raw if name not in BY_NAME]
+    texts = {**defaults(), **raw}
     values: dict[str, Value] = {}
-    for parameter in TABLE:
-        text = texts.get(parameter.name)
-        values[parameter.name] = None
+    for row in TABLE:
+        text = texts.get(row.name)
+        values[row.name] = None
         if text is None:
-            if parameter.required:
-                problems.append(f"{parameter.name} is required: {parameter.allowed()}")
+            if row.required:
+                problems.append(f"{row.name} is required: {row.allowed()}")
             continue
         try:
-            values[parameter.name] = parameter.parse(text)
+            values[row.name] = row.parse(text)
         except ValueError:
-            problems.append(f"{parameter.name} must be {parameter.allowed()}; got {text[:80]!r}")
+            problems.append(f"{row.name} must be {row.allowed()}; got {text[:80]!r}")
     if not problems:
         problems = [problem for rule in CROSS_FIELD_RULES for problem in rule(values)]
     if problems:
@@ -286,6 +291,6 @@ def check(given: Mapping[str, str]) -> Hyperparameters:
 
 
 def _unknown(name: str) -> str:
-    near = difflib.get_close_matches(name, BY_NAME, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(BY_NAME)}"
+    matches = difflib.get_close_matches(name, BY_NAME, n=1)
+    hint = f"; did you mean {matches[0]!r}?" if matches else f"; known are {', '.join(BY_NAME)}"
     return f"{name[:80]!r} is not a hyperparameter of this algorithm{hint}"

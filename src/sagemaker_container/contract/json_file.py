@@ -1,4 +1,4 @@
-"""Reads the JSON files of input/config, with messages that name file and value."""
+"""Reads the JSON files in input/config; error messages name the file and the value."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,7 @@ from sagemaker_container.errors import ConfigurationError
 
 
 def read_object(path: Path) -> dict[str, object]:
-    """Return the one JSON object in a file of input/config.
+    """Return the JSON object in a file.
 
     Raises: ConfigurationError if the file is missing, not JSON, or not an object.
     """
@@ -17,7 +17,7 @@ def read_object(path: Path) -> dict[str, object]:
         raise ConfigurationError(f"{path} does not exist") from None
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:  # bad JSON, bytes that are no text, too deep
+    except (ValueError, RecursionError) as error:  # malformed, not UTF-8, or nested too deeply
         raise ConfigurationError(f"{path} is not JSON: {error}") from None
     if not isinstance(content, dict):
         raise ConfigurationError(f"{path} must hold one JSON object; got {shorten(content)}")
@@ -25,6 +25,6 @@ def read_object(path: Path) -> dict[str, object]:
 
 
 def shorten(value: object) -> str:
-    """Return a value as JSON, cut to a length that fits a message."""
+    """Return a value as JSON, cut to 60 characters for an error message."""
     text = json.dumps(value)
     return text if len(text) <= 60 else text[:57] + "..."

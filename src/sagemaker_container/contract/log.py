@@ -1,4 +1,4 @@
-"""The log lines of the built-in, to the letter where people and tools search for them."""
+"""The built-in's log lines, identical to the letter where people and tools search for them."""
 
 import json
 import sys
@@ -13,7 +13,7 @@ from typing import TextIO
 ALGORITHM = "factorization-machines"
 _LEVELS = ("debug", "info", "warning", "error")
 
-# What a metric is called in a line, with the tag that says which way is better.
+# The metrics in `#quality_metric` lines, each with the tag that says whether higher is better.
 TAGS: Mapping[str, str] = {
     "binary_classification_accuracy": "<score>",
     "binary_classification_cross_entropy": "<loss>",
@@ -25,9 +25,9 @@ TAGS: Mapping[str, str] = {
 
 
 def statistics(*values: float) -> dict[str, float]:
-    """Return sum, count, min and max of a series: how `#metrics` lines give each number.
+    """Return sum, count, min and max of a series, as in `#metrics` lines.
 
-    The sum is a float and the others keep their type, as the built-in prints them.
+    The sum is a float and the others keep their type, as in the built-in's lines.
     """
     if not values:
         return {"sum": 0.0, "count": 0, "min": 0, "max": 0}
@@ -41,7 +41,7 @@ def statistics(*values: float) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Read:
-    """What was read of a channel in one pass, or in its first batch."""
+    """The amount of data read from a channel in a pass, or in its first batch."""
 
     seconds: float
     batches: int
@@ -49,38 +49,39 @@ class Read:
 
 
 def counters(records: int, batches: int, passes: int, *, first: int = 0) -> dict[str, int]:
-    """Return what `JobLog.data_iter` counts after some passes over a channel.
+    """Return the counters for `JobLog.data_iter` after some passes over a channel.
 
     Args:
-        records: of one pass.
-        batches: of one pass.
-        passes: how many there were.
-        first: records of the batch that is read before training, after which the reader is reset.
+        records: number of records in a pass.
+        batches: number of batches in a pass.
+        passes: number of passes.
+        first: number of records in the batch that is read before training, after which the reader
+            is reset.
     """
-    read_first = 1 if first else 0
-    ever, last = min(passes, 1), (records, batches) if passes else (0, 0)
+    first_batches = 1 if first else 0
+    last_records, last_batches = (records, batches) if passes else (0, 0)
     return {
         "Total Records Seen": first + passes * records,
-        "Total Batches Seen": read_first + passes * batches,
-        "Max Records Seen Between Resets": max(first, ever * records),
-        "Max Batches Seen Between Resets": max(read_first, ever * batches),
-        "Reset Count": read_first + passes,
-        "Number of Records Since Last Reset": last[0],
-        "Number of Batches Since Last Reset": last[1],
+        "Total Batches Seen": first_batches + passes * batches,
+        "Max Records Seen Between Resets": max(first, last_records),
+        "Max Batches Seen Between Resets": max(first_batches, last_batches),
+        "Reset Count": first_batches + passes,
+        "Number of Records Since Last Reset": last_records,
+        "Number of Batches Since Last Reset": last_batches,
     }
 
 
 class JobLog:
-    """Writes the lines of one job to a stream, each at once."""
+    """Writes the log lines of a job to a stream, and flushes it after each line."""
 
     def __init__(self, host: str, level: str = "info", stream: TextIO | None = None):
         self.host = host
         self.level = level
-        # A process may be started without a standard output: then there is none.
+        # sys.stdout is None if the process was started without a standard output.
         self._stream: TextIO | None = stream or sys.stdout
 
     def plain(self, text: str) -> None:
-        """Write a line as it is; training goes on where nobody reads any more."""
+        """Write a line without a prefix; if the stream is closed, drop it and continue."""
         if self._stream is None:
             return
         try:
@@ -88,11 +89,11 @@ class JobLog:
             self._stream.flush()
         except UnicodeEncodeError:
             self.plain(text.encode("ascii", "backslashreplace").decode())
-        except (OSError, ValueError):  # ValueError: it was closed on our side
+        except (OSError, ValueError):  # ValueError: this process closed it
             self._stream = None
 
     def message(self, text: str, level: str = "info") -> None:
-        """Write a line with the time, the level and the thread before it."""
+        """Write a line, prefixed with the time, the level and the thread."""
         if self._shows(level):
             now = time.strftime("%m/%d/%Y %H:%M:%S", time.gmtime())
             self.plain(f"[{now} {level.upper()} {threading.get_ident()}] {text}")
@@ -101,7 +102,7 @@ class JobLog:
         return _LEVELS.index(level) >= _LEVELS.index(self.level)
 
     def warning(self, text: str) -> None:
-        """Write a line of what a person should know, though the job goes on."""
+        """Write a line with the level `warning`."""
         self.message(text, "warning")
 
     def quality(
@@ -112,14 +113,14 @@ class JobLog:
         batch: int | None = None,
     ) -> None:
         """Write a `#quality_metric` line for each score of a channel."""
-        where = f"host={self.host}, "
+        prefix = f"host={self.host}, "
         if epoch is not None:
-            where += f"epoch={epoch}, "
+            prefix += f"epoch={epoch}, "
         if batch is not None:
             # The built-in has no comma between batch and channel.
-            where += f"batch={batch} "
+            prefix += f"batch={batch} "
         for name, value in scores.items():
-            self.message(f"#quality_metric: {where}{channel} {name} {TAGS[name]}={value}")
+            self.message(f"#quality_metric: {prefix}{channel} {name} {TAGS[name]}={value}")
 
     def test_scores(self, scores: Mapping[str, float]) -> None:
         """Write a `#test_score` line for each score, then their `#quality_metric` lines."""
@@ -128,9 +129,9 @@ class JobLog:
         self.quality("test", scores)
 
     def progress(self, epoch: int, epochs: int) -> None:
-        """Write the `#progress_metric` line after an epoch, counted from 0."""
-        share = (epoch + 1) * 100 / epochs
-        self.message(f"#progress_metric: host={self.host}, completed {share} % of epochs")
+        """Write the `#progress_metric` line of an epoch, counted from 0."""
+        percent = (epoch + 1) * 100 / epochs
+        self.message(f"#progress_metric: host={self.host}, completed {percent} % of epochs")
 
     def throughput(self, records: int, seconds: float) -> None:
         """Write the `#throughput_metric` line of an epoch."""
@@ -140,7 +141,7 @@ class JobLog:
         )
 
     def epoch_stats(self, channel: Path, epoch: int, read: Read) -> None:
-        """Write the line with which the service's reader of data ends a pass over a channel."""
+        """Write the line that the service's data reader logs after each pass over a channel."""
         stats = {
             "data_pipeline": str(channel),
             "epoch": epoch,
@@ -155,7 +156,7 @@ class JobLog:
     def data_iter(
         self, name: str, counters: Mapping[str, int], start: float, end: float, **dimensions: object
     ) -> None:
-        """Write the `#metrics` line that counts what was read of a channel so far."""
+        """Write the `#metrics` line with the counters of a channel."""
         numbers = {counter: statistics(count) for counter, count in counters.items()}
         self.metrics(numbers, start, end, **dimensions, Meta=f"{name}_data_iter")
 
@@ -166,7 +167,14 @@ class JobLog:
         end: float,
         **dimensions: object,
     ) -> None:
-        """Write a `#metrics` line; `start` and `end` are seconds since 1970, times milliseconds."""
+        """Write a `#metrics` line.
+
+        Args:
+            numbers: the statistics of each metric; times are in milliseconds.
+            start: seconds since 1970.
+            end: seconds since 1970.
+            dimensions: in addition to those of every line.
+        """
         content = {
             "StartTime": start,
             "EndTime": end,
@@ -178,5 +186,5 @@ class JobLog:
             },
             "Metrics": numbers,
         }
-        # Not subject to the log level: the service's own tools read these lines.
+        # Independent of the log level, because tools of the service read these lines.
         self.plain("#metrics " + json.dumps(content))

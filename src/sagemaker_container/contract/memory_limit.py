@@ -1,23 +1,23 @@
-"""How much memory the job may use: the container's limit, or the machine's."""
+"""The memory limit of the process: that of the container, or of the machine."""
 
 from pathlib import Path
 
-_V1_NONE = 1 << 60  # what version 1 has where there is no limit: the largest page-aligned int64
+_V1_UNLIMITED = 1 << 60  # cgroup version 1 stores the largest page-aligned int64 for no limit
 
 
 def limit(root: Path = Path("/")) -> int | None:
-    """Return the bytes that this process's memory is limited to, None if that cannot be told.
+    """Return the memory limit of this process in bytes; None if it is unknown.
 
-    That is the least limit of its cgroup and those above it, version 1 or 2, or else the machine's
-    memory and swap. In a container the groups lie at the mount's root, by whatever name the host
-    knows them.
+    It is the smallest limit of its cgroup and the parents of that, version 1 or 2; without one, the
+    machine's memory and swap. In a container, the process's own cgroup is at the mount's root,
+    although /proc/self/cgroup may show the path that it has on the host.
     """
     limits = [size for path in _files(root) if (size := _number(path)) is not None]
     return min(limits, default=None) or _machine(root)
 
 
 def used(root: Path = Path("/")) -> int:
-    """Return the bytes that this process holds in memory, 0 if that cannot be told."""
+    """Return the resident memory of this process in bytes; 0 if it is unknown."""
     for line in _lines(root / "proc/self/status"):
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) * 1024
@@ -27,7 +27,7 @@ def used(root: Path = Path("/")) -> int:
 def _files(root: Path) -> list[Path]:
     """Return the files that may hold a limit of this process."""
     mount = root / "sys/fs/cgroup"
-    found = []
+    files = []
     for line in ["0::/", "1:memory:/", *_lines(root / "proc/self/cgroup")]:
         _, controllers, group = line.split(":", 2)
         if controllers and "memory" not in controllers.split(","):
@@ -36,8 +36,8 @@ def _files(root: Path) -> list[Path]:
             (mount / "memory", "memory.limit_in_bytes") if controllers else (mount, "memory.max")
         )
         path = top / group.strip("/")
-        found += [each / name for each in (path, *path.parents) if each.is_relative_to(top)]
-    return found
+        files += [folder / name for folder in (path, *path.parents) if folder.is_relative_to(top)]
+    return files
 
 
 def _machine(root: Path) -> int | None:
@@ -50,9 +50,9 @@ def _machine(root: Path) -> int | None:
 
 
 def _number(path: Path) -> int | None:
-    """Return the limit in a file, None where there is none."""
+    """Return the limit in a file; None if it has none."""
     for text in _lines(path):
-        return int(text) if text.isdecimal() and int(text) < _V1_NONE else None
+        return int(text) if text.isdecimal() and int(text) < _V1_UNLIMITED else None
     return None
 
 

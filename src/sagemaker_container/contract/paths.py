@@ -1,4 +1,4 @@
-"""Where things lie under /opt/ml, or under SAGEMAKER_BASE_DIR where that is set."""
+"""The paths below /opt/ml, or below SAGEMAKER_BASE_DIR if that is set."""
 
 import os
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ class OptMl:
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "OptMl":
-        """Return the layout below SAGEMAKER_BASE_DIR, the training toolkit's name, or /opt/ml."""
+        """Return the paths below SAGEMAKER_BASE_DIR (as in the training toolkit), or /opt/ml."""
         return cls(Path(environ.get("SAGEMAKER_BASE_DIR") or DEFAULT_BASE))
 
     @property
@@ -31,12 +31,12 @@ class OptMl:
 
     @property
     def input_data_config(self) -> Path:
-        """One JSON object, channel name to how the channel is delivered."""
+        """One JSON object: the options of each channel, by name."""
         return self.config / "inputdataconfig.json"
 
     @property
     def resource_config(self) -> Path:
-        """One JSON object: current_host, hosts, and sometimes more."""
+        """One JSON object with current_host, hosts, and other keys."""
         return self.config / "resourceconfig.json"
 
     def channel(self, name: str) -> Path:
@@ -45,7 +45,7 @@ class OptMl:
 
     @property
     def model(self) -> Path:
-        """What is left here becomes model.tar.gz; what serve reads."""
+        """Folder that becomes model.tar.gz, and that serve reads."""
         return self.base / "model"
 
     @property
@@ -55,15 +55,15 @@ class OptMl:
 
     @property
     def failure(self) -> Path:
-        """Why the job failed; the service shows its first 1,024 characters."""
+        """File with the reason of a failure; the service shows its first 1,024 characters."""
         return self.output / "failure"
 
     @property
     def output_data(self) -> Path:
-        """Extra artifacts of a job; becomes output.tar.gz."""
+        """Folder of extra artifacts that becomes output.tar.gz."""
         return self.output / "data"
 
     @property
     def checkpoints(self) -> Path:
-        """Kept across an interruption and given back to the next run; may not exist."""
+        """Folder that the service keeps for the next run; it may not exist."""
         return self.base / "checkpoints"

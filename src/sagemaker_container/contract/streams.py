@@ -1,7 +1,7 @@
-"""The bytes of a channel, as raw streams: files that must not change, FIFOs, gzip.
+"""Raw streams of a channel's bytes: files that must not change, FIFOs, and gzip data.
 
-Files are read and not mapped: one that gets shorter, or a disk that fails, ends a process that has
-it mapped (SIGBUS), and a process that reads it gets an error to tell.
+Files are read instead of mapped: if a file is truncated or a disk fails, a process that reads gets
+an error, but a process that has mapped the file is killed (SIGBUS).
 """
 
 import fcntl
@@ -21,19 +21,20 @@ from sagemaker_container.errors import ChannelError
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-APPEARS = 60.0  # seconds in which a FIFO comes to be; who delivers makes it before the job starts
-TOLD = 60.0  # seconds without data after which the log says for what it waits
-_PIPE_SIZE = 1 << 20  # as much as Linux gives anybody; 64 KB are a wake-up each
+FIFO_TIMEOUT = 60.0  # seconds; the service creates a FIFO before the job starts
+_LOG_INTERVAL = 60.0  # seconds between two log lines while no data arrives
+# The largest size that Linux allows by default; the usual 64 KB cost a wake-up each.
+_PIPE_SIZE = 1 << 20
 
 
 class FileStream(io.RawIOBase):
-    """One file, of the size and time of change that it had when the job looked at it first.
+    """A file that must keep the size and modification time that it had at the start of the job.
 
-    Raises: ChannelError where that is no longer so; OSError from the file system.
+    Raises: ChannelError if the file has changed; OSError from the file system.
     """
 
-    def __init__(self, path: Path, name: str, known: os.stat_result):
-        self._path, self._name, self._known = path, name, known
+    def __init__(self, path: Path, name: str, initial: os.stat_result):
+        self._path, self._name, self._initial = path, name, initial
         self._file = open(path, "rb", buffering=0)  # noqa: SIM115
         self._read = 0
 
@@ -43,20 +44,20 @@ class FileStream(io.RawIOBase):
 
     def readinto(self, buffer: "WriteableBuffer") -> int | None:
         """Read up to the buffer's size; 0 at the end of the file."""
-        got = self._file.readinto(buffer)
-        self._read += got
-        if not got:
+        size = self._file.readinto(buffer)
+        self._read += size
+        if not size:
             self.check()
-            if self._read != self._known.st_size:
-                raise self._changed(f"{self._known.st_size} bytes before, {self._read} read")
-        return got
+            if self._read != self._initial.st_size:
+                raise self._changed(f"{self._initial.st_size} bytes before, {self._read} read")
+        return size
 
     def check(self) -> None:
-        """Raise ChannelError if the file is no longer what it was."""
-        now = os.fstat(self._file.fileno())
-        if now.st_size != self._known.st_size:
-            raise self._changed(f"{self._known.st_size} bytes before, {now.st_size} now")
-        if now.st_mtime_ns != self._known.st_mtime_ns:
+        """Raise ChannelError if the size or the modification time has changed."""
+        current = os.fstat(self._file.fileno())
+        if current.st_size != self._initial.st_size:
+            raise self._changed(f"{self._initial.st_size} bytes before, {current.st_size} now")
+        if current.st_mtime_ns != self._initial.st_mtime_ns:
             raise self._changed("it was written to")
 
     def close(self) -> None:
@@ -64,28 +65,28 @@ class FileStream(io.RawIOBase):
         self._file.close()
         super().close()
 
-    def _changed(self, how: str) -> ChannelError:
-        return ChannelError(f"{self._name} changed while the job ran: {how}")
+    def _changed(self, change: str) -> ChannelError:
+        return ChannelError(f"{self._name} changed while the job ran: {change}")
 
 
 class PipeStream(io.RawIOBase):
-    """One pass of a channel in Pipe mode: what is written to a FIFO until its writers are gone.
+    """A pass over a channel in Pipe mode: the data in a FIFO until all its writers have closed it.
 
-    Waits for the FIFO, for a writer and for data; `ended` is asked while it does, and `say` is
-    told when that takes long.
+    A read waits for the FIFO, for a writer and for data. While it waits, it polls `stopped` and
+    logs a line each minute.
 
-    Raises: PlatformError if there is no FIFO within `appears` seconds; OSError from reading.
+    Raises: PlatformError if there is no FIFO within `timeout` seconds; OSError from reading.
     """
 
     def __init__(
         self,
         path: Path,
-        ended: Callable[[], bool],
-        say: Callable[[str], None],
-        appears: float | None = None,
+        stopped: Callable[[], bool],
+        log: Callable[[str], None],
+        timeout: float | None = None,
     ):
-        self._path, self._ended, self._say = path, ended, say
-        self._appears = APPEARS if appears is None else appears
+        self._path, self._stopped, self._log = path, stopped, log
+        self._timeout = FIFO_TIMEOUT if timeout is None else timeout
         self._descriptor: int | None = None
 
     def readable(self) -> bool:
@@ -93,20 +94,20 @@ class PipeStream(io.RawIOBase):
         return True
 
     def readinto(self, buffer: "WriteableBuffer") -> int | None:
-        """Read what there is, once there is some; 0 at the end of the pass."""
+        """Wait for data, and read up to the buffer's size; 0 at the end of the pass."""
         if self._descriptor is None and not self._open():
             return 0
         poll = select.poll()
         poll.register(self._descriptor or 0, select.POLLIN)
-        since = told = time.monotonic()
-        # Opened so, a FIFO reports no end before it has had a writer, and then not until all are
-        # gone: a slow writer is not taken for the end, nor one that has yet to come.
-        while not self._ended():
+        start = logged = time.monotonic()
+        # poll reports the end of a FIFO opened with O_NONBLOCK only after it has had a writer, and
+        # all writers have closed it: a slow or late writer is not mistaken for the end.
+        while not self._stopped():
             if not poll.poll(200):
                 now = time.monotonic()
-                if now - told > TOLD:
-                    told = now
-                    self._say(f"Waiting for data from {self._path} for {now - since:.0f} s")
+                if now - logged > _LOG_INTERVAL:
+                    logged = now
+                    self._log(f"Waiting for data from {self._path} for {now - start:.0f} s")
                 continue
             try:
                 return os.readv(self._descriptor or 0, [buffer])
@@ -122,31 +123,31 @@ class PipeStream(io.RawIOBase):
         super().close()
 
     def _open(self) -> bool:
-        """Open the FIFO once it is there; return False if `ended` came first."""
-        until = time.monotonic() + self._appears
-        while not self._ended():
+        """Open the FIFO as soon as it exists; return False if the job was stopped before."""
+        deadline = time.monotonic() + self._timeout
+        while not self._stopped():
             try:
                 self._descriptor = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
             except FileNotFoundError:
-                if time.monotonic() > until:
+                if time.monotonic() > deadline:
                     raise PlatformError(
                         f"there is no {self._path}: in Pipe mode each pass over a channel has "
-                        f"a FIFO of its own; waited {self._appears:.0f} s"
+                        f"a FIFO of its own; waited {self._timeout:.0f} s"
                     ) from None
                 time.sleep(0.05)
                 continue
             try:
                 fcntl.fcntl(self._descriptor, fcntl.F_SETPIPE_SZ, _PIPE_SIZE)
             except (OSError, AttributeError):
-                pass  # not Linux, or no FIFO: then as it is
+                pass  # not Linux, or not a FIFO: the size stays
             return True
         return False
 
 
 class GzipStream(io.RawIOBase):
-    """The content of a gzip stream, of one or several members.
+    """The decompressed content of a gzip stream with one or more members.
 
-    Raises: DataError if it is damaged or cut.
+    Raises: DataError if the stream is damaged or truncated.
     """
 
     def __init__(self, raw: io.BufferedIOBase, name: str):
@@ -167,16 +168,16 @@ class GzipStream(io.RawIOBase):
             raise DataError(f"{self._name}: the gzip data is damaged: {error}") from None
 
     def close(self) -> None:
-        """Close the stream below too."""
+        """Close this stream and the compressed one."""
         self._raw.close()
         super().close()
 
 
 def unpacked(raw: io.RawIOBase, name: str) -> io.RawIOBase | io.BufferedIOBase:
-    """Return a stream's content where that is gzip, and the stream itself where it is not.
+    """Return the decompressed content of a gzip stream, or the stream itself if it is not gzip.
 
-    What delivers a channel may have unpacked it on the way.
+    The service may have decompressed a channel before it delivers it.
     """
     buffered = io.BufferedReader(raw, _PIPE_SIZE)
-    # One byte is enough to tell gzip from RecordIO, and more may not have come yet.
+    # One byte distinguishes gzip from RecordIO, and more may not have arrived yet.
     return GzipStream(buffered, name) if buffered.peek(1)[:1] == b"\x1f" else buffered

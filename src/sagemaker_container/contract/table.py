@@ -1,4 +1,4 @@
-"""`python -m sagemaker_container.contract.table` prints the table of hyperparameters."""
+"""Prints the table of hyperparameters: `python -m sagemaker_container.contract.table`."""
 
 import sys
 
@@ -6,7 +6,7 @@ from sagemaker_container.contract.hyperparameters import TABLE
 
 
 def markdown() -> str:
-    """Return a Markdown table with a row for each hyperparameter, in the order of the table."""
+    """Return the table of hyperparameters in Markdown."""
     lines = ["| name | default | allowed | meaning |", "|---|---|---|---|"]
     for row in TABLE:
         default = "**required**" if row.required else f"`{row.default}`" if row.default else ""

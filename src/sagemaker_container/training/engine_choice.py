@@ -14,7 +14,7 @@ from factorization_machines.recordio.decoder import Rows
 from factorization_machines.trainer import Engine
 
 if TYPE_CHECKING:
-    from sagemaker_container.training.host_group import Team
+    from sagemaker_container.training.host_group import HostGroup
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def choose(
     settings: Settings,
     rows: Rows | None,
     shares: Shares | None = None,
-    team: "Team | None" = None,
+    team: "HostGroup | None" = None,
 ) -> Choice:
     """Return the engine for a job; `auto` is numba, or torch for a device that is no CPU.
 

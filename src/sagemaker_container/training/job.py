@@ -28,7 +28,7 @@ from sagemaker_container.training.settings import settings_of
 from sagemaker_container.training.warm_start import starting_point
 
 if TYPE_CHECKING:
-    from sagemaker_container.training.host_group import Team
+    from sagemaker_container.training.host_group import HostGroup
 
 _TESTED_AT_ONCE = 8192  # rows: the sums of a channel are the same however it comes
 
@@ -53,7 +53,7 @@ def train(paths: OptMl, stopped: Callable[[], bool]) -> bool:
     log.message("Using default worker.")
 
     with host_group.join(hosts, params, log) as group:
-        job = TrainingJob(paths, params, group, log, lambda: group.any(stopped()))
+        job = TrainingJob(paths, params, group, log, lambda: group.any_reduce(stopped()))
         job.load()
         job.prepare()
         setup = began.seconds
@@ -86,7 +86,7 @@ class TrainingJob:
         self,
         paths: OptMl,
         params: Hyperparameters,
-        group: "Team",
+        group: "HostGroup",
         log: JobLog,
         stopped: Callable[[], bool],
     ):
@@ -240,7 +240,7 @@ class TrainingJob:
         if self.master:
             artifact.read(self.paths.model)
         # Where one host leaves, local mode ends the others: none does before the model is there.
-        self.group.any(False)
+        self.group.any_reduce(False)
 
     def _timed(self, name: str, clock: Clock) -> None:
         seconds = clock.seconds
@@ -273,7 +273,7 @@ class TrainingJob:
             return ROWS_AT_ONCE
         work = self.settings.num_factors * max(1, int(rows.x.nnz) // max(1, len(rows)))
         mine = min(ROWS_AT_ONCE, max(1, (1 << 27) // work))
-        return int(self.group.numbers(np.array([mine], np.int64)).min())
+        return int(self.group.all_gather(np.array([mine], np.int64)).min())
 
 
 def _milliseconds(seconds: dict[str, float]) -> dict[str, dict[str, float]]:

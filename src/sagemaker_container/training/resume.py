@@ -24,7 +24,7 @@ from sagemaker_container.training.checkpoints import (
 from sagemaker_container.training.dataset import Source
 
 if TYPE_CHECKING:
-    from sagemaker_container.training.host_group import Team
+    from sagemaker_container.training.host_group import HostGroup
 
 
 def resume(
@@ -34,7 +34,7 @@ def resume(
     sources: Mapping[str, Source],
     engine: Engine,
     kind: str,
-    team: "Team",
+    team: "HostGroup",
     channels: Mapping[str, Channel],
     log: JobLog,
 ) -> tuple[Position, CheckpointKeeper | None]:
@@ -54,7 +54,7 @@ def resume(
     Raises: CheckpointError if the last checkpoint is of another job; ChannelError if hosts that
         are to have the same data or the same initial model do not.
     """
-    exists = team.any(team.rank == 0 and paths.checkpoints.is_dir())
+    exists = team.any_reduce(team.rank == 0 and paths.checkpoints.is_dir())
     if team.size == 1 and not exists:
         return Position(), None
     data = {
@@ -91,34 +91,34 @@ def resume(
     return position, keeper
 
 
-def _latest(team: "Team", folder: Folder, identity: Identity) -> tuple[str, Checkpoint | None]:
+def _latest(team: "HostGroup", folder: Folder, identity: Identity) -> tuple[str, Checkpoint | None]:
     """Return the master's last checkpoint, on every host."""
     path, checkpoint, content = "", None, b""
     if team.rank == 0 and (found := folder.latest()):
         path, checkpoint = str(found[0]), found[1]
         checkpoint.identity.check(identity, path)
         content = found[0].read_bytes() if team.size > 1 else b""
-    content = team.of_master(content)
+    content = team.broadcast(content)
     if team.rank > 0 and content:
         path = f"the checkpoint of {team.names[0]}"
         checkpoint = file.load(BytesIO(content), path)
     return path, checkpoint
 
 
-def _digest(team: "Team", name: str, sharded: bool, source: Source) -> str:
+def _digest(team: "HostGroup", name: str, sharded: bool, source: Source) -> str:
     """Return the digest of a channel's rows on all hosts, or what is known of a streamed one."""
     rows = source.rows
     if rows is None:
         return source.content
     mine = digest(rows.x.indptr, rows.x.indices, rows.x.data, rows.y)
     if sharded:
-        return " ".join(each.decode() for each in team.each(mine.encode()))
+        return " ".join(each.decode() for each in team.all_gather_bytes(mine.encode()))
     _same(team, name, mine)
     return mine
 
 
-def _same(team: "Team", name: str, mine: str) -> None:
-    for host, each in zip(team.names, team.each(mine.encode()), strict=True):
+def _same(team: "HostGroup", name: str, mine: str) -> None:
+    for host, each in zip(team.names, team.all_gather_bytes(mine.encode()), strict=True):
         if each.decode() != mine:
             raise ChannelError(
                 f"channel {name!r} is FullyReplicated, but what host {host!r} has is not what "
