@@ -1,11 +1,11 @@
-"""The best features of a block for each instance: what recommending items to a user is.
+"""The best features of a range for each instance, for example the best items for a user.
 
 With one more feature j of value 1 the score of a row x with the factor sums s = sum_i x_i v_i is
 
     z(x + e_j) = z(x) + w_j + <v_j, s> - x_j |v_j|^2,
 
-which follows from lemma 3.1 of Rendle, "Factorization Machines" (ICDM 2010). So a whole block is
-ranked by one matrix product, in O(block * k) for a row, however many non-zeros the row has.
+which follows from lemma 3.1 of Rendle, "Factorization Machines" (ICDM 2010). One matrix product
+ranks the whole range, in O(range * k) for a row with any number of non-zeros.
 """
 
 import math
@@ -17,16 +17,16 @@ from factorization_machines.errors import DataError
 from factorization_machines.instances import Float32, Instances, Int64
 from factorization_machines.scoring import Predictor
 
-# Scores that one request may ask for: what a worker does in about a second.
-MOST_SCORES = 50_000_000
+# Largest number of scores in a request, which a worker computes in about a second.
+MAX_SCORES = 50_000_000
 _CHUNK = 2_000_000  # scores in memory at a time
-_ROWS = 8  # of the table in whose columns the best scores are looked for
+_ROWS = 8  # of the table whose columns' maxima bound the k-th best score
 
 
 class TopK(NamedTuple):
-    """How many of which features: `first` to `last`, both in it, but none of `excluded`.
+    """The `k` best features from `first` to `last` inclusive, without `excluded`.
 
-    `excluded` (e,) int64 are distinct places in the range, the first of which is 0.
+    `excluded` (e,) int64 are distinct offsets from `first`.
     """
 
     k: int
@@ -36,7 +36,7 @@ class TopK(NamedTuple):
 
     @property
     def size(self) -> int:
-        """How many features there are to choose from."""
+        """Return the number of features to choose from."""
         return self.last - self.first + 1 - self.excluded.size
 
 
@@ -46,56 +46,56 @@ def rank(
 ) -> list[dict[str, list[dict[str, float]]]]:
     """Return `{"top_k": [{"key": …, "score": …, "predicted_label": …}, …]}` for each row.
 
-    The best comes first, of equal ones the smaller key. An excluded feature is not there.
+    The best feature comes first, among equals the one with the smaller key.
 
     Raises: DataError if a score is beyond float32, or the request asks for too many of them.
     """
     count = len(rows) * top.size
-    if count > MOST_SCORES:
+    if count > MAX_SCORES:
         raise DataError(
             f"top_k: {len(rows)} instances and {top.size} features are {count} scores; "
-            f"at most {MOST_SCORES} in a request"
+            f"at most {MAX_SCORES} in a request"
         )
     if not count:
         return [{"top_k": []} for _ in range(len(rows))]
     chosen = slice(top.first, top.last + 1)
     v, w = predictor.v[chosen], predictor.w[chosen]
-    # Mostly the rows are of users and the block is of items, so that no row has any of it.
-    apart = max(rows.keys.tolist(), default=-1) < top.first
-    answers = []
+    # Usually rows are users and the range is items, so that no row has a feature of the range.
+    disjoint = max(rows.keys.tolist(), default=-1) < top.first
+    rankings = []
     step = max(1, _CHUNK // w.size)
     z, sums = predictor.score_and_sums(rows)
     for start in range(0, len(rows), step):
-        for row, found in enumerate(sums[start : start + step].dot(v.T), start):
-            found += w
-            found += z[row]
-            if not apart:
-                _correct(found, *rows.row(row), top, v)
-            answers.append({"top_k": _best(predictor, found, top, row)})
-    return answers
+        for row, scores in enumerate(sums[start : start + step].dot(v.T), start):
+            scores += w
+            scores += z[row]
+            if not disjoint:
+                _correct(scores, *rows.row(row), top, v)
+            rankings.append({"top_k": _best(predictor, scores, top, row)})
+    return rankings
 
 
 def _correct(scores: Float32, keys: Int64, values: Float32, top: TopK, v: Float32) -> None:
-    """Take into account that a row may have a candidate already."""
-    there = ((keys >= top.first) & (keys <= top.last)).nonzero()[0]
-    if there.size:
-        places = keys[there] - top.first
-        scores[places] -= values[there] * np.einsum("nf,nf->n", v[places], v[places])
+    """Correct the scores of candidates that the row already has."""
+    present = ((keys >= top.first) & (keys <= top.last)).nonzero()[0]
+    if present.size:
+        places = keys[present] - top.first
+        scores[places] -= values[present] * np.einsum("nf,nf->n", v[places], v[places])
 
 
 def _best(predictor: Predictor, scores: Float32, top: TopK, row: int) -> list[dict[str, float]]:
     if top.excluded.size:
-        scores[top.excluded] = 0  # finite, whatever it was
-    # One pass for the sum of the squares, which may be infinite where no score is.
+        scores[top.excluded] = 0  # may have been infinite
+    # The sum of squares is one pass; it may be infinite although every score is finite.
     if not math.isfinite(scores.dot(scores)) and not np.isfinite(scores).all():
         raise DataError(f"instance {row} (the first is 0): one of its scores is beyond float32")
     if top.excluded.size:
         scores[top.excluded] = -np.inf
     k = min(top.k, top.size)
-    # Of equal ones all, until the order is known.
-    places = (scores >= _reached(scores, k)).nonzero()[0]
+    # This keeps all equal scores; sorting then decides by the key.
+    places = (scores >= _kth_best_bound(scores, k)).nonzero()[0]
     places = places[(-scores[places]).argsort(kind="stable")[:k]]
-    best, labels = predictor.answers(scores[places])
+    best, labels = predictor.scores_and_labels(scores[places])
     places += top.first
     if labels is None:
         pairs = zip(places.tolist(), best.tolist(), strict=True)
@@ -104,14 +104,14 @@ def _best(predictor: Predictor, scores: Float32, top: TopK, row: int) -> list[di
     return [{"key": key, "score": z, "predicted_label": label} for key, z, label in triples]
 
 
-def _reached(scores: Float32, k: int) -> np.float32:
-    """Return what k of the scores reach, and few others do."""
+def _kth_best_bound(scores: Float32, k: int) -> np.float32:
+    """Return a lower bound of the k-th best score, which few more than k scores reach."""
     columns = scores.size // _ROWS
     if columns >= 2 * k:
-        # Each column's best, an eighth of the scores: k of these reach the k-th best of these.
+        # The maximum of each column: at least k scores reach the k-th best maximum.
         best = np.maximum.reduce(scores[: columns * _ROWS].reshape(_ROWS, columns))
     else:
         best = scores.copy()
     best.partition(best.size - k)
-    reached: np.float32 = best[best.size - k]
-    return reached
+    bound: np.float32 = best[best.size - k]
+    return bound

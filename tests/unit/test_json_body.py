@@ -21,7 +21,7 @@ def decode(*instances: object) -> list[list[float]]:
     body = json.dumps({"instances": list(instances)}).encode()
     rows = dense(decode_json(body, DIM), DIM)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(json_body, "_together", lambda *_: None)
+        patch.setattr(json_body, "_rows_together", lambda *_: None)
         np.testing.assert_array_equal(dense(decode_json(body, DIM), DIM), rows)
     lines = b"\n".join(json.dumps(instance).encode() for instance in instances)
     np.testing.assert_array_equal(dense(decode_json_lines(lines, DIM), DIM), rows)

@@ -11,8 +11,8 @@ from sagemaker_container.serving.content_types.negotiation import (
     JSON_LINES,
     LIBSVM,
     RECORDS,
-    accepted,
-    reader,
+    find_decoder,
+    response_type,
 )
 from sagemaker_container.serving.content_types.recordio import read_records
 from sagemaker_container.serving.content_types.text import decode_csv, decode_libsvm
@@ -33,11 +33,11 @@ from sagemaker_container.serving.errors import NotAcceptable, UnsupportedMediaTy
     ],
 )
 def test_content_types_that_are_read(header: str, name: str, read: object) -> None:
-    assert reader(header) == (name, read)
+    assert find_decoder(header) == (name, read)
 
 
 def test_label_size() -> None:
-    name, read = reader("text/csv; label_size=1")
+    name, read = find_decoder("text/csv; label_size=1")
     assert name == CSV
     assert read(b"7,0,2", 2).values.tolist() == [2]
 
@@ -56,7 +56,7 @@ def test_label_size() -> None:
 )
 def test_content_types_that_are_not(header: str | None, got: str) -> None:
     with pytest.raises(UnsupportedMediaType) as caught:
-        reader(header)
+        find_decoder(header)
     assert str(caught.value).endswith(got)
     if "must be utf-8" not in got and "label_size" not in got:
         assert all(name in str(caught.value) for name in DECODERS)
@@ -87,13 +87,13 @@ def test_content_types_that_are_not(header: str | None, got: str) -> None:
     ],
 )
 def test_what_is_answered(header: str | None, name: str) -> None:
-    assert accepted(header, JSON) == name
+    assert response_type(header, JSON) == name
 
 
 def test_another_preference() -> None:
-    assert accepted(None, JSON_LINES) == JSON_LINES
-    assert accepted("*/*", JSON_LINES) == JSON_LINES
-    assert accepted("application/json", JSON_LINES) == JSON
+    assert response_type(None, JSON_LINES) == JSON_LINES
+    assert response_type("*/*", JSON_LINES) == JSON_LINES
+    assert response_type("application/json", JSON_LINES) == JSON
 
 
 @pytest.mark.parametrize(
@@ -101,14 +101,14 @@ def test_another_preference() -> None:
 )
 def test_what_is_not_answered(header: str) -> None:
     with pytest.raises(NotAcceptable) as caught:
-        accepted(header, JSON)
+        response_type(header, JSON)
     assert str(caught.value).endswith(f"; got {header!r}")
     assert all(name in str(caught.value) for name in ENCODERS)
 
 
 def test_only_some_are_made() -> None:
-    assert accepted("text/csv;q=1, application/jsonlines;q=0.1", JSON, (JSON, JSON_LINES)) == (
+    assert response_type("text/csv;q=1, application/jsonlines;q=0.1", JSON, (JSON, JSON_LINES)) == (
         JSON_LINES
     )
     with pytest.raises(NotAcceptable, match="must allow application/json or application/jsonlines"):
-        accepted("text/csv", JSON, (JSON, JSON_LINES))
+        response_type("text/csv", JSON, (JSON, JSON_LINES))

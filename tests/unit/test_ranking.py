@@ -179,7 +179,7 @@ def test_an_instance_that_is_none_is_named() -> None:
 
 
 def test_too_many_scores(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(top_k, "MOST_SCORES", 20)
+    monkeypatch.setattr(top_k, "MAX_SCORES", 20)
     rows = instances(np.zeros((3, DIM), np.float32))
     top = top_k_options.parse({"from": [0, 9], "k": 1}, DIM)
     with pytest.raises(DataError) as caught:

@@ -71,7 +71,7 @@ def _add_routes(app: Flask, settings: Settings) -> None:
         predictor = loaded_predictor()
         environ = request.environ
         body = body_reader.read(environ)
-        small = len(body) <= _SMALL_BODY and inference.TOP_K not in body
+        small = len(body) <= _SMALL_BODY and b'"top_k"' not in body
         turn: AbstractContextManager[object] = nullcontext() if small else large_requests
         with turn:
             content_type, content = inference.answer(

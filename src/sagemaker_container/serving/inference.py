@@ -1,4 +1,6 @@
-"""One request to /invocations, from bytes to bytes; knows nothing of HTTP but two headers."""
+"""One request to /invocations: from the bytes of its body to the bytes of the response."""
+
+from typing import Any
 
 from factorization_machines import top_k
 from factorization_machines.scoring import Predictor
@@ -9,33 +11,40 @@ from sagemaker_container.serving.content_types.negotiation import (
     ENCODERS,
     JSON,
     JSON_LINES,
-    accepted,
-    reader,
+    find_decoder,
+    response_type,
 )
-
-TOP_K = b'"top_k"'
 
 
 def answer(
     predictor: Predictor, body: bytes, content_type: str | None, accept: str | None, *, batch: bool
 ) -> tuple[str, bytes]:
-    """Return the media type and the content of an answer.
+    """Return the content type and the content of the response.
 
-    Where the request does not say what it accepts, it gets JSON; JSON Lines for JSON Lines, and in
-    batch transform, whose results are put together line by line.
+    `content_type` and `accept` are headers of the request, None where it has none. Without an
+    Accept header the response is JSON. It is JSON Lines where the request is, and in batch
+    transform (`batch`), which joins responses line by line.
 
     Raises: UserError that says what is wrong with the request.
     """
-    name, read = reader(content_type)
+    name, decode = find_decoder(content_type)
     preferred = JSON_LINES if batch or name == JSON_LINES else JSON
-    if name == JSON and TOP_K in body:
+    kind = response_type(accept, preferred)
+    if name == JSON:
         content = load(body)
         if "top_k" in content:
-            kind = accepted(accept, preferred, (JSON, JSON_LINES))
-            top = top_k_options.parse(content["top_k"], predictor.feature_dim)
-            rows = rows_of(content["instances"], body, predictor.feature_dim)
-            best = top_k.rank(predictor, rows, top)
-            return kind, to_json(best) if kind == JSON else to_json_lines(best)
-    kind = accepted(accept, preferred)
-    scores, labels = predictor.predict(read(body, predictor.feature_dim))
+            kind = response_type(accept, preferred, (JSON, JSON_LINES))
+            return kind, _ranked(predictor, content, body, kind)
+        rows = rows_of(content["instances"], body, predictor.feature_dim)
+    else:
+        rows = decode(body, predictor.feature_dim)
+    scores, labels = predictor.predict(rows)
     return kind, ENCODERS[kind](scores, labels)
+
+
+def _ranked(predictor: Predictor, content: dict[str, Any], body: bytes, kind: str) -> bytes:
+    """Return the response to a request with `top_k`."""
+    top = top_k_options.parse(content["top_k"], predictor.feature_dim)
+    rows = rows_of(content["instances"], body, predictor.feature_dim)
+    predictions = top_k.rank(predictor, rows, top)
+    return to_json(predictions) if kind == JSON else to_json_lines(predictions)

@@ -1,4 +1,4 @@
-"""What the environment asks of the server, by SageMaker's names."""
+"""Settings of the server from environment variables, by SageMaker's names."""
 
 import os
 from collections.abc import Mapping
@@ -12,17 +12,17 @@ _STRATEGIES = {"SINGLE_RECORD": "SingleRecord", "MULTI_RECORD": "MultiRecord"}
 
 @dataclass(frozen=True)
 class Settings:
-    """Where it listens, with how many processes, and what it takes."""
+    """The address, the number of processes, and the limits of the server."""
 
     host: str
     port: int
     workers: int
     timeout: int
-    """Seconds after which a worker that hangs, or a body that does not come, is given up."""
+    """Seconds after which a worker that hangs is restarted, and a body that is late is refused."""
     max_payload_mb: int
-    """Of a request's body; 0 is no limit."""
+    """Largest size of a request's body; 0 is no limit."""
     batch: bool
-    """Whether this is a batch transform job and no endpoint."""
+    """Whether this is a batch transform job, not an endpoint."""
     strategy: str
     concurrent: int
 
@@ -43,11 +43,11 @@ class Settings:
 
     @property
     def max_payload(self) -> int | None:
-        """Return the most bytes of a body, None without a limit."""
+        """Return the largest size of a body in bytes, None without a limit."""
         return self.max_payload_mb << 20 or None
 
     def execution_parameters(self) -> dict[str, int | str]:
-        """Return what batch transform asks at its start, where its job does not say it."""
+        """Return the response to /execution-parameters, the defaults of a batch transform job."""
         return {
             "MaxConcurrentTransforms": self.concurrent,
             "BatchStrategy": self.strategy,
@@ -61,19 +61,19 @@ def _cpus() -> int:
     return os.cpu_count() or 1
 
 
-def _number(environ: Mapping[str, str], name: str, default: int, most: int = 2**31 - 1) -> int:
+def _number(environ: Mapping[str, str], name: str, default: int, maximum: int = 2**31 - 1) -> int:
     text = environ.get(name) or str(default)
-    if not text.isascii() or not text.isdigit() or len(text) > 10 or int(text) > most:
-        raise PlatformError(f"{name} must be a whole number from 0 to {most}; got {text!r}")
+    if not text.isascii() or not text.isdigit() or len(text) > 10 or int(text) > maximum:
+        raise PlatformError(f"{name} must be a whole number from 0 to {maximum}; got {text!r}")
     return int(text)
 
 
 def _strategy(environ: Mapping[str, str]) -> str:
-    # Local mode asks only where its user did not choose, takes the API's spelling alone, and
-    # cannot join two recordIO records to one request: so one at a time, which always works.
+    # The SDK's local mode asks where its user did not choose. It accepts only the API's spelling,
+    # and cannot join two RecordIO records, so the default is one record in each request.
     text = environ.get("SAGEMAKER_BATCH_STRATEGY") or "SINGLE_RECORD"
-    known = {**_STRATEGIES, **{name: name for name in _STRATEGIES.values()}}
-    if text not in known:
+    strategies = {**_STRATEGIES, **{name: name for name in _STRATEGIES.values()}}
+    if text not in strategies:
         allowed = " or ".join(_STRATEGIES)
         raise PlatformError(f"SAGEMAKER_BATCH_STRATEGY must be {allowed}; got {text!r}")
-    return known[text]
+    return strategies[text]

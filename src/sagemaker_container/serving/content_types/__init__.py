@@ -1,4 +1,4 @@
-"""The formats of requests and answers: one table from content type to reader, one to writer.
+"""The formats of requests and responses: the tables DECODERS and ENCODERS, by content type.
 
-Plain numpy and orjson, without numba or scipy: a server loads this, and has a second to start.
+Uses NumPy and orjson, but neither Numba nor SciPy, which take long to import.
 """

@@ -1,4 +1,4 @@
-"""What is answered, in each format: a score for each instance, and a classifier's label."""
+"""Encodes a response: a score for each instance, and the label of a classifier."""
 
 import struct
 from collections.abc import Iterable
@@ -24,43 +24,42 @@ def encode_json(scores: Float32, labels: Float32 | None) -> bytes:
 
 
 def encode_json_lines(scores: Float32, labels: Float32 | None) -> bytes:
-    """Return a prediction a line. The last line has no end, see `to_json_lines`."""
+    """Return one prediction on each line; the last line has no newline, see `to_json_lines`."""
     return to_json_lines(predictions(scores, labels))
 
 
-def to_json(answers: Iterable[object]) -> bytes:
-    """Return answers as one JSON object."""
-    return orjson.dumps({"predictions": answers})
+def to_json(items: Iterable[object]) -> bytes:
+    """Return predictions as one JSON object."""
+    return orjson.dumps({"predictions": items})
 
 
-def to_json_lines(answers: Iterable[object]) -> bytes:
-    """Return answers as one JSON object a line.
+def to_json_lines(items: Iterable[object]) -> bytes:
+    """Return predictions as one JSON object on each line.
 
-    A newline is between two lines and not after the last: batch transform adds that itself, with
-    AssembleWith Line.
+    The last line has no newline: with `AssembleWith: Line`, batch transform adds it.
     """
-    return b"\n".join(map(orjson.dumps, answers))
+    return b"\n".join(map(orjson.dumps, items))
 
 
 def encode_csv(scores: Float32, labels: Float32 | None) -> bytes:
-    """Return `score,predicted_label` a line, or the score alone, digits as in JSON."""
+    """Return `score,predicted_label` or `score` on each line, with the digits of JSON."""
     columns = [scores] if labels is None else [scores, labels]
     rows = np.stack(columns, axis=1).tolist()
     return b"\n".join(orjson.dumps(row)[1:-1] for row in rows)
 
 
 def encode_records(scores: Float32, labels: Float32 | None) -> bytes:
-    """Return a framed record for each score: `score` and `predicted_label` in its label map."""
+    """Return a framed record for each score, with `score` and `predicted_label` as labels."""
     columns = {"score": scores} if labels is None else {"score": scores, "predicted_label": labels}
-    message, places = b"", []
+    message, offsets = b"", []
     for name in columns:
-        # A map entry: its key, and a Value of a Float32Tensor that has one packed number.
+        # A map entry: the key, and a Value with a Float32Tensor of one packed number.
         entry = b"\x0a" + bytes([len(name)]) + name.encode() + b"\x12\x08\x12\x06\x0a\x04"
-        places.append(8 + len(message) + 2 + len(entry))
+        offsets.append(8 + len(message) + 2 + len(entry))
         message += b"\x12" + bytes([len(entry) + 4]) + entry + bytes(4)
     record = struct.pack("<II", MAGIC, len(message)) + message + bytes(-len(message) % 4)
-    # Each record is the same but for its numbers.
+    # All records are the same except for their numbers.
     records = np.tile(np.frombuffer(record, np.uint8), (scores.size, 1))
-    for place, column in zip(places, columns.values(), strict=True):
-        records[:, place : place + 4] = column.astype("<f4")[:, None].view(np.uint8)
+    for offset, column in zip(offsets, columns.values(), strict=True):
+        records[:, offset : offset + 4] = column.astype("<f4")[:, None].view(np.uint8)
     return records.tobytes()

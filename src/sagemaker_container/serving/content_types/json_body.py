@@ -1,8 +1,8 @@
-"""Instances as JSON objects: `{"instances": […]}`, and one object a line.
+"""Decodes JSON: `{"instances": […]}`, and JSON Lines with one instance on each line.
 
-orjson reads the text. All instances of a request are then taken together, by a few passes over
-whole lists; where one of them is unusual or wrong, they are read one by one, which finds the
-words. The answer is the same either way.
+orjson parses the text. The instances of a request are then decoded together, by a few passes over
+whole lists. Where one of them is unusual or wrong they are decoded one by one, which also finds
+the message of the error. Both ways give the same rows.
 """
 
 from array import array
@@ -17,16 +17,16 @@ from numpy.typing import NDArray
 from factorization_machines.errors import DataError
 from factorization_machines.instances import Float32, Instances, Int64, stack, summed
 
-EXAMPLE = '{"instances": [{"features": […]}]}'
+_EXAMPLE = '{"instances": [{"features": […]}]}'
 _NUMBERS = {int, float}
-_MOST = float(np.finfo(np.float32).max)
+_MAX_VALUE = float(np.finfo(np.float32).max)
 
 
 def decode_json(body: bytes, feature_dim: int) -> Instances:
     """Return the rows of `{"instances": […]}`.
 
     An instance is dense, `{"features": [0, 1.5, …]}`, or sparse, `{"features": {"keys": […],
-    "values": […]}}`, and either may be within `{"data": …}`; a `shape` is optional.
+    "values": […]}}`. Either may be inside `{"data": …}`; a `shape` is optional.
 
     Raises: DataError that names the instance and what is wrong with it.
     """
@@ -34,12 +34,12 @@ def decode_json(body: bytes, feature_dim: int) -> Instances:
 
 
 def load(body: bytes) -> dict[str, Any]:
-    """Return the object that a body is; it has a list of instances.
+    """Return the body as an object with a list of instances.
 
-    Raises: DataError if it is no such object.
+    Raises: DataError if the body is not such an object.
     """
     if not body:
-        raise DataError(f"the body is empty; send {EXAMPLE}")
+        raise DataError(f"the body is empty; send {_EXAMPLE}")
     try:
         content = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -50,7 +50,7 @@ def load(body: bytes) -> dict[str, Any]:
 
 
 def decode_json_lines(body: bytes, feature_dim: int) -> Instances:
-    """Return the rows of a text with one instance a line; an empty line is none.
+    """Return the rows of a text with one instance on each line; empty lines are skipped.
 
     Raises: DataError that names the instance and what is wrong with it.
     """
@@ -64,15 +64,15 @@ def decode_json_lines(body: bytes, feature_dim: int) -> Instances:
 
 
 def lines_of(body: bytes) -> list[bytes]:
-    """Return the lines of a text that hold something, without their ends (LF or CR LF)."""
+    """Return the lines of a text that are not blank, without LF or CR LF."""
     return [line for line in body.replace(b"\r\n", b"\n").split(b"\n") if line.strip()]
 
 
 def rows_of(instances: Sequence[Any], body: bytes, feature_dim: int) -> Instances:
-    """Return the rows of instances that orjson made of `body`. Raises: DataError."""
-    # array() takes true for 1: with no such word in the text there is none in the lists.
+    """Return the rows of instances that orjson parsed from `body`. Raises: DataError."""
+    # array() accepts true as 1, so _rows_together is only used where the text has no such word.
     if b"true" not in body and b"false" not in body:
-        rows = _together(instances, feature_dim)
+        rows = _rows_together(instances, feature_dim)
         if rows is not None:
             return rows
     parts = []
@@ -86,8 +86,8 @@ def rows_of(instances: Sequence[Any], body: bytes, feature_dim: int) -> Instance
     return stack((keys.size for keys, _ in parts), keys, values)
 
 
-def _together(instances: Sequence[Any], feature_dim: int) -> Instances | None:
-    """Return the rows of instances without fault or rarity, None for others."""
+def _rows_together(instances: Sequence[Any], feature_dim: int) -> Instances | None:
+    """Return the rows of instances in the usual layouts, None if one is unusual or wrong."""
     keys: list[Any] = []
     values: list[Any] = []
     shape = [feature_dim]
@@ -103,65 +103,75 @@ def _together(instances: Sequence[Any], feature_dim: int) -> Instances | None:
                 keys.append(None)
                 values.append(features)
         if len(keys) == 1 and type(keys[0]) is type(values[0]) is list:
-            return _single(keys[0], values[0], feature_dim)
+            return _single_row(keys[0], values[0], feature_dim)
         kinds = set(map(type, keys))
         if not set(map(type, values)) <= {list} or not kinds <= {list, type(None)}:
             return None
-        rows = _flat(keys, values) if kinds == {list} else _pieces(keys, values, feature_dim)
+        rows = (
+            _sparse_rows(keys, values)
+            if kinds == {list}
+            else _mixed_rows(keys, values, feature_dim)
+        )
     except (KeyError, TypeError, OverflowError):
         return None
-    # As unsigned numbers the negative ones are the largest.
+    # As unsigned integers, negative keys are larger than every valid key.
     in_range = rows.keys.view(np.uint64).max(initial=0) < feature_dim
     return rows if in_range and np.isfinite(rows.values).all() else None
 
 
-def _single(keys: list[int], values: list[float], feature_dim: int) -> Instances | None:
-    """Return one sparse row, in as few steps as that takes, None for one with a fault.
+def _single_row(keys: list[int], values: list[float], feature_dim: int) -> Instances | None:
+    """Return one sparse row, None if a key or value is out of range.
 
-    Raises: TypeError, OverflowError for lists that make no row.
+    Raises: TypeError, OverflowError if the lists hold other things than numbers.
     """
     if len(keys) != len(values):
         return None
     indptr = np.array((0, len(keys)), np.int64)
     rows = summed(Instances(indptr, _int64(keys), _float32(values)))
-    # Of a few numbers Python's own extremes are the faster ones; JSON has no NaN.
+    # For a few numbers Python's min and max are faster than NumPy's. JSON has no NaN.
     if keys and not (min(keys) >= 0 and max(keys) < feature_dim):
         return None
-    return rows if not values or (min(values) >= -_MOST and max(values) <= _MOST) else None
+    return (
+        rows if not values or (min(values) >= -_MAX_VALUE and max(values) <= _MAX_VALUE) else None
+    )
 
 
-def _flat(keys: Sequence[list[int]], values: Sequence[list[float]]) -> Instances:
-    """Return sparse rows. Raises: TypeError, OverflowError for lists that make none."""
+def _sparse_rows(keys: Sequence[list[int]], values: Sequence[list[float]]) -> Instances:
+    """Return sparse rows. Raises: TypeError, OverflowError for lists that are no rows."""
     sizes = list(map(len, keys))
     if sizes != list(map(len, values)):
         raise TypeError
-    places, numbers = chain.from_iterable(keys), chain.from_iterable(values)
-    return stack(sizes, _int64(list(places)), _float32(list(numbers)))
+    all_keys, all_values = chain.from_iterable(keys), chain.from_iterable(values)
+    return stack(sizes, _int64(list(all_keys)), _float32(list(all_values)))
 
 
-def _pieces(
+def _mixed_rows(
     keys: Sequence[list[int] | None], values: Sequence[list[float]], feature_dim: int
 ) -> Instances:
-    """Return rows of which some are dense: each is an array alone, not all of them together."""
-    places, numbers = [np.empty(0, np.int64)], [np.empty(0, np.float32)]
-    for where, what in zip(keys, values, strict=True):
-        full = _float32(what)
-        if full.size != (feature_dim if where is None else len(where)):
+    """Return rows of which some are dense, by one array for each row."""
+    key_arrays, value_arrays = [np.empty(0, np.int64)], [np.empty(0, np.float32)]
+    for row_keys, row_values in zip(keys, values, strict=True):
+        numbers = _float32(row_values)
+        if numbers.size != (feature_dim if row_keys is None else len(row_keys)):
             raise TypeError
-        nonzero = full.nonzero()[0] if where is None else _int64(where)
-        places.append(nonzero)
-        numbers.append(full[nonzero] if where is None else full)
-    sizes = [piece.size for piece in places[1:]]
-    return stack(sizes, np.concatenate(places), np.concatenate(numbers))
+        if row_keys is None:
+            nonzero = numbers.nonzero()[0]
+            key_arrays.append(nonzero)
+            value_arrays.append(numbers[nonzero])
+        else:
+            key_arrays.append(_int64(row_keys))
+            value_arrays.append(numbers)
+    sizes = [row.size for row in key_arrays[1:]]
+    return stack(sizes, np.concatenate(key_arrays), np.concatenate(value_arrays))
 
 
 def _int64(numbers: list[int]) -> Int64:
-    # array() is as fast as numpy, and takes neither 1.0 for a key nor "1" for a number.
+    # array() is as fast as NumPy, and accepts neither 1.0 as a key nor "1" as a number.
     return np.frombuffer(array("q", numbers), np.int64)
 
 
 def _float32(numbers: list[float]) -> Float32:
-    return np.frombuffer(array("f", numbers), np.float32)  # what is beyond float32 is infinite
+    return np.frombuffer(array("f", numbers), np.float32)  # infinite beyond float32
 
 
 def _row(instance: Any, feature_dim: int) -> tuple[Int64, Float32]:
@@ -182,13 +192,13 @@ def _row(instance: Any, feature_dim: int) -> tuple[Int64, Float32]:
     indices = whole_numbers(keys, '"keys"')
     if len(indices) != values.size:
         raise ValueError(f"{len(indices)} keys for {values.size} values")
-    return keys_below(indices, _bound(features.get("shape"), feature_dim)), values
+    return keys_below(indices, _key_bound(features.get("shape"), feature_dim)), values
 
 
 def dense_row(numbers: Any, feature_dim: int) -> tuple[Int64, Float32]:
-    """Return keys and values of what is not zero in a list of numbers.
+    """Return the keys and values of the numbers in a list that are not zero.
 
-    Raises: ValueError if it is no list of feature_dim numbers within float32.
+    Raises: ValueError if it is not a list of feature_dim numbers that fit float32.
     """
     values = _values(numbers)
     if values.size != feature_dim:
@@ -200,35 +210,35 @@ def dense_row(numbers: Any, feature_dim: int) -> tuple[Int64, Float32]:
 def _values(values: Any) -> Float32:
     if not isinstance(values, list):
         raise ValueError('"values" must be a list of numbers')
-    # By type and not by conversion: float() would take "1", and numpy true.
+    # Types are checked because float() accepts "1", and NumPy accepts true.
     if not set(map(type, values)) <= _NUMBERS:
         place = next(i for i, value in enumerate(values) if type(value) not in _NUMBERS)
-        raise ValueError(f"value {place} must be a number; got {shown(values[place])}")
+        raise ValueError(f"value {place} must be a number; got {as_json(values[place])}")
     with np.errstate(over="ignore"):
         numbers = np.array(values, np.float64).astype(np.float32)
     if not np.isfinite(numbers).all():
         place = int(np.flatnonzero(~np.isfinite(numbers))[0])
-        raise ValueError(f"value {place} does not fit float32; got {shown(values[place])}")
+        raise ValueError(f"value {place} does not fit float32; got {as_json(values[place])}")
     return numbers
 
 
 def whole_numbers(value: Any, name: str) -> list[int]:
-    """Return a list of whole numbers. Raises: ValueError if it is none."""
+    """Return a list of integers. Raises: ValueError if `value` is something else."""
     if not isinstance(value, list) or not set(map(type, value)) <= {int}:
-        raise ValueError(f"{name} must be a list of whole numbers; got {shown(value)}")
+        raise ValueError(f"{name} must be a list of whole numbers; got {as_json(value)}")
     return value
 
 
 def keys_below(keys: Sequence[int], bound: int) -> NDArray[np.int64]:
-    """Return keys as an array. Raises: ValueError for one that is not from 0 to bound - 1."""
+    """Return keys as an array. Raises: ValueError for a key that is not in [0, bound)."""
     for key in keys:
         if not 0 <= key < bound:
             raise ValueError(f"key {key} must be from 0 to {bound - 1}")
     return np.array(keys, np.int64)
 
 
-def _bound(shape: Any, feature_dim: int) -> int:
-    """Return what keys must be below, by the model and by the instance's own shape."""
+def _key_bound(shape: Any, feature_dim: int) -> int:
+    """Return the exclusive upper bound of keys, from the model and the instance's shape."""
     if shape is None:
         return feature_dim
     if not isinstance(shape, list) or len(shape) != 1 or type(shape[0]) is not int or shape[0] < 1:
@@ -236,7 +246,7 @@ def _bound(shape: Any, feature_dim: int) -> int:
     return min(feature_dim, shape[0])
 
 
-def shown(value: Any) -> str:
-    """Return a value as JSON, cut to a length that fits a message."""
+def as_json(value: Any) -> str:
+    """Return a value as JSON, cut to 40 characters for a message."""
     text = orjson.dumps(value).decode()
     return text if len(text) <= 40 else text[:37] + "..."

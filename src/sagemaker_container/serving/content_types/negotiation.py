@@ -1,4 +1,4 @@
-"""Media types: which reader a Content-Type means, and which writer an Accept asks for."""
+"""Content negotiation: the decoder of a Content-Type, and the type of the response."""
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
@@ -21,17 +21,17 @@ RECORDS = "application/x-recordio-protobuf"
 CSV = "text/csv"
 LIBSVM = "text/libsvm"
 
-Reader = Callable[[bytes, int], Instances]
-Writer = Callable[[Float32, Float32 | None], bytes]
+Decoder = Callable[[bytes, int], Instances]
+Encoder = Callable[[Float32, Float32 | None], bytes]
 
-DECODERS: Mapping[str, Reader] = {
+DECODERS: Mapping[str, Decoder] = {
     JSON: decode_json,
     JSON_LINES: decode_json_lines,
     RECORDS: read_records,
     CSV: decode_csv,
     LIBSVM: decode_libsvm,
 }
-ENCODERS: Mapping[str, Writer] = {
+ENCODERS: Mapping[str, Encoder] = {
     JSON: encode_json,
     JSON_LINES: encode_json_lines,
     RECORDS: encode_records,
@@ -40,11 +40,11 @@ ENCODERS: Mapping[str, Writer] = {
 
 
 @functools.lru_cache(maxsize=256)
-def reader(content_type: str | None) -> tuple[str, Reader]:
-    """Return the name of a content type and what reads it.
+def find_decoder(content_type: str | None) -> tuple[str, Decoder]:
+    """Return the name of a content type and its decoder.
 
-    Of its parameters `charset` must be utf-8, and `label_size` of text/csv is how many columns
-    before the features are labels; others do not count.
+    The parameter `charset` must be utf-8. `label_size` of text/csv is the number of label columns
+    before the features. Other parameters are ignored.
 
     Raises: UnsupportedMediaType that names what is allowed.
     """
@@ -64,29 +64,31 @@ def reader(content_type: str | None) -> tuple[str, Reader]:
 
 
 @functools.lru_cache(maxsize=256)
-def accepted(accept: str | None, preferred: str, made: Sequence[str] = tuple(ENCODERS)) -> str:
-    """Return which of the media types that are `made` an Accept header asks for most.
+def response_type(
+    accept: str | None, preferred: str, available: Sequence[str] = tuple(ENCODERS)
+) -> str:
+    """Return the available media type that an Accept header gives the highest quality.
 
-    Of equal ones the preferred is taken, then the first; without a header, the preferred.
+    Among equals it is `preferred`, then the first; without a header it is `preferred`.
 
-    Raises: NotAcceptable if the header allows none of them.
+    Raises: NotAcceptable if the header allows none of the available types.
     """
     if not (accept or "").strip():
         return preferred
-    # (range, q) in the order of the header; the most specific range that fits a type rules.
+    # (range, q) in the order of the header. The most specific range that matches a type counts.
     ranges = [
         (name, _quality(parameters)) for name, parameters in map(_parse, _split(accept or ""))
     ]
     best, best_quality = "", 0.0
-    for name in (preferred, *made):
-        fitting = {asked: quality for asked, quality in ranges}
-        for asked in (name, f"{name.partition('/')[0]}/*", "*/*"):
-            if asked in fitting:
-                if fitting[asked] > best_quality:
-                    best, best_quality = name, fitting[asked]
+    for name in (preferred, *available):
+        qualities = dict(ranges)
+        for media_range in (name, f"{name.partition('/')[0]}/*", "*/*"):
+            if media_range in qualities:
+                if qualities[media_range] > best_quality:
+                    best, best_quality = name, qualities[media_range]
                 break
     if not best:
-        raise NotAcceptable(f"Accept must allow {_listed(made)}; got {accept!r}")
+        raise NotAcceptable(f"Accept must allow {_listed(available)}; got {accept!r}")
     return best
 
 
@@ -105,7 +107,7 @@ def _quality(parameters: Mapping[str, str]) -> float:
     try:
         return min(max(float(parameters.get("q", "1")), 0.0), 1.0)
     except ValueError:
-        return 1.0  # what cannot be understood says nothing
+        return 1.0  # an invalid quality is ignored
 
 
 def _listed(names: Sequence[str] | Mapping[str, object]) -> str:

@@ -1,4 +1,4 @@
-"""Instances as lines of text: dense rows as CSV, sparse ones as libsvm's `key:value`."""
+"""Decodes lines of text: dense rows as CSV, sparse rows as libsvm's `key:value`."""
 
 import re
 
@@ -7,37 +7,42 @@ import orjson
 
 from factorization_machines.errors import DataError
 from factorization_machines.instances import Instances, stack
-from sagemaker_container.serving.content_types.json_body import dense_row, lines_of, rows_of, shown
+from sagemaker_container.serving.content_types.json_body import (
+    as_json,
+    dense_row,
+    lines_of,
+    rows_of,
+)
 
-# float() also takes "1_000", "١", "nan" and "infinity".
+# float() also accepts "1_000", "١", "nan" and "infinity".
 _NUMBER = re.compile(rb"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
 def decode_csv(body: bytes, feature_dim: int, label_size: int = 0) -> Instances:
-    """Return the rows of a text with the numbers of an instance in each line, without a header.
+    """Return the rows of a CSV text without a header, one instance on each line.
 
-    The first `label_size` columns are not features.
+    The first `label_size` columns are labels, which are ignored.
 
     Raises: DataError that names the instance and what is wrong with it.
     """
-    places, numbers = [np.empty(0, np.int64)], [np.empty(0, np.float32)]
+    key_arrays, value_arrays = [np.empty(0, np.int64)], [np.empty(0, np.float32)]
     for index, line in enumerate(lines_of(body)):
         try:
             cells = _cells(line)[label_size:]
             keys, values = dense_row(cells, feature_dim)
         except ValueError as error:
             raise DataError(f"instance {index} (the first is 0): {error}") from None
-        places.append(keys)
-        numbers.append(values)
-    sizes = [piece.size for piece in places[1:]]
-    return stack(sizes, np.concatenate(places), np.concatenate(numbers))
+        key_arrays.append(keys)
+        value_arrays.append(values)
+    sizes = [row.size for row in key_arrays[1:]]
+    return stack(sizes, np.concatenate(key_arrays), np.concatenate(value_arrays))
 
 
 def decode_libsvm(body: bytes, feature_dim: int) -> Instances:
-    """Return the rows of a text with `label key:value key:value …` in each line.
+    """Return the rows of a text with `label key:value key:value …` on each line.
 
-    Keys count from 0, as in every other format here. A label may be missing and is not used; what
-    follows a `#` is a comment.
+    Keys count from 0, as in every other format here. The label is optional and ignored. A comment
+    starts at `#`.
 
     Raises: DataError that names the instance and what is wrong with it.
     """
@@ -51,9 +56,9 @@ def decode_libsvm(body: bytes, feature_dim: int) -> Instances:
 
 
 def _cells(line: bytes) -> list[float]:
-    """Return the numbers of a line. Raises: ValueError for what is none."""
+    """Return the numbers of a line. Raises: ValueError for a cell that is not a number."""
     try:
-        # Nearly every number is as JSON has it too.
+        # JSON has nearly every notation of numbers, and orjson is faster than float().
         cells: list[float] = orjson.loads(b"[" + line + b"]")
         return cells
     except orjson.JSONDecodeError:
@@ -81,4 +86,4 @@ def _number(text: bytes, name: str) -> float:
 
 
 def _text(raw: bytes) -> str:
-    return shown(raw.decode("utf-8", errors="replace"))
+    return as_json(raw.decode("utf-8", errors="replace"))
