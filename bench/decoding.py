@@ -1,4 +1,4 @@
-"""Decoding RecordIO into CSR arrays, beside the SDK's reader, and the memory that it takes."""
+"""Measures decoding RecordIO into CSR arrays against the SDK's reader, and the memory used."""
 
 import subprocess
 import sys
@@ -14,13 +14,13 @@ from factorization_machines.recordio import decoder
 from factorization_machines.recordio.decoder import Rows
 
 WIDE_ROWS = 100_000
-SDK_ROWS = 10_000  # it reads so many, and more of the same would take as long each
+SDK_ROWS = 10_000  # the SDK is slow; its time per record does not depend on their number
 
-# In a process of its own, since a peak is one for the life of a process.
+# In its own process, because the peak is measured over the life of a process.
 MEMORY = """
 import pathlib, sys
 from bench.machine import peak
-from factorization_machines.recordio import recordio
+from factorization_machines.recordio import decoder
 path, small, feature_dim = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), int(sys.argv[3])
 decoder.read([small], feature_dim, small.parent)
 before = peak()

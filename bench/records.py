@@ -1,11 +1,10 @@
-"""RecordIO files as the SDK's write_spmatrix_to_sparse_tensor leaves them."""
+"""RecordIO files as the SDK's write_spmatrix_to_sparse_tensor writes them."""
 
 import struct
 from pathlib import Path
 
 from factorization_machines.recordio.decoder import Rows
-
-MAGIC = 0xCED7230A
+from factorization_machines.recordio.framing import frame
 
 
 def write_records(rows: Rows, file: Path) -> Path:
@@ -20,8 +19,7 @@ def write_records(rows: Rows, file: Path) -> Path:
             keys = _field(2, b"".join(map(_varint, x.indices[begin:end].tolist())))
             message = _entry(1, values + keys + shape)
             message += _entry(2, _field(1, struct.pack("<f", label)))
-            stream.write(struct.pack("<II", MAGIC, len(message)) + message)
-            stream.write(bytes(-len(message) % 4))
+            stream.write(frame(message))
     return file
 
 

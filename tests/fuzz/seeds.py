@@ -1,7 +1,6 @@
 """Good bytes, which a fuzzer spoils."""
 
 import io
-import struct
 import zipfile
 
 import numpy as np
@@ -18,11 +17,7 @@ def _decoder() -> list[bytes]:
 
     whole = sparse_file(csr_array(_ROWS), np.ones(3, np.float32))
     one = message([1.0, 2.0], 1.0, keys=[3, 7], shape=[DIM])
-    magic = struct.pack("<I", 0xCED7230A)
-    parts = b"".join(
-        magic + struct.pack("<I", part << 29 | 20) + one[20 * i : 20 * i + 20]
-        for i, part in enumerate((1, 3))
-    )
+    parts = frame(one[:20], 1) + frame(one[20:], 3)
     return [
         b"", whole, frame(one), parts,
         *(dense_file(_ROWS, np.ones(3, np.float32), kind) for kind in ("float32", "float64")),

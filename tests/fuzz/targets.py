@@ -17,7 +17,7 @@ import numpy as np
 from factorization_machines import artifact
 from factorization_machines.errors import ArtifactError, DataError
 from factorization_machines.recordio import decoder as decoder_module
-from factorization_machines.recordio import framing
+from factorization_machines.recordio import record
 from factorization_machines.recordio.decoder import Decoder
 from sagemaker_container.serving.content_types import negotiation
 
@@ -50,7 +50,7 @@ _guarded = Guarded()
 
 def _sound(decoder: Decoder, size: int) -> None:
     """Assert of a decoder's arrays what the engines rely on."""
-    rows, nnz = len(decoder), int(decoder._state[framing.NNZ])
+    rows, nnz = len(decoder), int(decoder._state[record.NNZ])
     keys, ends = decoder._keys[:nnz], decoder._indptr[: rows + 1]
     # A record with an error may have left non-zeros that no row has.
     assert rows <= size // 8 and ends[0] == 0 and ends[-1] <= nnz <= size

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 from hypothesis import strategies as st
 
+from factorization_machines.recordio.layout import MAGIC_BYTES
+
 KINDS = {"float32": 2, "float64": 3, "int32": 7}  # members of Value
 _PLAIN = {"float32": ("<f", 5), "float64": ("<d", 1)}  # layout, and wire type of one number
 
@@ -157,4 +159,4 @@ def messages(draw: st.DrawFn, feature_dim: int) -> bytes:
 
 def magic_float() -> float:
     """Return the float32 whose bytes are the magic number: a record with it is split."""
-    return float(np.frombuffer(struct.pack("<I", 0xCED7230A), np.float32)[0])
+    return float(np.frombuffer(MAGIC_BYTES, np.float32)[0])

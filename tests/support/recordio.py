@@ -8,8 +8,8 @@ import numpy as np
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from scipy.sparse import csr_array
 
-MAGIC = 0xCED7230A
-_MAGIC_BYTES = struct.pack("<I", MAGIC)
+from factorization_machines.recordio.layout import MAGIC, MAGIC_BYTES
+
 _PACKAGE = "aialgs.data"
 _Field = descriptor_pb2.FieldDescriptorProto
 
@@ -123,7 +123,7 @@ def frame(content: bytes, part: int = 0, *, padded: bool = True) -> bytes:
 
 def split(content: bytes) -> bytes:
     """Return a message as its writer frames it where it holds the magic number."""
-    pieces = content.split(_MAGIC_BYTES)
+    pieces = content.split(MAGIC_BYTES)
     if len(pieces) == 1:
         return frame(content)
     last = len(pieces) - 1

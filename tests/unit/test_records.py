@@ -2,8 +2,8 @@
 
 import contextlib
 import re
-import struct
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -85,6 +85,16 @@ def test_the_sdks_files_of_both_kinds() -> None:
             np.testing.assert_array_equal(trained(body), x.toarray())
     assert batch.decode(sparse_file(x[2:30], y[2:30]), DIM) is not None
     assert batch.decode(dense_file(x.toarray(), y), DIM) is not None
+
+
+def test_the_magic_number_is_written_once() -> None:
+    root = Path(__file__).parents[2]
+    literal = re.compile("0x" + "ced7230a", re.IGNORECASE)
+    files = [
+        path for top in ("src", "bench", "tests") for path in (root / top).rglob("*.py")
+        if literal.search(path.read_text())
+    ]  # fmt: skip
+    assert [path.name for path in files] == ["layout.py"]
 
 
 def test_the_padding_of_the_last_record_may_be_missing() -> None:
@@ -174,8 +184,7 @@ def test_bodies_that_are_no_records(body: bytes, message: str) -> None:
 def test_a_record_that_holds_the_magic_number_and_is_not_split() -> None:
     magic = encodings.magic_float()
     content = message([magic, magic, 1], keys=[0, 1, 2], shape=[DIM])
-    body = b"".join(struct.pack("<II", 0xCED7230A, len(content)) + content +
-                    bytes(-len(content) % 4) for _ in range(20))  # fmt: skip
+    body = frame(content) * 20
     rows = dense(read_records(body, DIM), DIM)
     assert rows.shape == (20, DIM)
     np.testing.assert_array_equal(rows[:, 0], np.full(20, magic, np.float32))

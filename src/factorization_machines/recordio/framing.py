@@ -76,7 +76,7 @@ def split_record(data: Bytes, at: int) -> tuple[int, int, int]:
 
 def new_bytes(size: int) -> Bytes:
     """Return so many bytes to write to."""
-    return bytearray(size)
+    return memoryview(bytearray(size))
 
 
 def join_parts(data: Bytes, at: int, joined: Bytes) -> Bytes:

@@ -3,9 +3,7 @@
 from collections.abc import Iterator
 
 from local_sagemaker.errors import LocalError
-
-_MAGIC = (0xCED7230A).to_bytes(4, "little")
-_LENGTH = (1 << 29) - 1
+from sagemaker_container.contract.recordio import LENGTH_BITS, LENGTH_MASK, MAGIC_BYTES
 
 
 def records(content: bytes, split: str) -> Iterator[bytes]:
@@ -55,12 +53,12 @@ def assemble(responses: list[bytes], how: str) -> bytes:
 def _framed(content: bytes) -> Iterator[bytes]:
     start, at = 0, 0
     while at < len(content):
-        if content[at : at + 4] != _MAGIC or at + 8 > len(content):
+        if content[at : at + 4] != MAGIC_BYTES or at + 8 > len(content):
             raise LocalError(f"ClientError: no RecordIO record begins at byte {at}.")
         head = int.from_bytes(content[at + 4 : at + 8], "little")
-        at += 8 + ((head & _LENGTH) + 3) // 4 * 4
+        at += 8 + ((head & LENGTH_MASK) + 3) // 4 * 4
         if at > len(content):
             raise LocalError("ClientError: the last RecordIO record is cut off.")
-        if head >> 29 in (0, 3):  # a whole record, or the last part of a split record
+        if head >> LENGTH_BITS in (0, 3):  # a whole record, or the last part of a split record
             yield content[start:at]
             start = at

@@ -4,7 +4,6 @@ import contextlib
 import errno
 import gzip
 import os
-import struct
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -13,9 +12,9 @@ from typing import IO, Any, cast
 
 from local_sagemaker.errors import LocalError
 from local_sagemaker.storage.channels import Share, host_objects
+from sagemaker_container.contract import recordio
 
 _CHUNK = 1 << 20
-_MAGIC = 0xCED7230A
 
 
 class PipeFeeder:
@@ -93,6 +92,7 @@ class PipeFeeder:
 
 
 def _framed(content: bytes, key: str) -> bytes:
-    if len(content) >= 1 << 29:
-        raise LocalError(f"{key} is too large for one RecordIO record.")
-    return struct.pack("<II", _MAGIC, len(content)) + content + b"\0" * (-len(content) % 4)
+    try:
+        return recordio.frame(content)
+    except OverflowError:
+        raise LocalError(f"{key} is too large for one RecordIO record.") from None

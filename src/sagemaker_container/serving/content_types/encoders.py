@@ -1,13 +1,12 @@
 """Encodes a response: a score for each instance, and the label of a classifier."""
 
-import struct
 from collections.abc import Iterable
 
 import numpy as np
 import orjson
 
 from factorization_machines.instances import Float32
-from factorization_machines.recordio.layout import MAGIC
+from factorization_machines.recordio.framing import frame
 
 
 def predictions(scores: Float32, labels: Float32 | None) -> list[dict[str, float]]:
@@ -57,7 +56,7 @@ def encode_records(scores: Float32, labels: Float32 | None) -> bytes:
         entry = b"\x0a" + bytes([len(name)]) + name.encode() + b"\x12\x08\x12\x06\x0a\x04"
         offsets.append(8 + len(message) + 2 + len(entry))
         message += b"\x12" + bytes([len(entry) + 4]) + entry + bytes(4)
-    record = struct.pack("<II", MAGIC, len(message)) + message + bytes(-len(message) % 4)
+    record = frame(message)
     # All records are the same except for their numbers.
     records = np.tile(np.frombuffer(record, np.uint8), (scores.size, 1))
     for offset, column in zip(offsets, columns.values(), strict=True):
