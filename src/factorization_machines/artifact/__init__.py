@@ -1,7 +1,7 @@
-"""The built-in's model artifact, both ways. No pickle; no mxnet.
+"""Reads and writes the built-in's model artifact, without pickle and without mxnet.
 
-Whatever is read is hostile until it is checked: nothing is executed, nothing is unpacked outside a
-file of our own, and no memory is taken that the bytes at hand do not justify.
+Input is untrusted until it is checked: nothing is executed, archives are extracted only into an
+unnamed temporary file, and memory is allocated only in proportion to the size of the input.
 """
 
 from factorization_machines.artifact.model import FILE_NAME, PREDICTOR_TYPES, Model

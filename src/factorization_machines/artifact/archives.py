@@ -1,4 +1,4 @@
-"""Zip and tar archives, read without trusting them."""
+"""Reads zip and tar archives from untrusted sources."""
 
 import gzip
 import io
@@ -17,21 +17,21 @@ import numpy as np
 
 from factorization_machines.errors import ArtifactError
 
-_EXPANSION = 1032  # at most so many times its input comes out of deflate
+_EXPANSION = 1032  # the largest expansion factor of deflate
 _SLACK = 1 << 20
 _BLOCK = 1 << 24
-_MOST_MEMBERS = 1000
+_MAX_MEMBERS = 1000
 
 
 def mapped(path: Path) -> memoryview:
-    """Return a file's bytes in memory of their own: read as touched, changed for nobody else."""
+    """Return a private mapping of a file: pages are read on access, changes are not written."""
     with open(path, "rb") as file:
         return _mapped(file)
 
 
 def _mapped(file: IO[bytes]) -> memoryview:
     if file.seek(0, io.SEEK_END) == 0:
-        return memoryview(b"")  # which no system maps
+        return memoryview(b"")  # an empty file cannot be mapped
     return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
 
 
@@ -45,15 +45,16 @@ class Zip:
         except zipfile.BadZipFile:
             if bytes(content[:4]) != b"PK\3\4":
                 raise
-            # The directory is a zip's last part, and zipfile's word for its lack: not a zip file.
-            end = f"cut short at byte {len(content)}? there is no whole directory before it"
-            raise zipfile.BadZipFile(end) from None
+            # A zip archive ends with its directory. Without it, zipfile only reports that the file
+            # is not a zip file.
+            reason = f"cut short at byte {len(content)}? there is no whole directory before it"
+            raise zipfile.BadZipFile(reason) from None
         self.names = self._archive.namelist()
 
     def get(self, name: str) -> memoryview:
-        """Return a member: a view where it is stored, memory of its own where it is deflated.
+        """Return a member: a view if it is stored, a copy if it is deflated.
 
-        Raises: ArtifactError, or one of zipfile's own errors, where it is not what it says.
+        Raises: ArtifactError, EOFError or an error of zipfile if it does not match its header.
         """
         info = self._archive.getinfo(name)
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
@@ -62,9 +63,9 @@ class Zip:
             )
         if info.file_size > _EXPANSION * info.compress_size:
             raise ArtifactError(f"{name}: {info.file_size} bytes out of {info.compress_size}")
-        with self._archive.open(info) as stream:  # compares the header at the member itself
+        with self._archive.open(info) as stream:  # checks the member's local header
             if info.compress_type == zipfile.ZIP_DEFLATED:
-                return _filled(stream, info.file_size)
+                return _read_all(stream, info.file_size)
         start = info.header_offset + 30
         start += sum(struct.unpack_from("<HH", self._content, info.header_offset + 26))
         view = self._content[start : start + info.file_size]
@@ -73,33 +74,33 @@ class Zip:
         if info.file_size != info.compress_size:
             raise zipfile.BadZipFile(f"{name} is stored, and has two sizes")
         crc = 0
-        for at in range(0, len(view), _BLOCK):
-            crc = zlib.crc32(view[at : at + _BLOCK], crc)
+        for start in range(0, len(view), _BLOCK):
+            crc = zlib.crc32(view[start : start + _BLOCK], crc)
         if crc != info.CRC:
             raise zipfile.BadZipFile(f"Bad CRC-32 for file {name!r}")
         return view
 
 
-def _filled(stream: IO[bytes], size: int) -> memoryview:
-    """Return all of a member; zipfile compares the checksum in the read that finds its end."""
+def _read_all(stream: IO[bytes], size: int) -> memoryview:
+    """Return the content of a member; zipfile checks the checksum in the read at its end."""
     content = np.empty(size, np.uint8).data
-    at = 0
+    offset = 0
     while block := stream.read(1 << 20):
-        if at + len(block) > size:
+        if offset + len(block) > size:
             raise ArtifactError(f"more than the {size} bytes that it says")
-        content[at : at + len(block)] = block
-        at += len(block)
-    if at < size:
-        raise EOFError(f"{size} bytes are due, and {at} are there")
+        content[offset : offset + len(block)] = block
+        offset += len(block)
+    if offset < size:
+        raise EOFError(f"{size} bytes are due, and {offset} are there")
     return content
 
 
 class _Bytes(io.RawIOBase):
-    """Bytes in memory as a file, for zipfile; BytesIO would copy them."""
+    """A file object over bytes in memory, which BytesIO would copy."""
 
     def __init__(self, content: memoryview):
         self._content = content
-        self._at = 0
+        self._offset = 0
 
     def readable(self) -> bool:
         return True
@@ -108,60 +109,61 @@ class _Bytes(io.RawIOBase):
         return True
 
     def tell(self) -> int:
-        return self._at
+        return self._offset
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: len(self._content)}[whence]
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._offset, io.SEEK_END: len(self._content)}[whence]
         if start + offset < 0:
             raise ValueError(f"a place before the first byte: {start + offset}")
-        self._at = start + offset
-        return self._at
+        self._offset = start + offset
+        return self._offset
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        piece = self._content[self._at : self._at + len(buffer)]
-        buffer[: len(piece)] = piece
-        self._at += len(piece)
-        return len(piece)
+        chunk = self._content[self._offset : self._offset + len(buffer)]
+        buffer[: len(chunk)] = chunk
+        self._offset += len(chunk)
+        return len(chunk)
 
 
 def untarred(path: Path, wanted: Container[str], names: list[str]) -> dict[str, memoryview]:
     """Return the wanted members of a tar archive, gzipped or not; add all names to `names`.
 
-    They go to a temporary file without a name, whatever the archive calls them.
+    The members are extracted to one unnamed temporary file.
 
-    Raises: ArtifactError if one leaves its folder, is a link or a device, or is larger than its
-        bytes can be or the disk can hold; errors of tarfile, gzip and zlib where it is damaged.
+    Raises: ArtifactError if a member's path leaves the archive's folder, if it is a link or a
+        device, or if it is too large for the archive or the disk; errors of tarfile, gzip and zlib
+        if the archive is damaged.
     """
     with open(path, "rb") as file:
         zipped = file.read(2) == b"\x1f\x8b"
         file.seek(0)
         stream = cast(IO[bytes], gzip.GzipFile(fileobj=file)) if zipped else file
         size = path.stat().st_size
-        most = _EXPANSION * size + _SLACK if zipped else size
-        places = {}
-        with tempfile.TemporaryFile() as unpacked:
+        max_size = _EXPANSION * size + _SLACK if zipped else size
+        slices = {}
+        with tempfile.TemporaryFile() as extracted:
             with tarfile.open(fileobj=stream, mode="r|") as archive:
                 for name, member in _regular(archive):
                     names.append(name)
                     if name in wanted:
-                        _check_size(name, member.size, most)
-                        start = unpacked.seek(-(-unpacked.tell() // 64) * 64)
-                        content = cast(IO[bytes], archive.extractfile(member))
-                        shutil.copyfileobj(content, unpacked, 1 << 20)
-                        places[name] = slice(start, start + member.size)
-            # To the end: only there gzip compares its checksum.
+                        _check_size(name, member.size, max_size)
+                        start = extracted.seek(-(-extracted.tell() // 64) * 64)
+                        source = cast(IO[bytes], archive.extractfile(member))
+                        shutil.copyfileobj(source, extracted, 1 << 20)
+                        slices[name] = slice(start, start + member.size)
+            # gzip checks the checksum only at the end of its stream.
             if len(stream.read(_SLACK)) == _SLACK:
                 raise ArtifactError(f"more than {_SLACK} bytes after the archive's end")
-            unpacked.flush()
-            whole = _mapped(unpacked)
-    return {name: whole[place] for name, place in places.items()}
+            extracted.flush()
+            content = _mapped(extracted)
+    return {name: content[part] for name, part in slices.items()}
 
 
 def _regular(archive: tarfile.TarFile) -> Iterator[tuple[str, tarfile.TarInfo]]:
-    """Yield the regular files of an archive; refuse the archive for what it should not have."""
+    """Yield the regular files of an archive; reject links, devices and unsafe paths."""
     for count, member in enumerate(archive):
-        if count >= _MOST_MEMBERS:
-            raise ArtifactError(f"more than {_MOST_MEMBERS} members")
+        if count >= _MAX_MEMBERS:
+            raise ArtifactError(f"more than {_MAX_MEMBERS} members")
         path = PurePosixPath(member.name)
         if path.is_absolute() or ".." in path.parts:
             raise ArtifactError(f"{member.name!r} leads out of the archive's folder")
@@ -173,9 +175,9 @@ def _regular(archive: tarfile.TarFile) -> Iterator[tuple[str, tarfile.TarInfo]]:
         yield str(path), member
 
 
-def _check_size(name: str, size: int, most: int) -> None:
+def _check_size(name: str, size: int, max_size: int) -> None:
     free = shutil.disk_usage(tempfile.gettempdir()).free
-    if size > most:
+    if size > max_size:
         raise ArtifactError(f"{name}: {size} bytes out of so few")
     if size > free:
         raise ArtifactError(

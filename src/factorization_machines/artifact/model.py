@@ -1,4 +1,4 @@
-"""What an artifact holds."""
+"""The content of an artifact."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,16 +11,16 @@ PREDICTOR_TYPES = ("binary_classifier", "regressor")
 
 @dataclass(frozen=True)
 class Model:
-    """What an artifact holds: the parameters, and the training parameters as strings."""
+    """The content of an artifact: the parameters, and the training parameters as strings."""
 
     parameters: Parameters
     training_parameters: Mapping[str, str]
     notes: Mapping[str, str] = field(default_factory=dict)
-    """What stands beside the training parameters in meta.json; ours says what trained it."""
+    """The other entries of meta.json, such as the program that trained the model."""
 
     @property
     def predictor_type(self) -> str:
-        """Return one of PREDICTOR_TYPES, by the training parameters."""
+        """Return the predictor type in the training parameters, one of PREDICTOR_TYPES."""
         return self.training_parameters["predictor_type"]
 
     @property

@@ -1,12 +1,12 @@
-"""MXNet's list of named arrays, as `params` in a model artifact holds it.
+"""Reads and writes MXNet's list of named arrays, the format of `params` in a model artifact.
 
 Layout, little-endian: uint64 0x112, uint64 0, uint64 count, the arrays, uint64 number of names,
-then each name as uint64 length and bytes. An array, since MXNet 0.12: uint32 magic, int32 storage
+then each name as uint64 length and bytes. An array since MXNet 0.12: uint32 magic, int32 storage
 type, shape (uint32 number of dimensions, int64 each), int32 device type and id, int32 element type,
-the values. A row-sparse one has the shape of its stored rows before the logical shape, and the type
-and shape of its row index after the element type; the index follows the values. MXNet 0.11 and
-older have no storage type: `_V1` before the shape, or before that no magic at all but the number of
-dimensions, and uint32 for each.
+the values. A row-sparse array has the shape of its stored rows before the logical shape, and the
+type and shape of its row index after the element type; the index follows the values. Arrays of
+MXNet 0.11 and older have no storage type: `_V1` precedes the shape, or, in still older ones, there
+is no magic number, and the dimensions are uint32.
 """
 
 import math
@@ -27,20 +27,20 @@ CPU = 1
 FLOAT32, INT64 = 0, 6
 _FLOATS = {FLOAT32: "<f4", 1: "<f8", 2: "<f2"}
 _INDEX = {4: "<i4", INT64: "<i8"}
-_MOST_ARRAYS = 64
-_MOST_DIMENSIONS = 4
-_LONGEST_NAME = 256
+_MAX_ARRAYS = 64
+_MAX_DIMENSIONS = 4
+_MAX_NAME = 256
 
-# Absent rows cost a file nothing and the reader memory: so many times the file's bytes are allowed,
-# which is what deflate can do at best, or as much as any machine has.
+# Absent rows take memory but no bytes of the file. The limit is the file's size times the expansion
+# factor of deflate, or an amount that every machine has.
 _EXPANSION = 1032
-_ALWAYS = 64 << 20
+_MIN_LIMIT = 64 << 20
 
 Float32 = NDArray[np.float32]
 
 
 def write(stream: BinaryIO, arrays: Mapping[str, Float32]) -> None:
-    """Write dense float32 arrays, without a copy of their values."""
+    """Write dense float32 arrays without copying their values."""
     stream.write(struct.pack("<QQQ", LIST_MAGIC, 0, len(arrays)))
     for array in arrays.values():
         head = struct.pack("<Ii", ARRAY_MAGIC, DENSE) + _shape(array.shape)
@@ -57,50 +57,50 @@ def _shape(shape: tuple[int, ...]) -> bytes:
 
 
 def read(content: memoryview) -> dict[str, Float32]:
-    """Return the arrays of a list by name, or by their number where they have none.
+    """Return the arrays of a list by name, or by number if they have no names.
 
-    A dense float32 array is a view of `content`, wherever that lies in memory; any other is a copy.
-    The absent rows of a row-sparse array are zero.
+    A dense float32 array is a view of `content`, possibly unaligned; any other is a copy. The
+    absent rows of a row-sparse array are zero.
 
-    Raises: ArtifactError that says at which byte the list is cut or malformed.
+    Raises: ArtifactError with the byte at which the list is truncated or malformed.
     """
     return _Reader(content).arrays()
 
 
 class _Reader:
-    """Takes checked pieces from bytes."""
+    """Parses bytes from front to back, and checks every length."""
 
     def __init__(self, content: memoryview):
         self._content = content
-        self._at = 0
+        self._offset = 0
         self._zeros = 0
 
     def arrays(self) -> dict[str, Float32]:
         magic, _, count = self._unpack("<QQQ")
         if magic != LIST_MAGIC:
             raise self._bad(f"expected the magic number {LIST_MAGIC:#x}; got {magic:#x}")
-        if count > _MOST_ARRAYS:
+        if count > _MAX_ARRAYS:
             raise self._bad(f"{count} arrays; a factorization machine has three")
         arrays = [self._array() for _ in range(count)]
-        (named,) = self._unpack("<Q")
-        if named not in (0, count):
-            raise self._bad(f"{named} names for {count} arrays")
-        names = [self._name() for _ in range(named)] or [str(i) for i in range(count)]
-        if self._at != len(self._content):
-            raise self._bad(f"{len(self._content) - self._at} bytes more than the list has")
+        (name_count,) = self._unpack("<Q")
+        if name_count not in (0, count):
+            raise self._bad(f"{name_count} names for {count} arrays")
+        names = [self._name() for _ in range(name_count)] or [str(i) for i in range(count)]
+        if self._offset != len(self._content):
+            raise self._bad(f"{len(self._content) - self._offset} bytes more than the list has")
         if len(set(names)) < count:
             raise self._bad(f"two arrays of the same name ({', '.join(sorted(names))})")
         return dict(zip(names, arrays, strict=True))
 
     def _name(self) -> str:
         (length,) = self._unpack("<Q")
-        if length > _LONGEST_NAME:
+        if length > _MAX_NAME:
             raise self._bad(f"a name of {length} bytes")
         return bytes(self._take(length)).decode("utf-8", errors="replace")
 
     def _array(self) -> Float32:
         (magic,) = self._unpack("<I")
-        if magic <= _MOST_DIMENSIONS:
+        if magic <= _MAX_DIMENSIONS:
             return self._dense(self._unpack(f"<{magic}I"))
         if magic == _V1:
             return self._dense(self._dimensions())
@@ -118,14 +118,14 @@ class _Reader:
 
     def _dense(self, shape: tuple[int, ...]) -> Float32:
         if not shape:
-            return np.zeros(0, np.float32)  # MXNet's empty array: nothing of it follows
+            return np.zeros(0, np.float32)  # MXNet's empty array, which ends here
         return self._values(shape, self._element())
 
     def _row_sparse(self, stored: tuple[int, ...], shape: tuple[int, ...]) -> Float32:
         element = self._element()
         (index_type,) = self._unpack("<i")
         (rows,) = self._dimensions()
-        # MXNet writes the first shape before it waits for the array, which may have no rows then.
+        # MXNet may write the first shape before it has computed the array: then it has no rows.
         fits = stored[:1] in ((rows,), (0,)) and stored[1:] == shape[1:]
         if index_type not in _INDEX or not fits:
             raise self._bad(
@@ -133,22 +133,22 @@ class _Reader:
                 f"type {index_type}"
             )
         values = self._values((rows, *stored[1:]), element)
-        place = np.dtype(_INDEX[index_type])
-        index = np.frombuffer(self._take(rows * place.itemsize), place)
+        dtype = np.dtype(_INDEX[index_type])
+        index = np.frombuffer(self._take(rows * dtype.itemsize), dtype)
         if rows and not (0 <= index.min() and index.max() < shape[0]):
             wrong = index.min() if index.min() < 0 else index.max()
             raise self._bad(f"row {wrong} in an array of shape {shape}")
         self._zeros += math.prod(shape) * 4
-        if self._zeros > max(_ALWAYS, _EXPANSION * len(self._content)):
+        if self._zeros > max(_MIN_LIMIT, _EXPANSION * len(self._content)):
             raise self._bad(f"an array of shape {shape}, most of it absent, in so small a file")
         array = np.zeros(shape, np.float32)
-        with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinite, and is told
+        with np.errstate(over="ignore"):  # float64 values beyond float32 become infinite
             array[index] = values
         return array
 
     def _dimensions(self) -> tuple[int, ...]:
         (count,) = self._unpack("<I")
-        if count > _MOST_DIMENSIONS:
+        if count > _MAX_DIMENSIONS:
             raise self._bad(f"an array with {count} dimensions")
         shape = self._unpack(f"<{count}q")
         if min(shape, default=0) < 0:
@@ -162,7 +162,7 @@ class _Reader:
         return _FLOATS[element]
 
     def _values(self, shape: tuple[int, ...], element: str) -> Float32:
-        # Python's integers: a product that overflows int64 must not pass for a small one.
+        # math.prod does not overflow, so that a huge shape cannot look like a small one.
         raw = self._take(math.prod(shape) * np.dtype(element).itemsize)
         with np.errstate(over="ignore"):
             return np.asarray(np.frombuffer(raw, element), np.float32).reshape(shape)
@@ -171,11 +171,11 @@ class _Reader:
         return struct.unpack(layout, self._take(struct.calcsize(layout)))
 
     def _take(self, count: int) -> memoryview:
-        left = len(self._content) - self._at
-        if count > left:
-            raise self._bad(f"{count} bytes are due and {left} are left")
-        self._at += count
-        return self._content[self._at - count : self._at]
+        remaining = len(self._content) - self._offset
+        if count > remaining:
+            raise self._bad(f"{count} bytes are due and {remaining} are left")
+        self._offset += count
+        return self._content[self._offset - count : self._offset]
 
-    def _bad(self, what: str) -> ArtifactError:
-        return ArtifactError(f"params, byte {self._at}: {what}")
+    def _bad(self, problem: str) -> ArtifactError:
+        return ArtifactError(f"params, byte {self._offset}: {problem}")

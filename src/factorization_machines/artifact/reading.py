@@ -1,4 +1,4 @@
-"""An artifact, read and checked, from wherever and in whichever form it lies."""
+"""Reads and checks an artifact, whether packed in archives or extracted."""
 
 import gzip
 import json
@@ -18,14 +18,13 @@ from factorization_machines.errors import ArtifactError
 from factorization_machines.parameters import Float32, Parameters
 
 _LARGEST_JSON = 1 << 20
-_BLOCK = 1 << 20  # values that are checked at once
+_BLOCK = 1 << 20  # values checked at a time
 _OUTPUTS = {
     "LogisticRegressionOutput": "binary_classifier",
     "LinearRegressionOutput": "regressor",
     "MAERegressionOutput": "regressor",
 }
-# The words of gzip, tarfile, zipfile and zlib for damage: their own errors, a lying checksum, size
-# or flag.
+# What gzip, tarfile, zipfile and zlib raise for damaged data, wrong checksums, sizes or flags.
 _DAMAGE = (
     *(gzip.BadGzipFile, zipfile.BadZipFile, tarfile.TarError, zlib.error),
     *(NotImplementedError, RuntimeError, ValueError, OverflowError),
@@ -36,41 +35,43 @@ def read(path: Path, predictor_type: str | None = None) -> Model:
     """Return the model at a path.
 
     Args:
-        path: a model_algo-1, a model.tar.gz, or a folder, such as /opt/ml/model, that holds either
-            or what is in them.
-        predictor_type: of an artifact that does not say it, and instead of what it says.
+        path: a model_algo-1, a model.tar.gz, or a folder, such as /opt/ml/model, with one of them
+            or with the extracted files.
+        predictor_type: overrides the artifact's; needed if the artifact has none.
 
-    Cost: what this package wrote is mapped into memory and read once; of anything else a copy is in
-    memory, of what is deflated and turned two for a while. A model.tar.gz goes to a temporary file.
+    Cost: an artifact of this package is mapped into memory and read once; any other is copied,
+    twice if it is deflated and transposed. A model.tar.gz is extracted to a temporary file.
 
-    Raises: ArtifactError if there is none, or it is cut short, damaged, or no factorization
-        machine.
+    Raises: ArtifactError if there is no artifact, or it is truncated, damaged, or not a
+        factorization machine.
     """
-    where = sources.find(path)
+    location = sources.find(path)
     try:
-        return _model(sources.parts(where), predictor_type)
+        return _model(sources.parts(location), predictor_type)
     except ArtifactError as error:
-        raise ArtifactError(f"{where}: {str(error):.500}") from None
+        raise ArtifactError(f"{location}: {str(error):.500}") from None
     except EOFError as error:
-        what = str(error) or "there is more to come"
-        end = f"{where} is cut short at byte {where.stat().st_size}"
-        raise ArtifactError(f"{end}: {what}") from None
+        detail = str(error) or "there is more to come"
+        start = f"{location} is cut short at byte {location.stat().st_size}"
+        raise ArtifactError(f"{start}: {detail}") from None
     except _DAMAGE as error:
         kind = "tar archive" if isinstance(error, tarfile.TarError) else "zip"
-        # Some of these quote the archive: a name as long as a header says, 64 KB.
-        raise ArtifactError(f"{where} is no {kind}, or a damaged one: {str(error):.200}") from None
+        # Some of these errors quote a name in the archive, which can be 64 KB long.
+        raise ArtifactError(
+            f"{location} is no {kind}, or a damaged one: {str(error):.200}"
+        ) from None
     except OSError as error:
-        raise ArtifactError(f"{where} cannot be read: {error.strerror or error}") from error
+        raise ArtifactError(f"{location} cannot be read: {error.strerror or error}") from error
     except MemoryError:
-        raise ArtifactError(f"{where}: not enough memory for its parameters") from None
+        raise ArtifactError(f"{location}: not enough memory for its parameters") from None
 
 
 def _model(source: Parts, predictor_type: str | None) -> Model:
     content = sources.take(source, PARAMS)
     if content is None:
-        held = ", ".join(source.names[:5]) or "nothing"
-        what = other_algorithms.of_names(source.names)
-        raise ArtifactError(f"no {PARAMS} inside; it holds {held}{what}")
+        names = ", ".join(source.names[:5]) or "nothing"
+        algorithm = other_algorithms.of_names(source.names)
+        raise ArtifactError(f"no {PARAMS} inside; it holds {names}{algorithm}")
     meta = _json(source, META)
     training = meta.pop("training_parameters", {})
     if not isinstance(training, dict):
@@ -86,15 +87,15 @@ def assemble(
     notes: Mapping[str, Any],
     graph: Mapping[str, Any] | None = None,
 ) -> Model:
-    """Return a model of its parts; the training parameters get what the others tell.
+    """Return a model of its parts, and complete the training parameters from the other parts.
 
     Args:
         arrays: by MXNet's names, of any float type, in any orientation.
         training: the training parameters.
-        notes: what stands beside them.
-        graph: symbol.json, whose output tells the predictor type where `training` does not.
+        notes: the other entries of meta.json.
+        graph: symbol.json, whose output determines the predictor type if `training` has none.
 
-    Raises: ArtifactError if they are no factorization machine, or do not fit together.
+    Raises: ArtifactError if the parts are not those of a factorization machine or are inconsistent.
     """
     texts = {name: _text(value) for name, value in training.items()}
     parameters = layout.parameters(arrays, texts)
@@ -107,7 +108,7 @@ def assemble(
 
 
 def _json(source: Parts, name: str) -> dict[str, Any]:
-    """Return the object in a part, an empty one where there is no such part."""
+    """Return the JSON object in a part; an empty one if there is no such part."""
     raw = sources.take(source, name)
     if raw is None:
         return {}
@@ -127,29 +128,29 @@ def _text(value: object) -> str:
 
 
 def _predictor_type(training: Mapping[str, str], graph: Mapping[str, Any]) -> str:
-    given = training.get("predictor_type")
-    if given in PREDICTOR_TYPES:
-        return str(given)
-    choice = " or ".join(repr(name) for name in PREDICTOR_TYPES)
-    if given is not None:
-        raise ArtifactError(f"predictor_type must be {choice}; got {given!r}")
+    name = training.get("predictor_type")
+    if name in PREDICTOR_TYPES:
+        return str(name)
+    choice = " or ".join(map(repr, PREDICTOR_TYPES))
+    if name is not None:
+        raise ArtifactError(f"predictor_type must be {choice}; got {name!r}")
     nodes = graph.get("nodes")
     operators = {node.get("op") for node in nodes or () if isinstance(node, dict)}
-    told = {_OUTPUTS[op] for op in _OUTPUTS if op in operators}
-    if len(told) != 1:
+    types = {_OUTPUTS[op] for op in _OUTPUTS if op in operators}
+    if len(types) != 1:
         raise ArtifactError(
             f"nothing says the predictor type (training_parameters in {META}, the output of "
             f"{SYMBOL}): give `fm-model import` a --predictor-type, {choice}"
         )
-    return told.pop()
+    return types.pop()
 
 
 def _finite(parameters: Parameters) -> bool:
-    """Return whether no parameter is NaN or infinite, a block of rows at a time."""
+    """Return whether no parameter is NaN or infinite; blocks of rows limit the memory needed."""
 
-    def whole(array: Float32) -> bool:
+    def all_finite(array: Float32) -> bool:
         rows = max(1, _BLOCK // (array.size // len(array)))
-        blocks = (array[at : at + rows] for at in range(0, len(array), rows))
+        blocks = (array[start : start + rows] for start in range(0, len(array), rows))
         return all(bool(np.isfinite(block).all()) for block in blocks)
 
-    return all(whole(array) for array in (parameters.w0, parameters.w, parameters.v))
+    return all(all_finite(array) for array in (parameters.w0, parameters.w, parameters.v))

@@ -1,4 +1,4 @@
-"""Where the parts of an artifact lie: in model.tar.gz, in model_algo-1, or unpacked."""
+"""Finds the parts of an artifact: in model.tar.gz, in model_algo-1, or extracted in a folder."""
 
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -12,25 +12,25 @@ from factorization_machines.errors import ArtifactError
 
 ARCHIVE_NAME = "model.tar.gz"
 META, SYMBOL, PARAMS = "meta.json", "symbol.json", "params"
-# Public code renames two of them, as MXNet's Module.load wants them.
-_ALSO = {SYMBOL: "model-symbol.json", PARAMS: "model-0000.params"}
-_PARTS = (META, *_ALSO, *_ALSO.values())
+# Public code gives two of them the names that MXNet's Module.load needs.
+_ALIASES = {SYMBOL: "model-symbol.json", PARAMS: "model-0000.params"}
+_PARTS = (META, *_ALIASES, *_ALIASES.values())
 _LIST = (0x112).to_bytes(8, "little")
 
 
 class Parts(Protocol):
-    """Named parts."""
+    """The named parts of an artifact."""
 
     @property
     def names(self) -> Sequence[str]:
-        """Return which parts there are."""
+        """Return the names of all parts."""
 
     def get(self, name: str) -> memoryview:
-        """Return the bytes of one of `names`."""
+        """Return the bytes of a part."""
 
 
-class _Loose:
-    """Parts that are there as they are."""
+class _Unpacked:
+    """Parts that are not in a zip archive."""
 
     def __init__(self, parts: Mapping[str, memoryview]):
         self._parts = parts
@@ -41,56 +41,56 @@ class _Loose:
 
 
 def find(path: Path) -> Path:
-    """Return the file with the artifact, or the folder with its parts: `path`, or what is in it.
+    """Return the file with the artifact or the folder with its parts, at or in `path`.
 
-    Raises: ArtifactError if there is nothing of that kind.
+    Raises: ArtifactError if there is no artifact.
     """
     if path.is_file():
         return path
     for name in (FILE_NAME, ARCHIVE_NAME):
         if (path / name).is_file():
             return path / name
-    if any((path / name).is_file() for name in (PARAMS, _ALSO[PARAMS])):
+    if any((path / name).is_file() for name in (PARAMS, _ALIASES[PARAMS])):
         return path
-    found = sorted(entry.name for entry in path.iterdir()) if path.is_dir() else []
+    names = sorted(entry.name for entry in path.iterdir()) if path.is_dir() else []
     raise ArtifactError(
-        f"there is no {FILE_NAME} in {path}; it holds {_some(found)}{of_names(found)}"
+        f"there is no {FILE_NAME} in {path}; it holds {_first(names)}{of_names(names)}"
     )
 
 
 def parts(path: Path) -> Parts:
-    """Return the parts of an artifact at a path that `find` gave."""
+    """Return the parts of an artifact at a path that `find` has returned."""
     if path.is_dir():
         present = [name for name in _PARTS if (path / name).is_file()]
-        return _Loose({name: mapped(path / name) for name in present})
+        return _Unpacked({name: mapped(path / name) for name in present})
     content = mapped(path)
     if bytes(content[:2]) == b"\x1f\x8b" or bytes(content[257:262]) == b"ustar":
         names: list[str] = []
         members = untarred(path, (FILE_NAME, *_PARTS), names)
         if FILE_NAME in members:
-            return _of_content(members[FILE_NAME])
+            return _in_content(members[FILE_NAME])
         if not members:
             raise ArtifactError(
-                f"there is no {FILE_NAME} inside; it holds {_some(names)}{of_names(names)}"
+                f"there is no {FILE_NAME} inside; it holds {_first(names)}{of_names(names)}"
             )
-        return _Loose(members)
-    return _of_content(content)
+        return _Unpacked(members)
+    return _in_content(content)
 
 
-def _of_content(content: memoryview) -> Parts:
+def _in_content(content: memoryview) -> Parts:
     head = bytes(content[:8])
     if head == _LIST:
-        return _Loose({PARAMS: content})
+        return _Unpacked({PARAMS: content})
     if head[:1] == b"\x80" and head[1:2] in (b"\2", b"\3", b"\4", b"\5"):
         raise zipfile.BadZipFile("it seems to be a pickle, and those are never loaded")
     return Zip(content)
 
 
 def take(source: Parts, name: str) -> memoryview | None:
-    """Return a part by one of the names that it may have, None where there is none."""
-    held = [one for one in (name, _ALSO.get(name)) if one in source.names]
-    return source.get(held[0]) if held and held[0] else None
+    """Return a part by its name or alias; None if there is no such part."""
+    names = [alias for alias in (name, _ALIASES.get(name, name)) if alias in source.names]
+    return source.get(names[0]) if names else None
 
 
-def _some(names: Sequence[str]) -> str:
+def _first(names: Sequence[str]) -> str:
     return ", ".join(names[:5]) or "nothing"

@@ -1,4 +1,4 @@
-"""symbol.json of the model artifact: the score as a graph that MXNet binds and runs."""
+"""Builds symbol.json of the model artifact: the score as a graph that MXNet can run."""
 
 from typing import Any
 
@@ -22,14 +22,14 @@ def symbol(feature_dim: int, num_factors: int, classifier: bool) -> dict[str, An
     norms = graph.row_sum("factor_norms", graph.add("square", v))
     of_squares = graph.add("dot", graph.add("square", data), norms)
     pairs = graph.add("_mul_scalar", graph.add("elemwise_sub", of_sums, of_squares), scalar="0.5")
-    both = graph.add("elemwise_add", graph.add("dot", data, w1), pairs)
-    score = graph.add("broadcast_add", both, w0)
+    without_bias = graph.add("elemwise_add", graph.add("dot", data, w1), pairs)
+    score = graph.add("broadcast_add", without_bias, w0)
     output = "LogisticRegressionOutput" if classifier else "LinearRegressionOutput"
-    return graph.ending_in(graph.add(output, score, label, name="out"))
+    return graph.with_output(graph.add(output, score, label, name="out"))
 
 
 class _Graph:
-    """Collects nodes; a node is known by its place."""
+    """A list of nodes that refer to one another by index."""
 
     def __init__(self) -> None:
         self._nodes: list[dict[str, Any]] = []
@@ -50,11 +50,11 @@ class _Graph:
         self._nodes.append(node)
         return len(self._nodes) - 1
 
-    def ending_in(self, head: int) -> dict[str, Any]:
+    def with_output(self, node: int) -> dict[str, Any]:
         return {
             "nodes": self._nodes,
-            "arg_nodes": [i for i, node in enumerate(self._nodes) if node["op"] == "null"],
+            "arg_nodes": [i for i, entry in enumerate(self._nodes) if entry["op"] == "null"],
             "node_row_ptr": list(range(len(self._nodes) + 1)),
-            "heads": [[head, 0, 0]],
+            "heads": [[node, 0, 0]],
             "attrs": {"mxnet_version": ["int", 10901]},
         }

@@ -1,4 +1,4 @@
-"""model_algo-1, written in one step: a zip of meta.json, symbol.json and params."""
+"""Writes model_algo-1, a zip archive of meta.json, symbol.json and params, atomically."""
 
 import contextlib
 import json
@@ -13,17 +13,17 @@ from factorization_machines.artifact.model import FILE_NAME, Model
 from factorization_machines.artifact.symbol import symbol
 from factorization_machines.errors import PlatformError
 
-# The first array's values begin 64 bytes into params: with params on a multiple of 64 of the file,
-# and v first, the rows of a file that is mapped into memory lie as a processor likes them.
+# The first array's values begin at byte 64 of params. With params at a multiple of 64 in the file,
+# and v as the first array, the rows of v are aligned in a mapped file.
 _ALIGNMENT = 64
-_PADDING = 0xD935  # the id that Android's zipalign gave to such a field; readers skip it
-_HEADER, _ZIP64_FIELD = 30, 20  # bytes; the field comes behind ours
+_PADDING = 0xD935  # the id of such a field in Android's zipalign; readers ignore it
+_HEADER, _ZIP64_FIELD = 30, 20  # bytes; zipfile appends the zip64 field to ours
 
 
 def check_writable(folder: Path) -> None:
-    """Find out before hours of training whether a model can be left here.
+    """Check before a long training whether a model can be written to a folder.
 
-    Raises: PlatformError that says why not.
+    Raises: PlatformError with the reason if it cannot.
     """
     probe = folder / f".{FILE_NAME}.probe"
     try:
@@ -35,11 +35,10 @@ def check_writable(folder: Path) -> None:
 
 
 def write(folder: Path, model: Model) -> Path:
-    """Write the artifact as one step: whoever looks sees the old one, none, or all of this one.
+    """Write the artifact atomically, and return its path; the parameters are not copied.
 
-    The parameters go from their memory to the file, without a copy.
-
-    Raises: PlatformError if it cannot be written, a full disk included; nothing torn is left.
+    Raises: PlatformError if it cannot be written, for example on a full disk; no partial file is
+        left.
     """
     path, part = folder / FILE_NAME, folder / f".{FILE_NAME}.part"
     try:
@@ -49,7 +48,7 @@ def write(folder: Path, model: Model) -> Path:
             os.fsync(stream.fileno())
         part.replace(path)
     except OSError as error:
-        with contextlib.suppress(OSError):  # the first error is the one to tell
+        with contextlib.suppress(OSError):  # the first error is reported
             part.unlink()
         raise _cannot_write(folder, error) from error
     return path
@@ -62,19 +61,19 @@ def _cannot_write(folder: Path, error: OSError) -> PlatformError:
 def _write_zip(stream: BinaryIO, model: Model) -> None:
     parameters = model.parameters
     d, k = parameters.feature_dim, parameters.num_factors
-    # Whoever reads the built-in's meta.json expects these two.
+    # Readers of the built-in's meta.json expect these two.
     training = {"feature_dim": str(d), "num_factors": str(k), **model.training_parameters}
     meta = {**model.notes, "training_parameters": training}
-    # Names and shapes of the built-in; w1 is a column there.
+    # The built-in's names and shapes; its w1 is a column.
     arrays = {
         "arg:v": parameters.v,
         "arg:w1_weight": parameters.w[:, None],
         "arg:w0_weight": parameters.w0,
     }
-    # Stored, not deflated: float32 values hardly shrink, and can then be mapped.
+    # Stored instead of deflated: float32 values hardly compress, and stored ones can be mapped.
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
         for name, content in (("meta.json", meta), ("symbol.json", symbol(d, k, model.classifier))):
-            # ZipInfo's own date, 1980, and not the clock's: same seed, same bytes.
+            # ZipInfo's default date of 1980 keeps the bytes of a seed the same.
             archive.writestr(zipfile.ZipInfo(name), json.dumps(content, indent=2))
         info = zipfile.ZipInfo("params")
         info.extra = _padding(stream.tell() + _HEADER + len(info.filename) + _ZIP64_FIELD)
@@ -83,6 +82,6 @@ def _write_zip(stream: BinaryIO, model: Model) -> None:
 
 
 def _padding(start: int) -> bytes:
-    """Return the extra field that moves a member's first byte from `start` to the alignment."""
+    """Return the extra field that aligns a member's first byte, which would be at `start`."""
     size = -(start + 4) % _ALIGNMENT
     return struct.pack("<HH", _PADDING, size) + bytes(size)
