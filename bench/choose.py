@@ -1,10 +1,10 @@
-"""Settings of AdaGrad for the lab's rows, chosen on training rows that are held out.
+"""Hyperparameters of AdaGrad for the lab's rows, chosen on training rows that are held out.
 
     .venv/bin/python -m bench.choose --data ML-100K-FOLDER [--seconds 400] [--seed 0]
 
 The test rows have no say. Held out are ten ratings of each user, as ua.test is made, three times
 over: one such set is as uncertain as what is to be told apart. A random search, which later varies
-the best settings so far. Best is a low loss soon: a second of training counts as so much loss.
+the best ones so far. Best is a low loss soon: a second of training counts as so much loss.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from bench.courses import Course, by_numba
-from bench.data import lab, settings
+from bench.data import config, lab
 from factorization_machines.recordio.decoder import Rows
 
 Given = dict[str, Any]
@@ -60,12 +60,12 @@ def told(given: Given) -> dict[str, object]:
 
 
 def course(given: Given, train: Rows, held_out: Rows) -> Course:
-    job = settings(train, given["num_factors"], **told(given))
+    job = config(train, given["num_factors"], **told(given))
     return by_numba(train, held_out, job, 1, PATIENCE)
 
 
 def drawn(rng: np.random.Generator, best: list[Given]) -> Given:
-    """Return new settings, or a variation of some that were good."""
+    """Return new hyperparameters, or a variation of some that were good."""
     if len(best) < BEST or rng.random() < 0.25:
         given = {name: _between(rng, *ends) for name, ends in RANGES.items()}
         return {**given, **{name: int(rng.choice(among)) for name, among in CHOICES.items()}}
@@ -101,7 +101,7 @@ def main() -> None:
         found.append((loss + SECOND * seconds, trials, given, (loss, epochs, seconds)))
         trials += 1
     print(
-        f"{trials} settings; the best, by mean cross-entropy on {SPLITS} held-out sets and seconds:"
+        f"{trials} trials; the best, by mean cross-entropy on {SPLITS} held-out sets and seconds:"
     )
     for _, _, given, (loss, epochs, seconds) in heapq.nsmallest(BEST, found):
         shown = {"num_factors": given["num_factors"], **told(given)}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench import courses, myfm
 from bench.courses import Course
-from bench.data import Options, lab, settings, shuffled, write_text
+from bench.data import Options, config, lab, shuffled, write_text
 from bench.timing import Contender, Table, threaded
 from factorization_machines.recordio.decoder import Rows
 
@@ -50,7 +50,7 @@ def run(options: Options) -> None:
     def ours(number: int, k: int, given: Mapping[str, object], threads: int) -> Course:
         train, test, _, _ = rows(number)
         patience = PATIENCE if given is ADAGRAD else 0
-        return courses.by_numba(train, test, settings(train, k, **given), threads, patience)
+        return courses.by_numba(train, test, config(train, k, **given), threads, patience)
 
     def xlearn(number: int, threads: int) -> Course:
         _, _, text, test_text = rows(number)

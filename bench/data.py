@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from factorization_machines.config import Settings
+from factorization_machines.config import TrainingConfig
 from factorization_machines.recordio.decoder import Rows
 from local_sagemaker.lab.generated import generate
 from local_sagemaker.lab.ratings import MOVIES, USERS, read_folder
 from sagemaker_container.contract import hyperparameters
-from sagemaker_container.training.settings import settings_of
+from sagemaker_container.training.config import training_config
 
 ROOT = Path(__file__).parents[1]
 WORK = ROOT / "build" / "bench"
@@ -82,10 +82,10 @@ def wide(n: int = WIDE_ROWS) -> Rows:
         return Rows(of_ones(arrays["keys"], FIELDS * FIELD_SIZE), arrays["y"])
 
 
-def settings(rows: Rows, num_factors: int, **given: object) -> Settings:
+def config(rows: Rows, num_factors: int, **given: object) -> TrainingConfig:
     """Return what a classifier's job on these rows is told, with the built-in's defaults."""
     texts = {name: str(value) for name, value in given.items()}
-    return settings_of(
+    return training_config(
         hyperparameters.check(
             {
                 "feature_dim": str(rows.x.shape[1]),

@@ -9,10 +9,10 @@ import numpy as np
 from bench import courses, xlearn
 from bench.choose import split
 from bench.curve import ADAGRAD, ADAGRAD_K, PATIENCE, XLEARN, K
-from bench.data import Options, lab, settings, write_text
+from bench.data import Options, config, lab, write_text
 from bench.timing import Missing, progress
 
-FIRST, SETS = 10, 20  # the sets before the first had a say in our settings
+FIRST, SETS = 10, 20  # the sets before the first were used to choose the hyperparameters
 
 
 def run(options: Options) -> None:
@@ -23,8 +23,8 @@ def run(options: Options) -> None:
     for seed in range(FIRST, FIRST + SETS):
         progress(f"{title}: {seed - FIRST + 1} of {SETS}")
         train, held_out = split(rows, seed)
-        told = settings(train, ADAGRAD_K, **ADAGRAD)
-        ours = courses.by_numba(train, held_out, told, 1, PATIENCE)
+        job_config = config(train, ADAGRAD_K, **ADAGRAD)
+        ours = courses.by_numba(train, held_out, job_config, 1, PATIENCE)
         text, test = (
             write_text(part, f"held-out-{i}.txt") for i, part in enumerate((train, held_out))
         )

@@ -12,10 +12,10 @@ import numpy as np
 
 from bench.data import WORK
 from bench.timing import Missing
-from factorization_machines.config import Settings
+from factorization_machines.batching import Bounds
+from factorization_machines.config import TrainingConfig
 from factorization_machines.parameters import Parameters
 from factorization_machines.recordio.decoder import Rows
-from factorization_machines.trainer import Batches
 
 FLAGS = ("-O3", "-march=native", "-ffast-math", "-shared", "-fPIC")
 _POINTERS = (
@@ -53,10 +53,10 @@ def library() -> Any:
 class CEngine:
     """Trains parameters in place, as NumbaEngine does with one thread, by Adam."""
 
-    def __init__(self, parameters: Parameters, settings: Settings, rows: Rows):
+    def __init__(self, parameters: Parameters, config: TrainingConfig, rows: Rows):
         self._library = library()
         d, k = parameters.v.shape
-        size = min(settings.mini_batch_size, len(rows))
+        size = min(config.mini_batch_size, len(rows))
         indptr = np.ascontiguousarray(rows.x.indptr, np.int64)
         features = min(d, int((indptr[size:] - indptr[:-size]).max()))
         # Named and kept: C has only their addresses.
@@ -79,17 +79,17 @@ class CEngine:
             "touched": np.empty(features, np.int32),
             "sums": np.zeros(5),
         }
-        terms = (settings.bias, settings.linear, settings.factors)
+        terms = (config.bias, config.linear, config.factors)
         self._job = _Job(
             **{name: array.ctypes.data for name, array in self.arrays.items()},
             k=k,
             lr=(ctypes.c_float * 3)(*(term.lr for term in terms)),
             wd=(ctypes.c_float * 3)(*(term.wd for term in terms)),
-            eps=settings.eps,
+            eps=config.eps,
         )
         self._steps = 0
 
-    def run(self, batches: Batches) -> None:
+    def run(self, batches: Bounds) -> None:
         """Train on mini-batches, (m, 2) first row and end."""
         count = ctypes.c_int64(len(batches))
         self._library.train(

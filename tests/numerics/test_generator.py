@@ -3,20 +3,20 @@
 import numpy as np
 import pytest
 
-from factorization_machines.config import DRAW_ORDERS, Settings, Term
-from factorization_machines.initialization import ENGINES, Draw, draw, initial
+from factorization_machines.config import DRAW_ORDERS, Term, TrainingConfig
+from factorization_machines.initialization import ENGINES, Draw, draw, initial_parameters
 
 V_FIRST, W_FIRST = DRAW_ORDERS
 ULP = 1.2e-7  # of the logarithm, which is the C library's
 
 
-def settings(d: int, k: int, seed: int = 0, **changes: object) -> Settings:
+def config(d: int, k: int, seed: int = 0, **changes: object) -> TrainingConfig:
     terms = {
         "bias": Term(0.1, 0.0),
         "linear": Term(0.1, 0.0),
         "factors": Term(0.1, 0.0, init_sigma=0.001),
     }
-    return Settings(d, k, True, seed=seed, **{**terms, **changes})  # type: ignore[arg-type]
+    return TrainingConfig(d, k, True, seed=seed, **{**terms, **changes})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -63,16 +63,16 @@ def test_the_numbers_of_the_library(
     v: tuple[float, ...],
     last_v: float,
 ) -> None:
-    got = initial(settings(d, k, seed, draw_order=order))
+    got = initial_parameters(config(d, k, seed, draw_order=order))
     found = [*got.w0, *got.w[:3], got.w[-1], *got.v[0, :3], got.v[-1, -1]]
     np.testing.assert_allclose(found, [w0, *w, last_w, *v, last_v], rtol=ULP)
 
 
 def test_a_term_without_random_numbers_draws_none() -> None:
     """The terms after it are as if it were not there."""
-    whole = initial(settings(50, 8))
-    constant = initial(settings(50, 8, bias=Term(0.1, 0.0, "constant", init_value=0.25)))
-    switched_off = initial(settings(50, 8, use_bias=False))
+    whole = initial_parameters(config(50, 8))
+    constant = initial_parameters(config(50, 8, bias=Term(0.1, 0.0, "constant", init_value=0.25)))
+    switched_off = initial_parameters(config(50, 8, use_bias=False))
     assert constant.w0 == 0.25 and switched_off.w0 == 0
     assert constant.w.tobytes() == switched_off.w.tobytes() != whole.w.tobytes()
     assert constant.v.tobytes() == switched_off.v.tobytes() == whole.v.tobytes()

@@ -1,9 +1,10 @@
-"""Checkpoints: the file, the folder of them, what they are of, and when they are written."""
+"""Checkpoints: the file, the store, the fingerprint of a job, and when they are written."""
 
 import threading
 import zipfile
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,38 +12,40 @@ import pytest
 
 from factorization_machines.errors import CheckpointError
 from factorization_machines.parameters import Parameters
-from factorization_machines.training_state import Best, Moments, Position
+from factorization_machines.training_state import BestEpoch, OptimizerState, TrainingState
 from sagemaker_container.training.checkpoints import (
     Checkpoint,
-    CheckpointKeeper,
-    Folder,
-    Identity,
+    CheckpointManager,
+    CheckpointStore,
     Interval,
+    JobFingerprint,
     digest,
     file,
 )
 from support.fm import parameters as random_parameters
 
-IDENTITY = Identity({"num_factors": 3, "eps": None, "_engine": "auto"}, {"train": "ab"}, "numba", 1)
+FINGERPRINT = JobFingerprint(
+    {"num_factors": 3, "eps": None, "_engine": "auto"}, {"train": "ab"}, "numba", 1
+)
 
 
 def checkpoint(steps: int = 7, seed: int = 0, best: bool = True) -> Checkpoint:
     values = random_parameters(seed, 5, 3)
-    moments = {"bias.m": values.w0 * 2, "linear.m": values.w * 2, "factors.m": values.v * 2}
-    kept = Best(1, 0.1 + seed, random_parameters(seed + 50, 5, 3)) if best else None
-    position = Position(2, 3, 40, (0.1, 1 / 3, 0.0, 2.0, 1e-300), {"rmse": 1 / 3}, kept)
-    return Checkpoint(IDENTITY, position, values, Moments(steps, moments))
+    optimizer_state = {"bias.m": values.w0 * 2, "linear.m": values.w * 2, "factors.m": values.v * 2}
+    kept = BestEpoch(1, 0.1 + seed, random_parameters(seed + 50, 5, 3)) if best else None
+    state = TrainingState(2, 3, 40, (0.1, 1 / 3, 0.0, 2.0, 1e-300), {"rmse": 1 / 3}, kept)
+    return Checkpoint(FINGERPRINT, state, values, OptimizerState(steps, optimizer_state))
 
 
 def same(a: Checkpoint, b: Checkpoint) -> bool:
     def flat(one: Checkpoint) -> list[Any]:
-        best = one.position.best
+        best = one.state.best
         kept = [best.epoch, best.loss, best.parameters.v.tobytes()] if best else None
-        moments = {name: array.tobytes() for name, array in one.moments.arrays.items()}
+        optimizer_state = {name: array.tobytes() for name, array in one.optimizer.arrays.items()}
         arrays = [p.tobytes() for p in (one.parameters.w0, one.parameters.w, one.parameters.v)]
-        return [one.identity, replace(one.position, best=None), kept, moments, arrays]
+        return [one.fingerprint, replace(one.state, best=None), kept, optimizer_state, arrays]
 
-    return flat(a) == flat(b) and a.moments.steps == b.moments.steps
+    return flat(a) == flat(b) and a.optimizer.steps == b.optimizer.steps
 
 
 @pytest.mark.parametrize("best", [True, False])
@@ -118,11 +121,11 @@ def test_a_checkpoint_of_an_earlier_version_is_refused_and_not_passed_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(file, "FORMAT", 1)
-    folder = Folder(tmp_path, print)
-    folder.write(checkpoint(5))
+    store = CheckpointStore(tmp_path, print)
+    store.write(checkpoint(5))
     monkeypatch.undo()
     with pytest.raises(CheckpointError, match="Empty the folder to begin anew"):
-        folder.latest()
+        store.latest()
 
 
 def test_there_is_no_pickle(tmp_path: Path) -> None:
@@ -135,16 +138,16 @@ def test_there_is_no_pickle(tmp_path: Path) -> None:
 
 def test_the_newest_whole_one_counts_and_two_are_kept(tmp_path: Path) -> None:
     warnings: list[str] = []
-    folder = Folder(tmp_path, warnings.append)
-    assert folder.latest() is None
+    store = CheckpointStore(tmp_path, warnings.append)
+    assert store.latest() is None
     for steps in (5, 10, 100):
-        folder.write(checkpoint(steps, seed=steps))
+        store.write(checkpoint(steps, seed=steps))
     names = ["checkpoint-000000000010.npz", "checkpoint-000000000100.npz"]
     assert sorted(path.name for path in tmp_path.iterdir()) == names
     newest = tmp_path / names[1]
     newest.write_bytes(newest.read_bytes()[:-30])
 
-    again = Folder(tmp_path, warnings.append)
+    again = CheckpointStore(tmp_path, warnings.append)
     found = again.latest()
     assert found is not None and found[0] == tmp_path / names[0]
     assert same(found[1], checkpoint(10, seed=10))
@@ -156,11 +159,11 @@ def test_the_newest_whole_one_counts_and_two_are_kept(tmp_path: Path) -> None:
 
 
 def test_what_differs_is_refused_by_name() -> None:
-    other = Identity(
+    other = JobFingerprint(
         {"num_factors": 4, "eps": 1e-6, "_engine": "numba"}, {"train": "cd"}, "torch", 2
     )
     with pytest.raises(CheckpointError) as caught:
-        IDENTITY.check(other, "F")
+        FINGERPRINT.check(other, "F")
     assert str(caught.value) == (
         "F is of another job: eps must be None; got 1e-06; num_factors must be 3; got 4; "
         "the engine must be 'numba'; got 'torch'; the number of hosts must be 1; got 2; "
@@ -168,7 +171,7 @@ def test_what_differs_is_refused_by_name() -> None:
         "Run it as it was, or empty the folder to begin anew"
     )
     free = {"num_factors": 3, "eps": None, "epochs": 5, "_num_threads": 2}
-    IDENTITY.check(Identity(free, {"train": "ab"}, "numba", 1), "F")
+    FINGERPRINT.check(JobFingerprint(free, {"train": "ab"}, "numba", 1), "F")
 
 
 def test_a_digest_is_of_values_order_and_shape() -> None:
@@ -180,17 +183,17 @@ def test_a_digest_is_of_values_order_and_shape() -> None:
 
 
 class Engine:
-    """Has moments, and nothing to train."""
+    """Has a model and an optimizer state, and nothing to train."""
 
-    def __init__(self) -> None:
-        self.steps = 0
+    def __init__(self, parameters: Parameters) -> None:
+        self.steps, self.model = 0, SimpleNamespace(arrays=lambda: parameters)
 
-    def moments(self) -> Moments:
+    def state_dict(self) -> OptimizerState:
         self.steps += 1
-        return Moments(self.steps, {})
+        return OptimizerState(self.steps, {})
 
 
-class Slow(Folder):
+class Slow(CheckpointStore):
     """Writes when it is allowed to."""
 
     def __init__(self, problem: OSError | None = None) -> None:
@@ -201,72 +204,70 @@ class Slow(Folder):
         assert self.go.wait(60)
         if self.problem:
             raise self.problem
-        self.written.append(checkpoint.position)
+        self.written.append(checkpoint.state)
         return self.path
 
 
-def keeper(
-    folder: Folder, interval: Interval, said: list[str], epochs: int = 9
-) -> tuple[CheckpointKeeper, Parameters]:
+def manager(
+    store: CheckpointStore, interval: Interval, said: list[str], epochs: int = 9
+) -> tuple[CheckpointManager, Parameters]:
     values = random_parameters(0, 5, 3)
-    engine: Any = Engine()
-    made = CheckpointKeeper(
-        folder, IDENTITY, interval, epochs, engine, values, said.append, said.append
-    )
-    return made, values
+    engine: Any = Engine(values)
+    log: Any = SimpleNamespace(message=said.append, warning=said.append)
+    return CheckpointManager(store, FINGERPRINT, interval, epochs, engine, log), values
 
 
 def test_epochs_are_counted_and_the_last_one_is_always_kept() -> None:
-    folder, said = Slow(), []  # type: ignore[var-annotated]
-    folder.go.set()
-    made, _ = keeper(folder, Interval(epochs=2), said)
-    made.begin(Position(1))
+    store, said = Slow(), []  # type: ignore[var-annotated]
+    store.go.set()
+    made, _ = manager(store, Interval(epochs=2), said)
+    made.resume_from(TrainingState(1))
     for epoch in range(1, 10):
-        made.reached(Position(epoch, 3))
+        made.on_progress(TrainingState(epoch, 3), stopped=False)
         if epoch > 1:
             made._wait()
     made.__exit__(None, None, None)
-    assert [position.epoch for position in folder.written] == [3, 5, 7, 9]
+    assert [state.epoch for state in store.written] == [3, 5, 7, 9]
 
 
 def test_training_does_not_wait_for_the_disk() -> None:
-    folder, said = Slow(), []  # type: ignore[var-annotated]
-    made, values = keeper(folder, Interval(seconds=1e-9), said)
-    made.reached(Position(0, 1))  # its write waits
-    made.reached(Position(0, 2))
-    made.reached(Position(0, 3))
-    assert folder.written == []
-    folder.go.set()
-    made.reached(Position(0, 4), stopped=True)
+    store, said = Slow(), []  # type: ignore[var-annotated]
+    made, values = manager(store, Interval(seconds=1e-9), said)
+    made.on_progress(TrainingState(0, 1), stopped=False)  # its write waits
+    made.on_progress(TrainingState(0, 2), stopped=False)
+    made.on_progress(TrainingState(0, 3), stopped=False)
+    assert store.written == []
+    store.go.set()
+    made.on_progress(TrainingState(0, 4), stopped=True)
     made.__exit__(None, None, None)
-    assert [position.batch for position in folder.written] == [1, 4]
+    assert [state.batch for state in store.written] == [1, 4]
     assert said == ["Checkpoint written: /nowhere"] * 2
 
 
 def test_a_copy_is_what_is_written(tmp_path: Path) -> None:
-    folder = Folder(tmp_path, print)
-    made, values = keeper(folder, Interval(seconds=1e-9), [])
+    store = CheckpointStore(tmp_path, print)
+    made, values = manager(store, Interval(seconds=1e-9), [])
     before = values.v.tobytes()
-    made.reached(Position(0, 1))
+    made.on_progress(TrainingState(0, 1), stopped=False)
     values.v[:] = 0
     made.__exit__(None, None, None)
-    found = folder.latest()
+    found = store.latest()
     assert found is not None and found[1].parameters.v.tobytes() == before
 
 
 def test_a_problem_is_told_once_and_ends_nothing() -> None:
     said: list[str] = []
-    folder = Slow(OSError(28, "No space left on device"))
-    folder.go.set()
-    made, _ = keeper(folder, Interval(seconds=1e-9), said)
+    store = Slow(OSError(28, "No space left on device"))
+    store.go.set()
+    made, _ = manager(store, Interval(seconds=1e-9), said)
     for batch in range(3):
-        made.reached(Position(0, batch))
+        made.on_progress(TrainingState(0, batch), stopped=False)
         made._wait()
-    folder.problem = None
-    made.reached(Position(0, 4))
+    store.problem = None
+    made.on_progress(TrainingState(0, 4), stopped=False)
     made._wait()
-    folder.problem = OSError(28, "No space left on device")
-    made.reached(Position(0, 5))
+    store.problem = OSError(28, "No space left on device")
+    made.on_progress(TrainingState(0, 5), stopped=False)
     made.__exit__(None, None, None)
     problem = "no checkpoint can be written to /nowhere: No space left on device; training goes on"
     assert said == [problem, "Checkpoint written: /nowhere", problem]
@@ -289,7 +290,7 @@ def test_a_problem_is_told_once_and_ends_nothing() -> None:
     ],
 )
 def test_what_cannot_be_compared_is_not_taken_for_the_same(was: str, now: str, told: str) -> None:
-    then = Identity({}, {"train": was}, "numba", 1)
-    then.check(Identity({}, {"train": was}, "numba", 1), "F")
+    then = JobFingerprint({}, {"train": was}, "numba", 1)
+    then.check(JobFingerprint({}, {"train": was}, "numba", 1), "F")
     with pytest.raises(CheckpointError, match=told):
-        then.check(Identity({}, {"train": now}, "numba", 1), "F")
+        then.check(JobFingerprint({}, {"train": now}, "numba", 1), "F")

@@ -62,23 +62,23 @@ def test_what_is_used(tmp_path: Path) -> None:
 @pytest.mark.parametrize("optimizer", ["adam", "adagrad", "sgd"])
 @pytest.mark.parametrize("threads", [1, 2])
 def test_what_would_fit_fits_and_one_more_does_not(optimizer: str, threads: int) -> None:
-    settings = fm.settings(1000, 50, optimizer=optimizer)
-    room = parameter_bytes(settings, threads) // 3
-    k, d = fitting(settings, threads, room)
+    config = fm.config(1000, 50, optimizer=optimizer)
+    room = parameter_bytes(config, threads) // 3
+    k, d = fitting(config, threads, room)
     assert 0 < k < 50 and 0 < d < 1000
     for change in ({"num_factors": k}, {"feature_dim": d}):
         shape = {"d": 1000, "k": 50} | {"num_factors": {"k": k}, "feature_dim": {"d": d}}[
             next(iter(change))
         ]
-        fits = fm.settings(shape["d"], shape["k"], optimizer=optimizer)
-        more = fm.settings(
+        fits = fm.config(shape["d"], shape["k"], optimizer=optimizer)
+        more = fm.config(
             shape["d"] + ("feature_dim" in change),
             shape["k"] + ("num_factors" in change),
             optimizer=optimizer,
         )
         assert parameter_bytes(fits, threads) <= room < parameter_bytes(more, threads)
-    assert fitting(settings, threads, 3) == (0, 0)
-    assert fitting(settings, threads, 1 << 40) == (50, 1000)
+    assert fitting(config, threads, 3) == (0, 0)
+    assert fitting(config, threads, 1 << 40) == (50, 1000)
 
 
 def given(**values: object) -> Any:
@@ -95,40 +95,40 @@ def limited(monkeypatch: pytest.MonkeyPatch, limit: int | None) -> None:
 
 
 def test_the_budget_is_half_of_what_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = fm.settings(10**6, 64)
-    model = parameter_bytes(settings)
-    limited(monkeypatch, 260_000_000 + model + 500_000_000)
-    assert memory_budget.for_data(settings, given()) == 250_000_000
-    assert memory_budget.for_data(settings, given(_memory_budget_mb=500)) == 500_000_000
+    config = fm.config(10**6, 64)
+    model = parameter_bytes(config)
+    limited(monkeypatch, 390_000_000 + model + 500_000_000)
+    assert memory_budget.for_data(config, given()) == 250_000_000
+    assert memory_budget.for_data(config, given(_memory_budget_mb=500)) == 500_000_000
     with pytest.raises(PlatformError) as caught:
-        memory_budget.for_data(settings, given(_memory_budget_mb=501))
+        memory_budget.for_data(config, given(_memory_budget_mb=501))
     assert str(caught.value) == (
-        "not enough memory for _memory_budget_mb 501: the limit of 1.6 GB leaves 1.3 GB, "
+        "not enough memory for _memory_budget_mb 501: the limit of 1.7 GB leaves 1.3 GB, "
         "of which the model takes 848 MB; up to 500 would fit"
     )
     limited(monkeypatch, None)
-    assert memory_budget.for_data(settings, given(_memory_budget_mb=5)) == 5_000_000
-    assert memory_budget.for_data(settings, given()) > 1 << 50
+    assert memory_budget.for_data(config, given(_memory_budget_mb=5)) == 5_000_000
+    assert memory_budget.for_data(config, given()) > 1 << 50
 
 
 def test_the_copy_for_checkpoints_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = fm.settings(10**6, 64)
-    both = parameter_bytes(settings, copied=True)
-    assert both - parameter_bytes(settings) == 4 * 10**6 * 65 * 3
-    limited(monkeypatch, 260_000_000 + both + 500_000_000)
-    assert memory_budget.for_data(settings, given(), checkpoints=True) == 250_000_000
-    limited(monkeypatch, 260_000_000 + both - 1)
-    assert memory_budget.for_data(settings, given()) > 0
+    config = fm.config(10**6, 64)
+    both = parameter_bytes(config, copied=True)
+    assert both - parameter_bytes(config) == 4 * 10**6 * 65 * 3
+    limited(monkeypatch, 390_000_000 + both + 500_000_000)
+    assert memory_budget.for_data(config, given(), checkpoints=True) == 250_000_000
+    limited(monkeypatch, 390_000_000 + both - 1)
+    assert memory_budget.for_data(config, given()) > 0
     with pytest.raises(PlatformError, match=r"training with checkpoints takes 1\.6 GB"):
-        memory_budget.for_data(settings, given(), checkpoints=True)
+        memory_budget.for_data(config, given(), checkpoints=True)
 
 
 def test_a_model_that_does_not_fit_says_what_would(monkeypatch: pytest.MonkeyPatch) -> None:
     limited(monkeypatch, 600_000_000)
     with pytest.raises(PlatformError) as caught:
-        memory_budget.for_data(fm.settings(10**6, 64), given())
+        memory_budget.for_data(fm.config(10**6, 64), given())
     assert str(caught.value) == (
         "not enough memory for feature_dim 1000000 x num_factors 64: training takes 848 MB of the "
-        "340 MB that the limit of 600 MB leaves; num_factors up to 23 or feature_dim up to 380896 "
+        "210 MB that the limit of 600 MB leaves; num_factors up to 14 or feature_dim up to 235259 "
         "would fit"
     )

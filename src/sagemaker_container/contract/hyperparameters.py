@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+from factorization_machines.optimizers import OPTIMIZERS
 from sagemaker_container.contract.hyperparameter_types import (
     Choice,
     Flag,
@@ -32,7 +33,7 @@ _BUILTIN_ORDER = (
     *("_optimizer", "_tuning_objective_metric", "_use_full_symbolic", "_wd"),
 )
 LARGEST_FEATURE_DIM = 2**31 - 1  # keys are held as int32
-OPTIMIZERS = ("adam", "adagrad", "sgd")
+
 TERMS = ("bias", "linear", "factors")
 
 
@@ -90,7 +91,7 @@ TABLE: tuple[Parameter, ...] = (
     Flag("use_bias", "whether there is a bias", "true"),
     Flag("use_linear", "whether there are linear weights", "true"),
     Integer("batch_metrics_publish_interval", "batches between metric lines", "500", low=1),
-    Choice("_optimizer", "update rule; adam is the built-in's", "adam", OPTIMIZERS),
+    Choice("_optimizer", "update rule; adam is the built-in's", "adam", tuple(OPTIMIZERS)),
     # One host and no GPU: the next three choose between ways to the same result.
     Choice(
         "_kvstore",
