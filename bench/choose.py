@@ -27,19 +27,19 @@ PATIENCE = 4
 START: Given = {"num_factors": 64, "mini_batch_size": 50}
 RANGES = {
     "factors_lr": (0.005, 0.03),
-    "factors_wd": (0.005, 0.05),  # times the mini-batch, as the next one: of a row
+    "factors_wd": (0.005, 0.05),  # for a row: multiplied by the mini-batch size, as linear_wd
     "factors_init_sigma": (0.003, 0.06),
     "linear_lr": (0.03, 0.2),
     "linear_wd": (0.002, 0.02),
 }
 CHOICES = {"num_factors": (32, 64, 128), "mini_batch_size": (20, 30, 50, 100)}
-CLOSE = 1.35  # a variation is within this factor
+CLOSE = 1.35  # largest factor of a variation
 BEST = 5
-SECOND = 0.004  # cross-entropy that a second less of training is worth
+SECOND = 0.004  # cross-entropy that a second of training costs
 
 
 def split(rows: Rows, seed: int) -> tuple[Rows, Rows]:
-    """Return rows to train on, shuffled, and ten held out of each user, or a third of fewer."""
+    """Return shuffled training rows, and ten held out of each user, or a third of fewer than 30."""
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(rows))
     users = rows.x.indices[rows.x.indptr[:-1]][order]

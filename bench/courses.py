@@ -15,7 +15,7 @@ from factorization_machines.config import TrainingConfig
 from factorization_machines.metrics import ACCURACY, CROSS_ENTROPY, metrics_for
 from factorization_machines.recordio.decoder import Rows
 
-# libFM's test accuracy is in its log, the cross-entropy is not: a run for each of these.
+# libFM logs the test accuracy, but not the cross-entropy: one run for each number of epochs.
 LIBFM_EPOCHS = (1, 2, 4, 8, 12, 16, 24, 32)
 
 
@@ -29,7 +29,7 @@ class Course:
 
     @property
     def best(self) -> int:
-        """Return where the loss is lowest: what early stopping keeps."""
+        """Return the index of the lowest loss, which early stopping keeps."""
         return int(np.argmin(self.losses))
 
 
@@ -59,7 +59,7 @@ def by_numba(
 def by_xlearn(
     train: Path, test: Path, num_factors: int, epochs: int, threads: int, rate: float, decay: float
 ) -> Course:
-    """Return xLearn's course; an epoch's seconds are those without the test rows' scores."""
+    """Return xLearn's course; the seconds exclude the scoring of test rows."""
     fit = xlearn.fit(train, num_factors, epochs, threads, test, rate, decay)
     each = xlearn.epoch_seconds(train, num_factors, threads, few=5, many=5 + epochs)
     _, losses, accuracies, _ = (list(column) for column in zip(*fit.epochs, strict=True))

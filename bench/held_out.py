@@ -1,4 +1,4 @@
-"""AdaGrad and xLearn's on many test sets, made of training rows that no setting was chosen on.
+"""AdaGrad and xLearn on many test sets, made of rows that were not used to choose settings.
 
 One test set of 9,430 ratings leaves an accuracy uncertain by 0.005, more than the two trainings are
 apart; the mean difference over many sets is known to a tenth of that.

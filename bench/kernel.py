@@ -32,18 +32,18 @@ def run(options: Options) -> None:
                 "torch engine, 1 thread", repeated(partial(torch_epoch, rows, job_config)), ONE
             ),
         ]
-        if order == "shuffled":  # as libFM asks, and as xLearn does by itself
+        if order == "shuffled":  # libFM asks for it, and xLearn shuffles itself
             contenders += peers(rows, test)
         try:
             table.notes.append(difference_to_c(rows, job_config))
         except Missing:
-            pass  # its row says why
+            pass  # the table has a note
         table.measure(contenders, options.repeats)
         table.print()
 
 
 def peers(train: Rows, test: Rows) -> list[Contender]:
-    """Return the packages, each with the optimiser that it has."""
+    """Return other packages, each with its own optimizer."""
     text, test_text = write_text(train, "lab-train.txt"), write_text(test, "lab-test.txt")
     arrays = myfm.write(train, test)
 

@@ -1,4 +1,4 @@
-"""The same steps in C: compiled on demand with whatever compiler there is."""
+"""The same steps in C, compiled on demand with the installed compiler."""
 
 import ctypes
 import functools
@@ -35,7 +35,7 @@ class _Job(ctypes.Structure):
 
 @functools.cache
 def library() -> Any:
-    """Return the compiled steps. Raises: Missing without a compiler that works."""
+    """Return the compiled library. Raises: Missing without a working compiler."""
     names = [os.environ.get("CC", ""), "cc", "gcc", "clang"]
     compiler = next(filter(None, map(shutil.which, filter(None, names))), None)
     if compiler is None:
@@ -59,7 +59,7 @@ class CEngine:
         size = min(config.mini_batch_size, len(rows))
         indptr = np.ascontiguousarray(rows.x.indptr, np.int64)
         features = min(d, int((indptr[size:] - indptr[:-size]).max()))
-        # Named and kept: C has only their addresses.
+        # Keep references: C has only the addresses.
         self.arrays = {
             "indptr": indptr,
             "keys": np.ascontiguousarray(rows.x.indices, np.int32),

@@ -1,4 +1,4 @@
-"""What a second thread brings, by batch size and factors, and whether the bytes are the same."""
+"""The speedup by a second thread, by batch size and factors, and whether the bytes are equal."""
 
 from functools import partial
 
@@ -29,7 +29,7 @@ def run(options: Options) -> None:
                 ),
             ]
             if step.pieces(k).size > 2:
-                # What each of two threads does at the least: all but the other's factors.
+                # The least work of each of two threads: everything except the other's factors.
                 half = config(rows, k // 2, mini_batch_size=batch)
                 contenders.append(
                     Contender(

@@ -1,4 +1,4 @@
-"""Rows that come in pieces: the same batches, the same sums and the same bytes as all at once."""
+"""Rows in chunks give the same batches, metrics and bytes as all rows at once."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -23,16 +23,16 @@ NONE = np.empty((0, 2), np.int64)
 
 
 class Watch(Callback):
-    """Keeps what it is told."""
+    """Records the calls."""
 
     def __init__(self) -> None:
-        self.told: list[Any] = []
+        self.events: list[Any] = []
 
     def on_batch_end(self, epoch: int, batch: int, metrics: Metrics) -> None:
-        self.told.append((epoch, batch, metrics.rows, metrics.sums.tolist()))
+        self.events.append((epoch, batch, metrics.rows, metrics.sums.tolist()))
 
     def on_epoch_end(self, epoch: Epoch) -> None:
-        self.told.append((epoch.number, epoch.batches, epoch.records, dict(epoch.scores)))
+        self.events.append((epoch.number, epoch.batches, epoch.records, dict(epoch.scores)))
 
 
 def numbered(n: int) -> tuple[csr_array, Any]:
@@ -42,7 +42,7 @@ def numbered(n: int) -> tuple[csr_array, Any]:
 
 
 def cut(x: csr_array, y: Any, sizes: list[int]) -> Iterator[BatchedChunk]:
-    """Yield rows in pieces of these sizes, the rest in one."""
+    """Yield rows in chunks of these sizes, and the remaining rows."""
     ends = [0, *np.minimum(np.cumsum([0, *sizes])[1:], y.size).tolist(), y.size]
     for first, last in zip(ends, ends[1:], strict=False):
         yield BatchedChunk(x[first:last], y[first:last], NONE)
@@ -64,12 +64,12 @@ def test_no_rows_are_no_batches() -> None:
     assert list(batched(cut(*numbered(0), []), 5)) == []
 
 
-def test_a_block_holds_no_more_than_a_piece_and_a_batch() -> None:
+def test_a_batched_chunk_has_less_than_a_chunk_and_a_batch() -> None:
     held = [block.y.size for block in batched(cut(*numbered(1000), [10] * 100), 7)]
     assert max(held) < 10 + 7
 
 
-def test_a_batch_that_does_not_fit_says_what_would() -> None:
+def test_the_error_of_a_batch_that_does_not_fit_says_what_would() -> None:
     pieces = cut(*numbered(1000), [100] * 10)
     with pytest.raises(PlatformError) as caught:
         list(batched(pieces, 1000, max_bytes=4000))
@@ -89,14 +89,14 @@ def run(kind: str, config: TrainingConfig, sizes: list[int] | None) -> list[Any]
         trainer = Trainer(trained.engine, config, [watch])
         trainer.fit(lambda: batched(cut(x, y, sizes), size))
     arrays = (parameters.w0, parameters.w, parameters.v)
-    return [*watch.told, *(array.tobytes() for array in arrays)]
+    return [*watch.events, *(array.tobytes() for array in arrays)]
 
 
 @pytest.mark.parametrize("kind", ENGINES)
 @pytest.mark.parametrize("size", [1, 8, 43, 100])
 @pytest.mark.parametrize("optimizer", ["adam", "adagrad", "sgd"])
-def test_in_pieces_is_the_same_bytes(kind: str, size: int, optimizer: str) -> None:
-    """The parameters, and every sum that an observer is told."""
+def test_chunks_give_the_same_bytes(kind: str, size: int, optimizer: str) -> None:
+    """Compares the parameters, and the metrics that callbacks get."""
     config = fm.config(
         D, K, epochs=3, mini_batch_size=size, optimizer=optimizer, publish_interval=2
     )
@@ -106,7 +106,7 @@ def test_in_pieces_is_the_same_bytes(kind: str, size: int, optimizer: str) -> No
 
 
 @pytest.mark.parametrize("num_factors", [5, 64])
-def test_threads_get_room_as_batches_grow(num_factors: int) -> None:
+def test_scratch_memory_grows_with_the_batches(num_factors: int) -> None:
     few, many = (fm.rows(seed, 30, 300, share)[0] for seed, share in ((3, 0.05), (4, 0.5)))
     x, y = csr_array(np.vstack([few.toarray(), many.toarray()])), fm.rows(5, 60, 1)[1]
     config = fm.config(300, num_factors, mini_batch_size=10)
@@ -124,7 +124,7 @@ def test_threads_get_room_as_batches_grow(num_factors: int) -> None:
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize("kind", ENGINES)
-def test_a_loss_that_is_not_finite_says_the_batch_of_the_epoch(kind: str) -> None:
+def test_the_error_of_a_loss_that_is_not_finite_names_batch_and_epoch(kind: str) -> None:
     config = fm.config(D, K, classifier=False)
     x, y = fm.rows(1, 43, D)
     x = csr_array(x.toarray())

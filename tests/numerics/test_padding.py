@@ -17,19 +17,19 @@ from support.engines import ENGINES
 
 D, K, N = 12, 5, 43
 every_engine = pytest.mark.parametrize("kind", ENGINES)
-# 1 - beta are differences of float32 numbers, so that a first step is a little over its rate.
+# 1 - beta is computed in float32, so a first step is slightly larger than the learning rate.
 FIRST = 0.10000002384185791 / 0.1 * math.sqrt(0.001) / (math.sqrt(0.00099998712539672852) + 1e-8)
 
 
 class Sums(Callback):
-    """Keeps the metrics of each published batch, and of each epoch."""
+    """Records the metrics of each published batch and of each epoch."""
 
     def __init__(self) -> None:
-        self.told: list[list[float]] = []
+        self.batches: list[list[float]] = []
         self.epochs: list[dict[str, float]] = []
 
     def on_batch_end(self, epoch: int, batch: int, metrics: Metrics) -> None:
-        self.told.append([metrics.rows, *metrics.sums.tolist()])
+        self.batches.append([metrics.rows, *metrics.sums.tolist()])
 
     def on_epoch_end(self, epoch: Any) -> None:
         self.epochs.append(dict(epoch.scores))
@@ -48,7 +48,7 @@ class Sums(Callback):
         (16, {"use_bias": False}),
     ],
 )
-def test_the_closed_form_is_that_of_real_empty_rows(
+def test_the_closed_form_agrees_with_real_empty_rows(
     kind: str, optimizer: str, classifier: bool, size: int, changes: dict[str, Any]
 ) -> None:
     config = fm.config(
@@ -67,7 +67,7 @@ def test_the_closed_form_is_that_of_real_empty_rows(
         Trainer(engine, config, [sums]).fit(len(labels))
         results.append((parameters, sums))
     (ours, ours_sums), (real, real_sums) = results
-    np.testing.assert_allclose(ours_sums.told, real_sums.told, rtol=2e-5, atol=1e-5)
+    np.testing.assert_allclose(ours_sums.batches, real_sums.batches, rtol=2e-5, atol=1e-5)
     for name in ours_sums.epochs[-1]:
         expected = real_sums.epochs[-1][name]
         assert ours_sums.epochs[-1][name] == pytest.approx(expected, rel=2e-5)
@@ -145,7 +145,7 @@ def test_a_clip_that_is_wider_changes_nothing(kind: str) -> None:
 
 
 @every_engine
-def test_adam_s_constants_are_differences_of_float32(kind: str) -> None:
+def test_adams_constants_are_computed_in_float32(kind: str) -> None:
     parameters = Parameters(
         np.zeros(1, np.float32), np.zeros(1, np.float32), np.zeros((1, 1), np.float32)
     )
@@ -153,7 +153,7 @@ def test_adam_s_constants_are_differences_of_float32(kind: str) -> None:
     x = csr_array(np.array([[1.0]], np.float32))
     trained = ENGINES[kind](parameters, config, x, np.array([1.0], np.float32))
     trained.engine.run(np.array([[0, 1]]), metrics_for(False))
-    # The gradient is -1: the moments are the constants, and the step is not quite the rate.
+    # The gradient is -1: the moments are the constants. The step is not exactly the rate.
     assert trained.state("bias", "m")[0] == np.float32(-0.100000024)
     assert trained.state("bias", "s")[0] == np.float32(0.00099998713)
     assert parameters.w0[0] == pytest.approx(FIRST, rel=2e-7)

@@ -1,4 +1,4 @@
-"""The training steps against the rules of the built-in, written once more in float64 numpy."""
+"""Training steps compared with the rules of the built-in in float64 NumPy."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -36,7 +36,7 @@ def _one_thread() -> None:
 
 
 class Watch(Callback):
-    """Keeps what an observer is told."""
+    """Records the calls."""
 
     def __init__(self) -> None:
         self.batches: list[tuple[int, int]] = []
@@ -145,7 +145,7 @@ every_engine = pytest.mark.parametrize("kind", ENGINES)
 
 @every_engine
 @pytest.mark.parametrize("change", CHANGES)
-def test_the_steps_are_those_of_the_rules(change: str, kind: str) -> None:
+def test_the_steps_follow_the_rules(change: str, kind: str) -> None:
     config = fm.config(D, K, **CHANGES[change])
     x, y = fm.rows(1, N, D)
     trained, watch = ours(kind, config, x, y)
@@ -200,8 +200,8 @@ def test_one_step_to_the_last_digits(kind: str) -> None:
     metrics = Regression()
     assert trained.engine.run(np.array([[0, 1]]), metrics) == 1
     # z = 0.5 + (2 - 1) + 0.5 * 2 * 2 * 1 = 3.5; dz = 2.5. In a first step m/sqrt(v) is the
-    # gradient's sign, so each parameter moves by its learning rate against it; and a little more,
-    # since 1 - beta are differences of float32 numbers.
+    # gradient's sign, so each parameter moves against it by its learning rate; slightly more,
+    # because 1 - beta is computed in float32.
     assert metrics.scores()["absolute_loss"] == 2.5
     a, b, c = (rate * 1.0000066756 for rate in (0.1, 0.03, 0.02))
     np.testing.assert_allclose(parameters.w0, [0.5 - a], rtol=3e-7)
@@ -288,8 +288,8 @@ def test_batches(rows: int, size: int, expected: list[tuple[int, int]]) -> None:
 
 @every_engine
 @pytest.mark.parametrize("classifier", [True, False])
-def test_a_planted_machine_is_found(classifier: bool, kind: str) -> None:
-    """Train on what a known machine says, and test on pairs that training has not seen."""
+def test_a_planted_machine_is_recovered(classifier: bool, kind: str) -> None:
+    """Train on the scores of a known machine, and test on unseen pairs."""
     random = np.random.default_rng(5)
     users, items = 60, 50
     planted = fm.parameters(6, users + items, 2)
@@ -313,11 +313,11 @@ def test_a_planted_machine_is_found(classifier: bool, kind: str) -> None:
     else:
         assert np.sqrt(np.mean((got - y[cut:]) ** 2)) < 0.1 * y.std()
         # Of the inner products, what the linear terms could not have taken over as well.
-        found, known = (
+        trained_pairs, known_pairs = (
             pairs - pairs.mean(axis=0) - pairs.mean(axis=1, keepdims=True) + pairs.mean()
             for pairs in (p.v[:users] @ p.v[users:].T for p in (trained.parameters, planted))
         )
-        assert np.corrcoef(found.ravel(), known.ravel())[0, 1] > 0.98
+        assert np.corrcoef(trained_pairs.ravel(), known_pairs.ravel())[0, 1] > 0.98
 
 
 @every_engine
@@ -334,7 +334,7 @@ def test_the_same_seed_is_the_same_bytes(tmp_path: Path, kind: str) -> None:
 
 
 @every_engine
-def test_observers_are_told_in_order(kind: str) -> None:
+def test_callbacks_are_called_in_order(kind: str) -> None:
     config = fm.config(D, K, epochs=2, mini_batch_size=10, publish_interval=2)
     _, watch = ours(kind, config, *fm.rows(1, N, D))
     assert watch.batches == [(0, 0), (0, 2), (0, 4), (1, 0), (1, 2), (1, 4)]
@@ -345,7 +345,7 @@ def test_observers_are_told_in_order(kind: str) -> None:
 
 
 @every_engine
-def test_a_stop_ends_after_the_batches_at_work(kind: str) -> None:
+def test_a_stop_ends_after_the_running_batches(kind: str) -> None:
     config = fm.config(D, K, epochs=3, publish_interval=1)
     x, y = fm.rows(1, N, D)
     # Once after each batch, and at the end of an epoch.
@@ -356,7 +356,7 @@ def test_a_stop_ends_after_the_batches_at_work(kind: str) -> None:
     assert not outcome.finished
     assert watch.batches == [(0, i) for i in range(6)] + [(1, 0), (1, 1)]
     assert len(watch.epochs) == 1
-    # What it leaves are the parameters of exactly these steps.
+    # The parameters are those after exactly these steps.
     other = ENGINES[kind](initial_parameters(config), config, x, y)
     steps = np.concatenate([batch_bounds(N, 8), [(0, 8), (8, 16)]])
     assert other.engine.run(steps, metrics_for(True)) == 8
@@ -365,7 +365,7 @@ def test_a_stop_ends_after_the_batches_at_work(kind: str) -> None:
 
 @every_engine
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-def test_a_loss_that_is_not_finite_says_where(kind: str) -> None:
+def test_the_error_of_a_loss_that_is_not_finite_names_the_batch(kind: str) -> None:
     config = fm.config(D, K, classifier=False, epochs=3)
     x, y = fm.rows(1, N, D)
     y[17] = np.float32(1e38)
@@ -387,7 +387,7 @@ def test_a_parameter_that_is_not_finite_at_the_end_of_an_epoch(kind: str) -> Non
     x = csr_array(np.eye(1, D, dtype=np.float32))
     parameters = initial_parameters(config)
     parameters.w[0] = -1e38
-    parameters.w[5] = np.inf  # of a feature that no row has: no loss can tell
+    parameters.w[5] = np.inf  # no row has this feature, so no loss shows it
     trained = ENGINES[kind](parameters, config, x, np.ones(1, np.float32))
     with pytest.raises(DivergedError, match="a parameter is not finite at the end of epoch 0"):
         Trainer(trained.engine, config).fit(1)
@@ -422,8 +422,8 @@ SHAPES = {
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("classifier", [True, False])
 @pytest.mark.parametrize("optimizer", ["adam", "adagrad", "sgd"])
-def test_an_epoch_is_the_oracle_s(shape: str, classifier: bool, optimizer: str) -> None:
-    """Numba beside torch's autograd after a whole epoch: parameters, scores and losses to 1e-5."""
+def test_an_epoch_agrees_with_autograd(shape: str, classifier: bool, optimizer: str) -> None:
+    """Compares parameters, scores and losses after an epoch, to 1e-5."""
     (x, y), k = SHAPES[shape]
     config = fm.config(
         x.shape[1], k, classifier=classifier, optimizer=optimizer, epochs=1, eps=1e-4
@@ -441,8 +441,8 @@ def test_an_epoch_is_the_oracle_s(shape: str, classifier: bool, optimizer: str) 
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("classifier", [True, False])
-def test_the_gradient_of_a_step_is_autograd_s_in_float64(shape: str, classifier: bool) -> None:
-    """One step of sgd without decay is the gradient, to float32; the rules' is, to 1e-10."""
+def test_the_gradient_agrees_with_autograd_in_float64(shape: str, classifier: bool) -> None:
+    """A step of SGD without decay is the gradient: of the engine to 1e-5, of the rules to 1e-10."""
     (x, y), k = SHAPES[shape]
     term = Term(lr=1.0, wd=0.0, init_sigma=0.3)
     config = fm.config(
@@ -501,7 +501,7 @@ def test_pieces_have_equal_shares_in_whole_cache_lines() -> None:
 @pytest.mark.parametrize("optimizer", ["adam", "adagrad", "sgd"])
 @pytest.mark.parametrize("classifier", [True, False])
 @pytest.mark.parametrize("num_factors", [5, 16, 32, 130])
-def test_any_number_of_threads_is_the_same_bytes(
+def test_any_number_of_threads_gives_the_same_bytes(
     optimizer: str, classifier: bool, num_factors: int
 ) -> None:
     """With more features, rows and factors than a thread's share of each, and clipping."""
@@ -524,7 +524,7 @@ def test_any_number_of_threads_is_the_same_bytes(
     assert all(result == results[0] for result in results)
 
 
-def test_rows_that_lead_out_of_the_parameters_are_refused() -> None:
+def test_rows_with_keys_out_of_range_are_an_error() -> None:
     config = fm.config(D, K)
     x, y = fm.rows(1, N, D + 1)
     with pytest.raises(AlgorithmError, match="rows are not a CSR array"):

@@ -1,4 +1,4 @@
-"""Small factorization machines: random rows, config, and definitions to compare with."""
+"""Small factorization machines: random rows, configurations, and a definition of the score."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ def parameters(seed: int, d: int, k: int, scale: float = 1.0) -> Parameters:
 
 
 def config(d: int, k: int, **changes: Any) -> TrainingConfig:
-    """Return config with a different rate and decay for each term."""
+    """Return a configuration with a different learning rate and decay for each term."""
     values: dict[str, Any] = {
         "classifier": True,
         "bias": Term(lr=0.1, wd=0.01),
@@ -43,7 +43,7 @@ def config(d: int, k: int, **changes: Any) -> TrainingConfig:
 
 
 def score_of_pairs(x: csr_array, p: Parameters) -> Any:
-    """Return Rendle's equation 1 as it stands: a loop over all pairs of features, in float64."""
+    """Return the scores by Rendle's equation 1: a loop over all pairs of features, in float64."""
     dense = x.toarray().astype(np.float64)
     w0, w, v = (array.astype(np.float64) for array in (p.w0, p.w, p.v))
     scores = []

@@ -1,4 +1,4 @@
-"""Small models in the form that serving has them."""
+"""Small models as serving holds them."""
 
 import numpy as np
 
@@ -13,6 +13,6 @@ def scorer(parameters: Parameters, predictor_type: str = "binary_classifier") ->
 
 
 def known(predictor_type: str = "binary_classifier", v: float = 0.5) -> Scorer:
-    """Return a scorer of three features, whose scores can be worked out by hand."""
+    """Return a scorer of three features, with scores that are easy to compute by hand."""
     w0, w = np.array([0.25], np.float32), np.array([1, 2, 3], np.float32)
     return scorer(Parameters(w0, w, np.full((3, 2), v, np.float32)), predictor_type)

@@ -50,34 +50,34 @@ def same(a: Checkpoint, b: Checkpoint) -> bool:
 
 @pytest.mark.parametrize("best", [True, False])
 def test_a_file_holds_every_bit(tmp_path: Path, best: bool) -> None:
-    given = checkpoint(best=best)
-    file.write(tmp_path / "c.npz", given)
-    assert same(file.read(tmp_path / "c.npz"), given)
+    original = checkpoint(best=best)
+    file.write(tmp_path / "c.npz", original)
+    assert same(file.read(tmp_path / "c.npz"), original)
     assert [path.name for path in tmp_path.iterdir()] == ["c.npz"]
 
 
-def test_any_byte_that_is_lost_or_changed_is_noticed(tmp_path: Path) -> None:
+def test_any_lost_or_changed_byte_is_detected(tmp_path: Path) -> None:
     path = tmp_path / "c.npz"
-    given = checkpoint()
-    file.write(path, given)
+    original = checkpoint()
+    file.write(path, original)
     content = path.read_bytes()
     for size in range(0, len(content), 7):
         path.write_bytes(content[:size])
         with pytest.raises(file.DAMAGE):
             file.read(path)
-    unnoticed = 0
+    undetected = 0
     for at in range(0, len(content), 5):
         path.write_bytes(content[:at] + bytes([content[at] ^ 0x55]) + content[at + 1 :])
         try:
-            found = file.read(path)
+            damaged = file.read(path)
         except file.DAMAGE:
             continue
-        assert same(found, given)  # a byte that says nothing: a date, or padding
-        unnoticed += 1
-    assert unnoticed < len(content) / 5 / 2
+        assert same(damaged, original)  # a byte without meaning: a date, or padding
+        undetected += 1
+    assert undetected < len(content) / 5 / 2
 
 
-def test_a_damaged_size_is_not_believed(tmp_path: Path) -> None:
+def test_a_damaged_size_allocates_nothing(tmp_path: Path) -> None:
     path = tmp_path / "c.npz"
     file.write(path, replace(checkpoint(), parameters=random_parameters(0, 5000, 3)))
     content = path.read_bytes()
@@ -89,27 +89,27 @@ def test_a_damaged_size_is_not_believed(tmp_path: Path) -> None:
         file.read(path)
 
 
-def test_the_one_before_is_there_until_all_of_the_next_is(
+def test_the_previous_file_remains_until_the_next_is_complete(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "c.npz"
-    given = checkpoint()
-    file.write(path, given)
+    original = checkpoint()
+    file.write(path, original)
 
     def half(stream: Any, **_: Any) -> None:
         stream.write(b"PK")
         stream.flush()
-        assert same(file.read(path), given)
+        assert same(file.read(path), original)
         raise OSError("no space left")
 
     monkeypatch.setattr(file.np, "savez", half)
     with pytest.raises(OSError, match="no space left"):
         file.write(path, checkpoint(seed=1))
-    assert same(file.read(path), given)
+    assert same(file.read(path), original)
     assert [one.name for one in tmp_path.iterdir()] == ["c.npz"]
 
 
-def test_another_format_is_not_guessed_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_format_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(file, "FORMAT", 1)
     file.write(tmp_path / "c.npz", checkpoint())
     monkeypatch.undo()
@@ -117,7 +117,7 @@ def test_another_format_is_not_guessed_at(tmp_path: Path, monkeypatch: pytest.Mo
         file.read(tmp_path / "c.npz")
 
 
-def test_a_checkpoint_of_an_earlier_version_is_refused_and_not_passed_over(
+def test_a_checkpoint_of_an_earlier_version_is_rejected_and_not_skipped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(file, "FORMAT", 1)
@@ -136,7 +136,7 @@ def test_there_is_no_pickle(tmp_path: Path) -> None:
         assert {archive[name].dtype.kind for name in archive.files} == {"f", "u"}
 
 
-def test_the_newest_whole_one_counts_and_two_are_kept(tmp_path: Path) -> None:
+def test_the_newest_undamaged_checkpoint_is_read_and_two_are_kept(tmp_path: Path) -> None:
     warnings: list[str] = []
     store = CheckpointStore(tmp_path, warnings.append)
     assert store.latest() is None
@@ -148,17 +148,17 @@ def test_the_newest_whole_one_counts_and_two_are_kept(tmp_path: Path) -> None:
     newest.write_bytes(newest.read_bytes()[:-30])
 
     again = CheckpointStore(tmp_path, warnings.append)
-    found = again.latest()
-    assert found is not None and found[0] == tmp_path / names[0]
-    assert same(found[1], checkpoint(10, seed=10))
+    latest = again.latest()
+    assert latest is not None and latest[0] == tmp_path / names[0]
+    assert same(latest[1], checkpoint(10, seed=10))
     assert warnings == [w for w in warnings if str(newest) in w and "torn or damaged" in w] != []
-    # What is torn is not one of the two.
+    # A damaged file does not count as one of the two.
     again.write(checkpoint(20, seed=20))
     left = ["checkpoint-000000000010.npz", "checkpoint-000000000020.npz"]
     assert sorted(path.name for path in tmp_path.iterdir()) == left
 
 
-def test_what_differs_is_refused_by_name() -> None:
+def test_the_error_of_another_job_names_all_differences() -> None:
     other = JobFingerprint(
         {"num_factors": 4, "eps": 1e-6, "_engine": "numba"}, {"train": "cd"}, "torch", 2
     )
@@ -174,7 +174,7 @@ def test_what_differs_is_refused_by_name() -> None:
     FINGERPRINT.check(JobFingerprint(free, {"train": "ab"}, "numba", 1), "F")
 
 
-def test_a_digest_is_of_values_order_and_shape() -> None:
+def test_a_digest_depends_on_values_order_and_shape() -> None:
     a = np.arange(6, dtype=np.int32)
     assert digest(a) == digest(a.astype(np.int64)) != digest(a[::-1])
     assert digest(a.reshape(2, 3)) != digest(a.reshape(3, 2))
@@ -194,7 +194,7 @@ class Engine:
 
 
 class Slow(CheckpointStore):
-    """Writes when it is allowed to."""
+    """Writes after `go` is set."""
 
     def __init__(self, problem: OSError | None = None) -> None:
         super().__init__(Path("/nowhere"), print)
@@ -209,18 +209,18 @@ class Slow(CheckpointStore):
 
 
 def manager(
-    store: CheckpointStore, interval: Interval, said: list[str], epochs: int = 9
+    store: CheckpointStore, interval: Interval, messages: list[str], epochs: int = 9
 ) -> tuple[CheckpointManager, Parameters]:
     values = random_parameters(0, 5, 3)
     engine: Any = Engine(values)
-    log: Any = SimpleNamespace(message=said.append, warning=said.append)
+    log: Any = SimpleNamespace(message=messages.append, warning=messages.append)
     return CheckpointManager(store, FINGERPRINT, interval, epochs, engine, log), values
 
 
-def test_epochs_are_counted_and_the_last_one_is_always_kept() -> None:
-    store, said = Slow(), []  # type: ignore[var-annotated]
+def test_an_interval_in_epochs_and_the_last_epoch() -> None:
+    store, messages = Slow(), []  # type: ignore[var-annotated]
     store.go.set()
-    made, _ = manager(store, Interval(epochs=2), said)
+    made, _ = manager(store, Interval(epochs=2), messages)
     made.resume_from(TrainingState(1))
     for epoch in range(1, 10):
         made.on_progress(TrainingState(epoch, 3), stopped=False)
@@ -230,9 +230,9 @@ def test_epochs_are_counted_and_the_last_one_is_always_kept() -> None:
     assert [state.epoch for state in store.written] == [3, 5, 7, 9]
 
 
-def test_training_does_not_wait_for_the_disk() -> None:
-    store, said = Slow(), []  # type: ignore[var-annotated]
-    made, values = manager(store, Interval(seconds=1e-9), said)
+def test_training_continues_during_a_write() -> None:
+    store, messages = Slow(), []  # type: ignore[var-annotated]
+    made, values = manager(store, Interval(seconds=1e-9), messages)
     made.on_progress(TrainingState(0, 1), stopped=False)  # its write waits
     made.on_progress(TrainingState(0, 2), stopped=False)
     made.on_progress(TrainingState(0, 3), stopped=False)
@@ -241,25 +241,25 @@ def test_training_does_not_wait_for_the_disk() -> None:
     made.on_progress(TrainingState(0, 4), stopped=True)
     made.__exit__(None, None, None)
     assert [state.batch for state in store.written] == [1, 4]
-    assert said == ["Checkpoint written: /nowhere"] * 2
+    assert messages == ["Checkpoint written: /nowhere"] * 2
 
 
-def test_a_copy_is_what_is_written(tmp_path: Path) -> None:
+def test_a_copy_of_the_parameters_is_written(tmp_path: Path) -> None:
     store = CheckpointStore(tmp_path, print)
     made, values = manager(store, Interval(seconds=1e-9), [])
     before = values.v.tobytes()
     made.on_progress(TrainingState(0, 1), stopped=False)
     values.v[:] = 0
     made.__exit__(None, None, None)
-    found = store.latest()
-    assert found is not None and found[1].parameters.v.tobytes() == before
+    latest = store.latest()
+    assert latest is not None and latest[1].parameters.v.tobytes() == before
 
 
-def test_a_problem_is_told_once_and_ends_nothing() -> None:
-    said: list[str] = []
+def test_a_problem_is_logged_once_and_training_continues() -> None:
+    messages: list[str] = []
     store = Slow(OSError(28, "No space left on device"))
     store.go.set()
-    made, _ = manager(store, Interval(seconds=1e-9), said)
+    made, _ = manager(store, Interval(seconds=1e-9), messages)
     for batch in range(3):
         made.on_progress(TrainingState(0, batch), stopped=False)
         made._wait()
@@ -270,11 +270,11 @@ def test_a_problem_is_told_once_and_ends_nothing() -> None:
     made.on_progress(TrainingState(0, 5), stopped=False)
     made.__exit__(None, None, None)
     problem = "no checkpoint can be written to /nowhere: No space left on device; training goes on"
-    assert said == [problem, "Checkpoint written: /nowhere", problem]
+    assert messages == [problem, "Checkpoint written: /nowhere", problem]
 
 
 @pytest.mark.parametrize(
-    ("was", "now", "told"),
+    ("was", "now", "message"),
     [
         (
             "streamed ab",
@@ -289,8 +289,8 @@ def test_a_problem_is_told_once_and_ends_nothing() -> None:
         ("ab", "Pipe", "the channel 'train' must be in memory; it is in Pipe mode"),
     ],
 )
-def test_what_cannot_be_compared_is_not_taken_for_the_same(was: str, now: str, told: str) -> None:
+def test_data_of_another_kind_is_a_difference(was: str, now: str, message: str) -> None:
     then = JobFingerprint({}, {"train": was}, "numba", 1)
     then.check(JobFingerprint({}, {"train": was}, "numba", 1), "F")
-    with pytest.raises(CheckpointError, match=told):
+    with pytest.raises(CheckpointError, match=message):
         then.check(JobFingerprint({}, {"train": now}, "numba", 1), "F")

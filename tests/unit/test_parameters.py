@@ -26,17 +26,17 @@ def test_shapes_and_type() -> None:
     assert parameters.finite()
 
 
-def test_normal_has_the_sigma_of_its_term() -> None:
+def test_normal_values_have_the_sigma_of_their_term() -> None:
     parameters = initial_parameters(CONFIG)
     assert abs(parameters.w.mean()) < 0.05
     assert parameters.w.std() == pytest.approx(0.5, rel=0.05)
     assert parameters.v.std() == pytest.approx(0.02, rel=0.05)
-    # As many beyond two sigma as a normal distribution has: 4.6 percent.
+    # A normal distribution has 4.55 percent beyond two sigma.
     assert np.mean(np.abs(parameters.v) > 0.04) == pytest.approx(0.0455, abs=0.01)
     assert abs(np.corrcoef(parameters.v.T)[0, 1]) < 0.1
 
 
-def test_uniform_is_within_its_scale() -> None:
+def test_uniform_values_are_within_their_scale() -> None:
     term = replace(TERM, init_method="uniform", init_scale=0.25)
     parameters = initial_parameters(replace(CONFIG, linear=term))
     assert np.abs(parameters.w).max() <= 0.25
@@ -45,7 +45,7 @@ def test_uniform_is_within_its_scale() -> None:
     assert parameters.w.min() < -0.24 and parameters.w.max() > 0.24
 
 
-def test_constant_is_its_value() -> None:
+def test_constant_values() -> None:
     term = replace(TERM, init_method="constant", init_value=-0.75)
     parameters = initial_parameters(replace(CONFIG, bias=term, factors=term))
     assert parameters.w0.tolist() == [-0.75]
@@ -77,14 +77,14 @@ def test_the_seed_decides() -> None:
     assert raw(2**32 - 1) == raw(2**32 - 1)
 
 
-def test_the_terms_are_drawn_apart() -> None:
+def test_the_terms_have_different_numbers() -> None:
     parameters = initial_parameters(replace(CONFIG, feature_dim=8, num_factors=1))
     assert parameters.w[0] != parameters.w0[0]
     assert not np.array_equal(parameters.w / 0.5, parameters.v[:, 0] / 0.02)
 
 
 @pytest.mark.parametrize("factors", [2**33, 2**60, 10**30])
-def test_more_than_memory_holds_is_told(factors: int) -> None:
+def test_more_than_memory_holds_is_an_error(factors: int) -> None:
     with pytest.raises(PlatformError, match=f"feature_dim 2147483647 x num_factors {factors}: "):
         initial_parameters(
             replace(CONFIG, feature_dim=2**31 - 1, num_factors=factors, use_linear=False)
