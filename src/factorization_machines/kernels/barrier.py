@@ -10,7 +10,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from factorization_machines.kernels.jit import KERNEL_OPTIONS, kernel
+from factorization_machines.kernels.jit import inlined_kernel
 from factorization_machines.kernels.simd import call, element_pointer
 
 SPINS = 2000  # loads before a waiting thread yields its core
@@ -49,7 +49,7 @@ def yield_core(typing_context: Any) -> Any:
     return types.int32(), generate
 
 
-@kernel(types.void(types.int64[::1], types.int64), **KERNEL_OPTIONS)
+@inlined_kernel(types.void(types.int64[::1], types.int64))
 def barrier_wait(counter: Any, threads: int) -> None:
     """Return when all threads have called this; `counter` is (8,) int64, initially zero."""
     if threads == 1:

@@ -10,7 +10,7 @@ import numpy as np
 from numba import types
 
 from factorization_machines.kernels.columns import COLUMNS
-from factorization_machines.kernels.jit import KERNEL_OPTIONS, kernel
+from factorization_machines.kernels.jit import inlined_kernel
 from factorization_machines.kernels.losses import BLOCK, GRADIENT, empty_rows
 from factorization_machines.kernels.optimizers import bias_correction
 from factorization_machines.kernels.parts import (
@@ -28,6 +28,7 @@ from factorization_machines.kernels.types import (
     D1,
     F1,
     F3,
+    INT,
     L1,
     L2,
     MODEL,
@@ -50,7 +51,7 @@ HEAD = 16  # words: the metric sums and the gradient of the bias, as float64
 Int = Any
 
 
-@kernel(types.void(ROWS, L2, THREAD_STATE, L1), **KERNEL_OPTIONS)
+@inlined_kernel(types.void(ROWS, L2, THREAD_STATE, L1))
 def count(rows: Rows, batches: Int64, local: ThreadState, out: Int64) -> None:
     """Write the number of distinct features of each batch (m, 2) to `out` (m,)."""
     for batch in range(batches.shape[0]):
@@ -61,13 +62,7 @@ def count(rows: Rows, batches: Int64, local: ThreadState, out: Int64) -> None:
         out[batch] = n
 
 
-@kernel(
-    types.int64(
-        *(ROWS, types.int64, types.int64, STEP_CONFIG, MODEL, F3, THREAD_STATE),
-        *(UI1, F1, D1),
-    ),
-    **KERNEL_OPTIONS,
-)
+@inlined_kernel(INT(ROWS, INT, INT, STEP_CONFIG, MODEL, F3, THREAD_STATE, UI1, F1, D1))
 def gradients(
     rows: Rows,
     start: Int,
@@ -121,10 +116,7 @@ def gradients(
     return features
 
 
-@kernel(
-    types.void(UI1, F1, D1, L1, L1, STEP_CONFIG, MODEL, THREAD_STATE, types.int64, types.int64, D1),
-    **KERNEL_OPTIONS,
-)
+@inlined_kernel(types.void(UI1, F1, D1, L1, L1, STEP_CONFIG, MODEL, THREAD_STATE, INT, INT, D1))
 def apply(
     words: UInt32,
     floats: Float32,
@@ -140,18 +132,10 @@ def apply(
 ) -> None:
     """Sum the messages of all hosts in rank order and update; every host gets the same bits.
 
-    Args:
-        words: the messages.
-        floats: the same memory as float32.
-        doubles: the same memory as float64.
-        places: (H,) even offsets of the messages, in words.
-        counts: (H,) number of features in each message.
-        config: of the step.
-        model: bias and weights, which are updated.
-        local: scratch memory of this thread, with the factors, which are updated.
-        step: number of this step, from 1.
-        padding: number of empty rows that fill up the batch.
-        sums: (COLUMNS,) receives the metric sums of the batch.
+    `words`, `floats` and `doubles` are the memory of the messages. Host h's begins at places[h], an
+    even number of words, and has counts[h] features. `step` counts from 1; `padding` empty rows
+    fill up the batch. `sums` (COLUMNS,) receives the metric sums of the batch. Bias and weights in
+    `model`, and the factors in `local`, are updated.
     """
     estimates()
     q = local.g.shape[1]

@@ -57,6 +57,11 @@ def kernel(*signatures: object, **options: object) -> Callable[[_Function], _Fun
     return decorate
 
 
+def inlined_kernel(*signatures: object, **options: object) -> Callable[[_Function], _Function]:
+    """Return a decorator like `kernel`, for a function that is inlined and allocates nothing."""
+    return kernel(*signatures, **KERNEL_OPTIONS, **options)
+
+
 class KernelCache(caching.InTreeCacheLocator):  # type: ignore[misc]
     """Locates the compiled code of this package's kernels and tells when it is out of date."""
 

@@ -16,7 +16,7 @@ from factorization_machines.kernels.columns import (
     SQUARE,
     TRUE_POSITIVE,
 )
-from factorization_machines.kernels.jit import KERNEL_OPTIONS, REASSOCIATE, kernel
+from factorization_machines.kernels.jit import REASSOCIATE, inlined_kernel
 from factorization_machines.kernels.simd import float_of
 from factorization_machines.kernels.types import D1, F1, Float32, Float64
 
@@ -36,7 +36,7 @@ _LOG_2_REST = np.float32(math.log(2) - 0.693359375)
 _TAYLOR = tuple(np.float32(1 / math.factorial(n)) for n in (7, 6, 5, 4, 3, 2))
 
 
-@kernel(types.float32(types.float32), fastmath={"contract"}, **KERNEL_OPTIONS)
+@inlined_kernel(types.float32(types.float32), fastmath={"contract"})
 def exponential(x: Any) -> Any:
     """Return exp(x) for x <= 0 with a relative error of 2e-7; exp(-87) for smaller x and NaN.
 
@@ -55,7 +55,7 @@ def exponential(x: Any) -> Any:
 _LOSS = types.void(F1, F1, types.float32, F1, D1)
 
 
-@kernel(_LOSS, fastmath=REASSOCIATE, **KERNEL_OPTIONS)
+@inlined_kernel(_LOSS, fastmath=REASSOCIATE)
 def logistic(z: Float32, y: Float32, scale: Any, dz: Float32, out: Float64) -> None:
     """Write the logistic loss gradients and sums of at most BLOCK rows.
 
@@ -68,7 +68,7 @@ def logistic(z: Float32, y: Float32, scale: Any, dz: Float32, out: Float64) -> N
     """
     # The compiler vectorises separate loops that each use one type. Counts are float32, which is
     # exact up to BLOCK.
-    one, none, half = np.float32(1), np.float32(0), np.float32(0.5)
+    one, zero, half = np.float32(1), np.float32(0), np.float32(0.5)
     for i in range(z.size):
         dz[i] = exponential(-abs(z[i]))
     # The loss is log(1 + small) + max(z, 0) - z * y. The block needs only one logarithm, of the
@@ -76,17 +76,17 @@ def logistic(z: Float32, y: Float32, scale: Any, dz: Float32, out: Float64) -> N
     loss, product = 0.0, 1.0
     for i in range(z.size):
         product *= 1.0 + np.float64(dz[i])
-        loss += np.float64(z[i]) * ((1.0 if z[i] > none else 0.0) - np.float64(y[i]))
-    correct, true_positive, predicted, positive = none, none, none, none
+        loss += np.float64(z[i]) * ((1.0 if z[i] > zero else 0.0) - np.float64(y[i]))
+    correct, true_positive, predicted, positive = zero, zero, zero, zero
     for i in range(z.size):
         small, label = dz[i], y[i]
-        score = (one if z[i] >= none else small) / (one + small)
-        says = one if score > half else none
-        is_one = one if label > half else none
-        correct += one if says == is_one else none
-        true_positive += says * is_one
-        predicted += says
-        positive += is_one
+        score = (one if z[i] >= zero else small) / (one + small)
+        prediction = one if score > half else zero
+        actual = one if label > half else zero
+        correct += one if prediction == actual else zero
+        true_positive += prediction * actual
+        predicted += prediction
+        positive += actual
         dz[i] = (score - label) * scale
     gradients = 0.0
     for i in range(z.size):
@@ -98,7 +98,7 @@ def logistic(z: Float32, y: Float32, scale: Any, dz: Float32, out: Float64) -> N
     out[GRADIENT] = gradients
 
 
-@kernel(_LOSS, fastmath=REASSOCIATE, **KERNEL_OPTIONS)
+@inlined_kernel(_LOSS, fastmath=REASSOCIATE)
 def squared(z: Float32, y: Float32, scale: Any, dz: Float32, out: Float64) -> None:
     """Write the gradients and sums of the squared error; see `logistic`."""
     square, absolute, gradients = 0.0, 0.0, 0.0
@@ -112,9 +112,7 @@ def squared(z: Float32, y: Float32, scale: Any, dz: Float32, out: Float64) -> No
     out[SQUARE], out[ABSOLUTE], out[GRADIENT] = square, absolute, gradients
 
 
-@kernel(
-    types.float64(types.boolean, types.float32, types.int64, types.float32, D1), **KERNEL_OPTIONS
-)
+@inlined_kernel(types.float64(types.boolean, types.float32, types.int64, types.float32, D1))
 def empty_rows(classifier: bool, z: Any, count: int, scale: Any, sums: Float64) -> Any:
     """Add the metrics of `count` empty rows of label 0 to `sums`; return their gradient of w0.
 

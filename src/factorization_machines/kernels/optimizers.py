@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from factorization_machines.kernels.jit import KERNEL_OPTIONS, REASSOCIATE, kernel
+from factorization_machines.kernels.jit import REASSOCIATE, inlined_kernel
 from factorization_machines.kernels.simd import LINE, load, splat, square_root, store
 
 ADAM, ADAGRAD, SGD = range(3)  # as in `optimizers.OPTIMIZERS`
@@ -22,10 +22,9 @@ _F1 = types.float32[::1]
 _F2 = types.float32[:, ::1]
 
 
-@kernel(
+@inlined_kernel(
     types.float32(types.int64, types.float32, types.float32, _F1, types.float32, types.float32),
     fastmath=REASSOCIATE,
-    **KERNEL_OPTIONS,
 )
 def update_scalar(optimizer: Any, p: Any, g: Any, state: Any, size: Any, eps: Any) -> Any:
     """Return the updated value of parameter `p`.
@@ -45,10 +44,9 @@ def update_scalar(optimizer: Any, p: Any, g: Any, state: Any, size: Any, eps: An
     return p - size * g
 
 
-@kernel(
+@inlined_kernel(
     types.void(types.int64, _F2, _F2, types.int64, _F2, types.int64, types.float32,
                types.float32, types.float32),
-    **KERNEL_OPTIONS,
 )  # fmt: skip
 def update_factors(
     optimizer: Any, v: Any, state: Any, j: Any, g: Any, u: Any, shrink: Any, size: Any, eps: Any
@@ -74,7 +72,7 @@ def update_factors(
         store(v, j * q + f, n, p - step)
 
 
-@kernel(types.float64(types.int64, types.int64), **KERNEL_OPTIONS)
+@inlined_kernel(types.float64(types.int64, types.int64))
 def bias_correction(optimizer: Any, step: Any) -> Any:
     """Return Adam's bias correction of the step size at a step, from 1; 1 for other optimizers."""
     if optimizer == ADAM:

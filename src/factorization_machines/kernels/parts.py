@@ -9,12 +9,13 @@ import numpy as np
 from numba import types
 
 from factorization_machines.kernels.columns import COLUMNS, LOSS
-from factorization_machines.kernels.jit import KERNEL_OPTIONS, REASSOCIATE, kernel
+from factorization_machines.kernels.jit import REASSOCIATE, inlined_kernel
 from factorization_machines.kernels.losses import BLOCK, GRADIENT, empty_rows, logistic, squared
 from factorization_machines.kernels.optimizers import update_factors, update_scalar
 from factorization_machines.kernels.simd import LINE, load, prefetch, splat, store, total
 from factorization_machines.kernels.types import (
     F2,
+    INT,
     MODEL,
     ROWS,
     STEP_CONFIG,
@@ -37,19 +38,14 @@ DONE, DIVERGED = range(2)  # indexes of ThreadState.progress
 Int = Any
 
 
-@kernel(types.uint64(ROWS, types.int64), **KERNEL_OPTIONS)
+@inlined_kernel(types.uint64(ROWS, INT))
 def prefetch_distance(rows: Rows, stop: Int) -> Any:
     """Return the distance of prefetches in non-zeros for rows up to `stop`; 0 at the end."""
     distance = np.uint64(PREFETCH_NONZEROS)
     return distance if rows.indptr[stop] + distance <= np.uint64(rows.keys.size) else np.uint64(0)
 
 
-@kernel(
-    types.float32(
-        ROWS, F2, types.int64, types.int64, types.int64, F2, types.int64, types.uint64
-    ),
-    **KERNEL_OPTIONS,
-)  # fmt: skip
+@inlined_kernel(types.float32(ROWS, F2, INT, INT, INT, F2, INT, types.uint64))
 def pairs(
     rows: Rows, v: Float32, row: Int, first: Int, last: Int, s: Float32, i: Int, distance: Int
 ) -> Any:  # fmt: skip
@@ -73,9 +69,7 @@ def pairs(
     return total(products)
 
 
-@kernel(
-    types.float32(ROWS, MODEL, types.int64, types.uint64), fastmath=REASSOCIATE, **KERNEL_OPTIONS
-)
+@inlined_kernel(types.float32(ROWS, MODEL, INT, types.uint64), fastmath=REASSOCIATE)
 def linear(rows: Rows, model: Model, row: Int, distance: Int) -> Any:
     """Return the contribution of the bias and the linear weights to a row's score."""
     keys, w = rows.keys, model.w
@@ -86,12 +80,7 @@ def linear(rows: Rows, model: Model, row: Int, distance: Int) -> Any:
     return model.w0[0] + total
 
 
-@kernel(
-    types.void(
-        *(ROWS, MODEL, types.int64, types.int64, types.int64, F2, THREAD_STATE, types.uint64),
-    ),
-    **KERNEL_OPTIONS,
-)
+@inlined_kernel(types.void(ROWS, MODEL, INT, INT, INT, F2, THREAD_STATE, types.uint64))
 def scores(
     rows: Rows, model: Model, start: Int, first: Int, last: Int, parts: Float32, local: ThreadState,
     distance: Int,
@@ -110,13 +99,7 @@ def scores(
             parts[0, i] += linear(rows, model, start + i, distance)
 
 
-@kernel(
-    types.void(
-        *(ROWS, types.int64, types.int64, types.int64, types.int64),
-        *(STEP_CONFIG, F2, THREAD_STATE),
-    ),
-    **KERNEL_OPTIONS,
-)
+@inlined_kernel(types.void(ROWS, INT, INT, INT, INT, STEP_CONFIG, F2, THREAD_STATE))
 def loss_and_gradient(
     rows: Rows, start: Int, stop: Int, begin: Int, end: Int, config: StepConfig, parts: Float32,
     local: ThreadState,
@@ -138,10 +121,7 @@ def loss_and_gradient(
             squared(z, labels, config.scale, dz, local.blocks[b])
 
 
-@kernel(
-    types.float64(STEP_CONFIG, THREAD_STATE, types.int64, types.int64, types.float32),
-    **KERNEL_OPTIONS,
-)
+@inlined_kernel(types.float64(STEP_CONFIG, THREAD_STATE, INT, INT, types.float32))
 def reduce_blocks(
     config: StepConfig, local: ThreadState, count: Int, padding: Int, bias: Any
 ) -> Any:
@@ -161,7 +141,7 @@ def reduce_blocks(
     return gradient
 
 
-@kernel(types.void(STEP_CONFIG, MODEL, types.float64, types.float64), **KERNEL_OPTIONS)
+@inlined_kernel(types.void(STEP_CONFIG, MODEL, types.float64, types.float64))
 def update_bias(config: StepConfig, model: Model, gradient: float, factor: float) -> None:
     """Update the bias in `model`."""
     grad = np.float32(gradient)
@@ -172,12 +152,7 @@ def update_bias(config: StepConfig, model: Model, gradient: float, factor: float
     model.w0[0] = update_scalar(config.optimizer, model.w0[0], grad, model.state0, size, config.eps)
 
 
-@kernel(
-    types.UniTuple(types.int64, 2)(
-        ROWS, types.int64, types.int64, types.int64, types.int64, THREAD_STATE, types.uint64
-    ),
-    **KERNEL_OPTIONS,
-)
+@inlined_kernel(types.UniTuple(INT, 2)(ROWS, INT, INT, INT, INT, THREAD_STATE, types.uint64))
 def number_features(
     rows: Rows, start: Int, stop: Int, owner: Int, owners: Int, local: ThreadState, distance: Int
 ) -> tuple[Any, Any]:
@@ -208,11 +183,7 @@ def number_features(
     return count, n
 
 
-@kernel(
-    types.void(ROWS, types.int64, types.int64, types.int64, THREAD_STATE),
-    fastmath=REASSOCIATE,
-    **KERNEL_OPTIONS,
-)
+@inlined_kernel(types.void(ROWS, INT, INT, INT, THREAD_STATE), fastmath=REASSOCIATE)
 def accumulate_gradients(rows: Rows, start: Int, count: Int, n: Int, local: ThreadState) -> None:
     """Sum the gradients of a batch's n features over its `count` non-zeros."""
     s, g, nonzeros = local.s, local.g, local.nonzeros
@@ -233,10 +204,9 @@ def accumulate_gradients(rows: Rows, start: Int, count: Int, n: Int, local: Thre
             store(g, u * q + f, q - f, grads)
 
 
-@kernel(
-    types.void(types.int64, types.boolean, STEP_CONFIG, MODEL, THREAD_STATE, types.float64),
+@inlined_kernel(
+    types.void(INT, types.boolean, STEP_CONFIG, MODEL, THREAD_STATE, types.float64),
     fastmath=REASSOCIATE,
-    **KERNEL_OPTIONS,
 )
 def apply_optimizer(
     n: Int, weights: bool, config: StepConfig, model: Model, local: ThreadState, factor: float

@@ -10,7 +10,7 @@ import numpy as np
 from numba import types
 
 from factorization_machines.kernels.barrier import barrier_wait
-from factorization_machines.kernels.jit import KERNEL_OPTIONS, kernel
+from factorization_machines.kernels.jit import inlined_kernel
 from factorization_machines.kernels.losses import BLOCK
 from factorization_machines.kernels.optimizers import bias_correction
 from factorization_machines.kernels.parts import (
@@ -30,6 +30,7 @@ from factorization_machines.kernels.simd import LINE, estimates
 from factorization_machines.kernels.types import (
     F1,
     F2,
+    INT,
     L1,
     L2,
     MODEL,
@@ -60,20 +61,7 @@ def pieces(num_factors: int) -> Int64:
     return bounds.astype(np.int64)
 
 
-@kernel(
-    types.void(
-        ROWS,
-        L2,
-        STEP_CONFIG,
-        MODEL,
-        SHARED_STATE,
-        THREAD_STATE,
-        types.int64,
-        types.int64,
-        types.int64,
-    ),
-    **KERNEL_OPTIONS,
-)
+@inlined_kernel(types.void(ROWS, L2, STEP_CONFIG, MODEL, SHARED_STATE, THREAD_STATE, INT, INT, INT))
 def train(
     rows: Rows,
     batches: Int64,
@@ -132,7 +120,7 @@ def train(
             return
 
 
-@kernel(types.void(ROWS, MODEL, F2, L1, F2, F1, types.int64, types.int64), **KERNEL_OPTIONS)
+@inlined_kernel(types.void(ROWS, MODEL, F2, L1, F2, F1, INT, INT))
 def score(
     rows: Rows,
     model: Model,

@@ -13,6 +13,7 @@ UInt32 = NDArray[np.uint32]
 UInt64 = NDArray[np.uint64]
 Float64 = NDArray[np.float64]
 
+INT = types.int64
 F1 = types.float32[::1]
 F2 = types.float32[:, ::1]
 F3 = types.float32[:, :, ::1]
