@@ -1,10 +1,10 @@
-"""Settings of AdaGrad for the lab's rows, chosen on training rows that are held out.
+"""Hyperparameters of AdaGrad for the lab's rows, chosen on training rows that are held out.
 
     .venv/bin/python -m bench.choose --data ML-100K-FOLDER [--seconds 400] [--seed 0]
 
 The test rows have no say. Held out are ten ratings of each user, as ua.test is made, three times
 over: one such set is as uncertain as what is to be told apart. A random search, which later varies
-the best settings so far. Best is a low loss soon: a second of training counts as so much loss.
+the best ones so far. Best is a low loss soon: a second of training counts as so much loss.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from bench.courses import Course, by_numba
-from bench.data import lab, settings
+from bench.data import config, lab
 from factorization_machines.recordio.decoder import Rows
 
 Given = dict[str, Any]
@@ -27,19 +27,19 @@ PATIENCE = 4
 START: Given = {"num_factors": 64, "mini_batch_size": 50}
 RANGES = {
     "factors_lr": (0.005, 0.03),
-    "factors_wd": (0.005, 0.05),  # times the mini-batch, as the next one: of a row
+    "factors_wd": (0.005, 0.05),  # for a row: multiplied by the mini-batch size, as linear_wd
     "factors_init_sigma": (0.003, 0.06),
     "linear_lr": (0.03, 0.2),
     "linear_wd": (0.002, 0.02),
 }
 CHOICES = {"num_factors": (32, 64, 128), "mini_batch_size": (20, 30, 50, 100)}
-CLOSE = 1.35  # a variation is within this factor
+CLOSE = 1.35  # largest factor of a variation
 BEST = 5
-SECOND = 0.004  # cross-entropy that a second less of training is worth
+SECOND = 0.004  # cross-entropy that a second of training costs
 
 
 def split(rows: Rows, seed: int) -> tuple[Rows, Rows]:
-    """Return rows to train on, shuffled, and ten held out of each user, or a third of fewer."""
+    """Return shuffled training rows, and ten held out of each user, or a third of fewer than 30."""
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(rows))
     users = rows.x.indices[rows.x.indptr[:-1]][order]
@@ -60,12 +60,12 @@ def told(given: Given) -> dict[str, object]:
 
 
 def course(given: Given, train: Rows, held_out: Rows) -> Course:
-    job = settings(train, given["num_factors"], **told(given))
+    job = config(train, given["num_factors"], **told(given))
     return by_numba(train, held_out, job, 1, PATIENCE)
 
 
 def drawn(rng: np.random.Generator, best: list[Given]) -> Given:
-    """Return new settings, or a variation of some that were good."""
+    """Return new hyperparameters, or a variation of some that were good."""
     if len(best) < BEST or rng.random() < 0.25:
         given = {name: _between(rng, *ends) for name, ends in RANGES.items()}
         return {**given, **{name: int(rng.choice(among)) for name, among in CHOICES.items()}}
@@ -101,7 +101,7 @@ def main() -> None:
         found.append((loss + SECOND * seconds, trials, given, (loss, epochs, seconds)))
         trials += 1
     print(
-        f"{trials} settings; the best, by mean cross-entropy on {SPLITS} held-out sets and seconds:"
+        f"{trials} trials; the best, by mean cross-entropy on {SPLITS} held-out sets and seconds:"
     )
     for _, _, given, (loss, epochs, seconds) in heapq.nsmallest(BEST, found):
         shown = {"num_factors": given["num_factors"], **told(given)}

@@ -1,4 +1,4 @@
-"""Trainings on the lab's rows, measured on its test rows after each epoch."""
+"""Learning curves on the lab's rows, evaluated on its test rows after each epoch."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,14 +9,13 @@ from numpy.typing import NDArray
 
 from bench import libfm, myfm, xlearn
 from bench.data import WORK
-from factorization_machines.batching import batches, reordered
-from factorization_machines.config import Settings
-from factorization_machines.engines.fused import NumbaEngine
-from factorization_machines.initialization import initial
+from bench.engines import numba_engine
+from factorization_machines.batching import batch_bounds, shuffled_bounds
+from factorization_machines.config import TrainingConfig
 from factorization_machines.metrics import ACCURACY, CROSS_ENTROPY, metrics_for
 from factorization_machines.recordio.decoder import Rows
 
-# libFM's test accuracy is in its log, the cross-entropy is not: a run for each of these.
+# libFM logs the test accuracy, but not the cross-entropy: one run for each number of epochs.
 LIBFM_EPOCHS = (1, 2, 4, 8, 12, 16, 24, 32)
 
 
@@ -30,24 +29,23 @@ class Course:
 
     @property
     def best(self) -> int:
-        """Return where the loss is lowest: what early stopping keeps."""
+        """Return the index of the lowest loss, which early stopping keeps."""
         return int(np.argmin(self.losses))
 
 
 def by_numba(
-    train: Rows, test: Rows, settings: Settings, threads: int, patience: int = 0
+    train: Rows, test: Rows, config: TrainingConfig, threads: int, patience: int = 0
 ) -> Course:
-    """Return our course; with a patience, it ends so many epochs after its best."""
-    parameters = initial(settings)
-    engine = NumbaEngine(parameters, settings, train.x, train.y, threads)
-    plan = batches(len(train), settings.mini_batch_size)
+    """Return the learning curve of numba; with a patience, it ends as early stopping would."""
+    engine = numba_engine(train, config, threads)
+    plan = batch_bounds(len(train), config.mini_batch_size)
     course, spent = Course([], [], []), 0.0
-    for epoch in range(settings.epochs):
+    for epoch in range(config.epochs):
         began = perf_counter()
-        order = reordered(plan, settings.seed, epoch) if settings.shuffle else plan
-        engine.run(order, metrics_for(settings.classifier))
+        order = shuffled_bounds(plan, config.seed, epoch) if config.shuffle else plan
+        engine.run(order, metrics_for(config.classifier))
         spent += perf_counter() - began
-        measured = metrics_for(settings.classifier)
+        measured = metrics_for(config.classifier)
         measured.add(engine.score(test.x), test.y)
         scores = measured.scores()
         course.seconds.append(spent)
@@ -61,7 +59,7 @@ def by_numba(
 def by_xlearn(
     train: Path, test: Path, num_factors: int, epochs: int, threads: int, rate: float, decay: float
 ) -> Course:
-    """Return xLearn's course; an epoch's seconds are those without the test rows' scores."""
+    """Return xLearn's course; the seconds exclude the scoring of test rows."""
     fit = xlearn.fit(train, num_factors, epochs, threads, test, rate, decay)
     each = xlearn.epoch_seconds(train, num_factors, threads, few=5, many=5 + epochs)
     _, losses, accuracies, _ = (list(column) for column in zip(*fit.epochs, strict=True))

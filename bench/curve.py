@@ -10,12 +10,12 @@ from pathlib import Path
 
 from bench import courses, myfm
 from bench.courses import Course
-from bench.data import Options, lab, settings, shuffled, write_text
+from bench.data import Options, config, lab, shuffled, write_text
 from bench.timing import Contender, Table, threaded
 from factorization_machines.recordio.decoder import Rows
 
 # Chosen on rows held out of the training rows, by bench.choose; the factors' rate was raised then
-# for as long as six held-out sets lost nothing: loss 0.5576 to 0.5575, accuracy 0.7124 to 0.7126.
+# until six held-out sets got worse: loss 0.5576 to 0.5575, accuracy 0.7124 to 0.7126.
 ADAGRAD = {
     "_optimizer": "adagrad",
     "_shuffle": True,
@@ -50,7 +50,7 @@ def run(options: Options) -> None:
     def ours(number: int, k: int, given: Mapping[str, object], threads: int) -> Course:
         train, test, _, _ = rows(number)
         patience = PATIENCE if given is ADAGRAD else 0
-        return courses.by_numba(train, test, settings(train, k, **given), threads, patience)
+        return courses.by_numba(train, test, config(train, k, **given), threads, patience)
 
     def xlearn(number: int, threads: int) -> Course:
         _, _, text, test_text = rows(number)
@@ -84,11 +84,11 @@ def run(options: Options) -> None:
 
     def seconds_to_best(name: str, training: Callable[[int], Course]) -> float:
         course = training(len(shown.get(name, [])))
-        shown.setdefault(name, []).append(course)  # not where a peer is missing
+        shown.setdefault(name, []).append(course)  # not reached if a peer is missing
         return course.seconds[course.best]
 
     table = Table("Training seconds to the lowest test cross-entropy, lab split", _seconds)
-    # The sampler's passes are slow and all alike: it runs once.
+    # The sampler is slow and its passes are alike: it runs once.
     slow = [name for name in trainings if name.startswith("myFM")]
     contenders = {
         name: Contender(name, partial(seconds_to_best, name, training), beside)
@@ -117,7 +117,7 @@ def _seconds(seconds: float) -> str:
 
 
 def draw(shown: Mapping[str, Course], file: Path) -> None:
-    """Draw accuracy and loss: one colour for each optimiser, a broken line for two threads."""
+    """Draw accuracy and loss: one colour for each optimizer, dashed for two threads."""
     import matplotlib
 
     matplotlib.use("Agg")

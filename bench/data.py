@@ -1,4 +1,4 @@
-"""The rows that are trained on: the lab's ratings, and wide rows of many fields."""
+"""Training rows: the lab's ratings, and wide rows of many fields."""
 
 import functools
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from factorization_machines.config import Settings
+from factorization_machines.config import TrainingConfig
 from factorization_machines.recordio.decoder import Rows
 from local_sagemaker.lab.generated import generate
 from local_sagemaker.lab.ratings import MOVIES, USERS, read_folder
 from sagemaker_container.contract import hyperparameters
-from sagemaker_container.training.settings import settings_of
+from sagemaker_container.training.config import training_config
 
 ROOT = Path(__file__).parents[1]
 WORK = ROOT / "build" / "bench"
@@ -25,7 +25,7 @@ ZIPF = 1.1
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line says: a MovieLens folder or None, rounds, where the picture goes."""
+    """Command line options: a MovieLens folder or None, rounds, the path of the picture."""
 
     data: Path | None
     repeats: int
@@ -60,7 +60,7 @@ def shuffled(rows: Rows, seed: int = 0) -> Rows:
 
 
 def wide(n: int = WIDE_ROWS) -> Rows:
-    """Return n rows of one feature out of each field, drawn by Zipf's law; made once."""
+    """Return n rows with one feature of each field, drawn by Zipf's law; cached in a file."""
     file = WORK / f"wide-{n}.npz"
     if not file.exists():
         rng = np.random.default_rng(0)
@@ -68,7 +68,7 @@ def wide(n: int = WIDE_ROWS) -> Rows:
         steps = np.cumsum(share) / share.sum()
         keys = np.empty((n, FIELDS), np.int32)
         for f in range(FIELDS):
-            # Features that occur often do not lie side by side.
+            # Frequent features must not be neighbours.
             names = rng.permutation(FIELD_SIZE) + f * FIELD_SIZE
             ranks = np.minimum(np.searchsorted(steps, rng.random(n)), FIELD_SIZE - 1)
             keys[:, f] = names[ranks]
@@ -82,10 +82,10 @@ def wide(n: int = WIDE_ROWS) -> Rows:
         return Rows(of_ones(arrays["keys"], FIELDS * FIELD_SIZE), arrays["y"])
 
 
-def settings(rows: Rows, num_factors: int, **given: object) -> Settings:
-    """Return what a classifier's job on these rows is told, with the built-in's defaults."""
+def config(rows: Rows, num_factors: int, **given: object) -> TrainingConfig:
+    """Return the configuration of a classifier for these rows, with the built-in's defaults."""
     texts = {name: str(value) for name, value in given.items()}
-    return settings_of(
+    return training_config(
         hyperparameters.check(
             {
                 "feature_dim": str(rows.x.shape[1]),
@@ -98,9 +98,9 @@ def settings(rows: Rows, num_factors: int, **given: object) -> Settings:
 
 
 def write_text(rows: Rows, name: str) -> Path:
-    """Write rows of ones as `label key:1 key:1 …`, the text that peers read; return the file."""
+    """Write rows of ones as `label key:1 key:1 …`, the format of the peers; return the file."""
     file, half = WORK / name, WORK / f"{name}.half"
-    (WORK / f"{name}.bin").unlink(missing_ok=True)  # xLearn's own copy of what was here before
+    (WORK / f"{name}.bin").unlink(missing_ok=True)  # xLearn's cache of the previous file
     n = len(rows)
     keys = rows.x.indices.reshape(n, -1)
     digits = len(str(rows.x.shape[1] - 1))

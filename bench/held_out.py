@@ -1,4 +1,4 @@
-"""AdaGrad and xLearn's on many test sets, made of training rows that no setting was chosen on.
+"""AdaGrad and xLearn on many test sets, made of rows that were not used to choose settings.
 
 One test set of 9,430 ratings leaves an accuracy uncertain by 0.005, more than the two trainings are
 apart; the mean difference over many sets is known to a tenth of that.
@@ -9,10 +9,10 @@ import numpy as np
 from bench import courses, xlearn
 from bench.choose import split
 from bench.curve import ADAGRAD, ADAGRAD_K, PATIENCE, XLEARN, K
-from bench.data import Options, lab, settings, write_text
+from bench.data import Options, config, lab, write_text
 from bench.timing import Missing, progress
 
-FIRST, SETS = 10, 20  # the sets before the first had a say in our settings
+FIRST, SETS = 10, 20  # the sets before the first were used to choose the hyperparameters
 
 
 def run(options: Options) -> None:
@@ -23,8 +23,8 @@ def run(options: Options) -> None:
     for seed in range(FIRST, FIRST + SETS):
         progress(f"{title}: {seed - FIRST + 1} of {SETS}")
         train, held_out = split(rows, seed)
-        told = settings(train, ADAGRAD_K, **ADAGRAD)
-        ours = courses.by_numba(train, held_out, told, 1, PATIENCE)
+        job_config = config(train, ADAGRAD_K, **ADAGRAD)
+        ours = courses.by_numba(train, held_out, job_config, 1, PATIENCE)
         text, test = (
             write_text(part, f"held-out-{i}.txt") for i, part in enumerate((train, held_out))
         )

@@ -3,7 +3,7 @@
 from functools import partial
 
 from bench import libfm, myfm, xlearn
-from bench.data import Options, lab, settings, shuffled, write_text
+from bench.data import Options, config, lab, shuffled, write_text
 from bench.engines import c_epoch, difference_to_c, numba_epoch, torch_epoch
 from bench.timing import Contender, Missing, Table, milliseconds, repeated
 from factorization_machines.recordio.decoder import Rows
@@ -17,31 +17,33 @@ def run(options: Options) -> None:
     train, test = lab(options.data)
     for order, rows in (("sorted by user", train), ("shuffled", shuffled(train))):
         table = Table(f"Epoch of Adam, lab shape, {order}: k {K}, batch {BATCH}", milliseconds)
-        told = settings(rows, K, mini_batch_size=BATCH)
-        adagrad = settings(rows, K, mini_batch_size=BATCH, _optimizer="adagrad")
+        job_config = config(rows, K, mini_batch_size=BATCH)
+        adagrad = config(rows, K, mini_batch_size=BATCH, _optimizer="adagrad")
         contenders = [
-            Contender(ONE, repeated(partial(numba_epoch, rows, told, 1), EPOCHS)),
-            Contender(TWO, repeated(partial(numba_epoch, rows, told, 2), EPOCHS), ONE),
-            Contender("C, 1 thread", repeated(partial(c_epoch, rows, told), EPOCHS), ONE),
+            Contender(ONE, repeated(partial(numba_epoch, rows, job_config, 1), EPOCHS)),
+            Contender(TWO, repeated(partial(numba_epoch, rows, job_config, 2), EPOCHS), ONE),
+            Contender("C, 1 thread", repeated(partial(c_epoch, rows, job_config), EPOCHS), ONE),
             Contender(
                 "numba, AdaGrad, 1 thread",
                 repeated(partial(numba_epoch, rows, adagrad, 1), EPOCHS),
                 ONE,
             ),
-            Contender("torch engine, 1 thread", repeated(partial(torch_epoch, rows, told)), ONE),
+            Contender(
+                "torch engine, 1 thread", repeated(partial(torch_epoch, rows, job_config)), ONE
+            ),
         ]
-        if order == "shuffled":  # as libFM asks, and as xLearn does by itself
+        if order == "shuffled":  # libFM asks for it, and xLearn shuffles itself
             contenders += peers(rows, test)
         try:
-            table.notes.append(difference_to_c(rows, told))
+            table.notes.append(difference_to_c(rows, job_config))
         except Missing:
-            pass  # its row says why
+            pass  # the table has a note
         table.measure(contenders, options.repeats)
         table.print()
 
 
 def peers(train: Rows, test: Rows) -> list[Contender]:
-    """Return the packages, each with the optimiser that it has."""
+    """Return other packages, each with its own optimizer."""
     text, test_text = write_text(train, "lab-train.txt"), write_text(test, "lab-test.txt")
     arrays = myfm.write(train, test)
 

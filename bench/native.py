@@ -1,4 +1,4 @@
-"""The same steps in C: compiled on demand with whatever compiler there is."""
+"""The same steps in C, compiled on demand with the installed compiler."""
 
 import ctypes
 import functools
@@ -12,10 +12,10 @@ import numpy as np
 
 from bench.data import WORK
 from bench.timing import Missing
-from factorization_machines.config import Settings
+from factorization_machines.batching import Bounds
+from factorization_machines.config import TrainingConfig
 from factorization_machines.parameters import Parameters
 from factorization_machines.recordio.decoder import Rows
-from factorization_machines.trainer import Batches
 
 FLAGS = ("-O3", "-march=native", "-ffast-math", "-shared", "-fPIC")
 _POINTERS = (
@@ -35,7 +35,7 @@ class _Job(ctypes.Structure):
 
 @functools.cache
 def library() -> Any:
-    """Return the compiled steps. Raises: Missing without a compiler that works."""
+    """Return the compiled library. Raises: Missing without a working compiler."""
     names = [os.environ.get("CC", ""), "cc", "gcc", "clang"]
     compiler = next(filter(None, map(shutil.which, filter(None, names))), None)
     if compiler is None:
@@ -53,13 +53,13 @@ def library() -> Any:
 class CEngine:
     """Trains parameters in place, as NumbaEngine does with one thread, by Adam."""
 
-    def __init__(self, parameters: Parameters, settings: Settings, rows: Rows):
+    def __init__(self, parameters: Parameters, config: TrainingConfig, rows: Rows):
         self._library = library()
         d, k = parameters.v.shape
-        size = min(settings.mini_batch_size, len(rows))
+        size = min(config.mini_batch_size, len(rows))
         indptr = np.ascontiguousarray(rows.x.indptr, np.int64)
         features = min(d, int((indptr[size:] - indptr[:-size]).max()))
-        # Named and kept: C has only their addresses.
+        # Keep references: C has only the addresses.
         self.arrays = {
             "indptr": indptr,
             "keys": np.ascontiguousarray(rows.x.indices, np.int32),
@@ -79,17 +79,17 @@ class CEngine:
             "touched": np.empty(features, np.int32),
             "sums": np.zeros(5),
         }
-        terms = (settings.bias, settings.linear, settings.factors)
+        terms = (config.bias, config.linear, config.factors)
         self._job = _Job(
             **{name: array.ctypes.data for name, array in self.arrays.items()},
             k=k,
             lr=(ctypes.c_float * 3)(*(term.lr for term in terms)),
             wd=(ctypes.c_float * 3)(*(term.wd for term in terms)),
-            eps=settings.eps,
+            eps=config.eps,
         )
         self._steps = 0
 
-    def run(self, batches: Batches) -> None:
+    def run(self, batches: Bounds) -> None:
         """Train on mini-batches, (m, 2) first row and end."""
         count = ctypes.c_int64(len(batches))
         self._library.train(

@@ -1,9 +1,9 @@
-"""What a second thread brings, by batch size and factors, and whether the bytes are the same."""
+"""The speedup by a second thread, by batch size and factors, and whether the bytes are equal."""
 
 from functools import partial
 
 from bench import machine
-from bench.data import Options, lab, settings, shuffled
+from bench.data import Options, config, lab, shuffled
 from bench.engines import numba_epoch, trained
 from bench.timing import Contender, Table, milliseconds, repeated
 from factorization_machines.kernels import step
@@ -18,19 +18,19 @@ def run(options: Options) -> None:
     contenders, unlike = [], []
     for k in FACTORS:
         for batch in BATCHES:
-            told = settings(rows, k, mini_batch_size=batch)
+            job_config = config(rows, k, mini_batch_size=batch)
             one = f"k {k}, batch {batch}, 1 thread"
             contenders += [
-                Contender(one, repeated(partial(numba_epoch, rows, told, 1), 2)),
+                Contender(one, repeated(partial(numba_epoch, rows, job_config, 1), 2)),
                 Contender(
                     f"k {k}, batch {batch}, 2 threads",
-                    repeated(partial(numba_epoch, rows, told, 2), 2),
+                    repeated(partial(numba_epoch, rows, job_config, 2), 2),
                     one,
                 ),
             ]
             if step.pieces(k).size > 2:
-                # What each of two threads does at the least: all but the other's factors.
-                half = settings(rows, k // 2, mini_batch_size=batch)
+                # The least work of each of two threads: everything except the other's factors.
+                half = config(rows, k // 2, mini_batch_size=batch)
                 contenders.append(
                     Contender(
                         f"k {k}, batch {batch}, half of the factors alone",
@@ -38,7 +38,7 @@ def run(options: Options) -> None:
                         one,
                     )
                 )
-            alone, shared = trained(rows, told, 1), trained(rows, told, 2)
+            alone, shared = trained(rows, job_config, 1), trained(rows, job_config, 2)
             if any(
                 getattr(alone, name).tobytes() != getattr(shared, name).tobytes()
                 for name in ("w0", "w", "v")

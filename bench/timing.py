@@ -1,4 +1,4 @@
-"""Times of contenders that take turns, and the table that shows them."""
+"""Interleaved timing of contenders, and the table of the results."""
 
 import functools
 import statistics
@@ -11,12 +11,12 @@ Show = Callable[[float], str]
 
 
 class Missing(Exception):
-    """A peer that cannot be had, and why."""
+    """A peer that is not installed, and why."""
 
 
 @dataclass(frozen=True)
 class Contender:
-    """Who is measured: `measure` returns seconds; `beside` names the row it is compared with."""
+    """A row to measure: `measure` returns seconds; `beside` names the row to compare with."""
 
     name: str
     measure: Callable[[], float]
@@ -24,9 +24,9 @@ class Contender:
 
 
 def repeated(make: Callable[[], Callable[[], object]], times: int = 1) -> Callable[[], float]:
-    """Return what measures one call of what `make` returns, as the mean of so many calls.
+    """Return a function that measures a call of what `make` returns, as the mean of some calls.
 
-    It is made at the first measurement, and called once before that counts.
+    `make` is called at the first measurement, followed by one call that is not counted.
     """
 
     @functools.cache
@@ -46,7 +46,7 @@ def repeated(make: Callable[[], Callable[[], object]], times: int = 1) -> Callab
 
 
 def progress(text: str) -> None:
-    """Show one line on a terminal, in the place of the one before."""
+    """Show one line on a terminal, replacing the previous one."""
     if sys.stderr.isatty():
         print(f"\r\033[K{text[:100]}", end="", file=sys.stderr, flush=True)
 
@@ -65,35 +65,35 @@ def whole_seconds(seconds: float) -> str:
 
 @dataclass
 class Table:
-    """One part's figures: `show` says a time, and is all that a reader sees of it."""
+    """The results of one part; `show` formats a time."""
 
     title: str
     show: Show = whole_seconds
-    rate: bool = False  # what is shown grows as the time shrinks
+    rate: bool = False  # whether `show` gives a rate, which grows as the time shrinks
     rows: list[tuple[str, ...]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     medians: dict[str, float] = field(default_factory=dict)
 
     def measure(self, contenders: Sequence[Contender], repeats: int) -> None:
-        """Let all contenders run once a round, and add a row for each.
+        """Run all contenders once a round, and add a row for each.
 
         What slows the machine for a while slows each of them. A missing one becomes a note.
         """
-        seconds: dict[str, list[float]] = {one.name: [] for one in contenders}
+        seconds: dict[str, list[float]] = {item.name: [] for item in contenders}
         for number in range(repeats):
-            for one in contenders:
-                if one.name not in seconds:
+            for item in contenders:
+                if item.name not in seconds:
                     continue
-                progress(f"{self.title}: round {number + 1} of {repeats}, {one.name}")
+                progress(f"{self.title}: round {number + 1} of {repeats}, {item.name}")
                 try:
-                    seconds[one.name].append(one.measure())
+                    seconds[item.name].append(item.measure())
                 except Missing as missing:
-                    del seconds[one.name]
-                    self.notes.append(f"Left out: {one.name}: {missing}")
+                    del seconds[item.name]
+                    self.notes.append(f"Left out: {item.name}: {missing}")
         progress("")
-        for one in contenders:
-            if one.name in seconds:
-                self.add(one.name, seconds[one.name], one.beside)
+        for item in contenders:
+            if item.name in seconds:
+                self.add(item.name, seconds[item.name], item.beside)
 
     def add(self, name: str, seconds: Sequence[float], beside: str = "") -> None:
         """Add a row; `beside` names the row above that its time is compared with."""
@@ -107,7 +107,7 @@ class Table:
         self.rows.append((name, self.show(self.medians[name]), " to ".join(ends), compared))
 
     def relabel(self, names: Mapping[str, str]) -> None:
-        """Give rows longer names, which say what came of them."""
+        """Rename rows, to include results in the names."""
         self.rows = [(names.get(name, name), *rest) for name, *rest in self.rows]
 
     def print(self) -> None:

@@ -3,7 +3,7 @@
 from functools import partial
 
 from bench import libfm, xlearn
-from bench.data import WORK, Options, settings, wide, write_text
+from bench.data import WORK, Options, config, wide, write_text
 from bench.engines import c_epoch, numba_epoch
 from bench.timing import Contender, Table, repeated, threaded
 
@@ -13,14 +13,14 @@ K, BATCH = 16, 1000
 def run(options: Options) -> None:
     rows = wide()
     text = WORK / "wide.txt"
-    if not text.exists():  # 300 MB, always the same
+    if not text.exists():  # 300 MB, independent of the run
         write_text(rows, text.name)
     few = write_text(wide(1000), "wide-test.txt")
-    adam = settings(rows, K, mini_batch_size=BATCH)
-    adagrad = settings(rows, K, mini_batch_size=BATCH, _optimizer="adagrad")
+    adam = config(rows, K, mini_batch_size=BATCH)
+    adagrad = config(rows, K, mini_batch_size=BATCH, _optimizer="adagrad")
 
     def xlearn_epoch(threads: int) -> float:
-        # By its own log, in hundredths of a second: reading 300 MB is left out.
+        # From its log, in hundredths of a second, without the reading of 300 MB.
         return xlearn.fit(text, K, 1, threads).epochs[0][-1]
 
     def libfm_epoch() -> float:

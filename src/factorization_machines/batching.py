@@ -1,4 +1,4 @@
-"""Mini-batches over rows that come in pieces: the same ones as over all rows at once."""
+"""Mini-batches over rows that arrive in chunks; the same batches as over all rows at once."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -11,11 +11,12 @@ from scipy.sparse import csr_array
 from factorization_machines.errors import PlatformError
 from factorization_machines.parameters import Float32
 
-Batches = NDArray[np.int64]
+Bounds = NDArray[np.int64]
+"""First row and end of each mini-batch, (m, 2)."""
 
 
-class Piece(Protocol):
-    """Some rows of the data: `x` (n, d) float32 in canonical CSR form, `y` (n,) float32."""
+class Chunk(Protocol):
+    """Consecutive rows: `x` (n, d) float32 in canonical CSR form, `y` (n,) float32."""
 
     @property
     def x(self) -> csr_array:
@@ -27,84 +28,87 @@ class Piece(Protocol):
 
 
 @dataclass(frozen=True)
-class Block:
-    """Rows, and the mini-batches over them, (m, 2) first row and end in this block."""
+class BatchedChunk:
+    """A chunk of rows, and the bounds of its mini-batches."""
 
     x: csr_array
     y: Float32
-    batches: Batches
+    bounds: Bounds
 
 
-def batches(rows: int, size: int) -> Batches:
-    """Return first row and end of each mini-batch of an epoch, (m, 2).
+def batch_bounds(rows: int, batch_size: int) -> Bounds:
+    """Return the bounds of the mini-batches of an epoch.
 
-    The last batch has the rows that are left; the engines fill it up with empty rows.
+    The last batch has the remaining rows; the engines fill it up with empty rows.
     """
-    starts = np.arange(0, rows, size)
-    return np.stack([starts, np.minimum(starts + size, rows)], axis=1)
+    starts = np.arange(0, rows, batch_size)
+    return np.stack([starts, np.minimum(starts + batch_size, rows)], axis=1)
 
 
-def reordered(whole: Batches, seed: int, epoch: int) -> Batches:
-    """Return an epoch's mini-batches in an order of its own; the same for the same seed and epoch.
+def shuffled_bounds(bounds: Bounds, seed: int, epoch: int) -> Bounds:
+    """Return mini-batches in an order that depends only on the seed and the epoch.
 
-    An epoch that is gone on with, or that several hosts share, has to draw it again.
+    A resumed epoch, and each of several hosts, draws the same order again.
     """
-    order: Batches = whole[np.random.default_rng([seed, epoch]).permutation(len(whole))]
+    order: Bounds = bounds[np.random.default_rng([seed, epoch]).permutation(len(bounds))]
     return order
 
 
-def blocks(pieces: Iterable[Piece], size: int, *, most: float = np.inf) -> Iterator[Block]:
-    """Yield the mini-batches of one pass, as `batches` has them, with the rows that they are of.
+def batched(
+    chunks: Iterable[Chunk], batch_size: int, *, max_bytes: float = np.inf
+) -> Iterator[BatchedChunk]:
+    """Yield the mini-batches of one pass over the rows of `chunks`, in their order.
 
-    A block has the rows of one piece, and those of the pieces before that no batch has had: less
-    than `size` rows.
+    Rows that do not fill a batch are carried over to the next chunk: fewer than `batch_size` rows.
 
     Args:
-        pieces: the rows in their order; each can go when the next is asked for.
-        size: rows of a batch.
-        most: bytes that may wait for a batch to be whole.
+        chunks: the rows in their order; each chunk is released before the next one is requested.
+        batch_size: rows of a batch.
+        max_bytes: memory for rows that wait for their batch to be complete.
 
-    Raises: PlatformError if `size` rows take more than that.
+    Raises: PlatformError if the rows of a batch need more than `max_bytes`.
     """
-    waiting: list[Piece] = []
-    count = 0  # rows that wait
-    for piece in pieces:
-        waiting.append(piece)
-        count += piece.y.size
-        whole = count // size * size
-        if not whole:
-            if (waits := sum(map(_bytes, waiting))) > most:
+    pending: list[Chunk] = []
+    count = 0  # pending rows
+    for chunk in chunks:
+        pending.append(chunk)
+        count += chunk.y.size
+        complete = count // batch_size * batch_size
+        if not complete:
+            if (size := sum(map(_nbytes, pending))) > max_bytes:
                 raise PlatformError(
-                    f"not enough memory for mini_batch_size {size}: {count} rows take "
-                    f"{waits / 1e6:.0f} MB and there are {most / 1e6:.0f} MB; "
-                    f"up to {int(count * most / waits)} rows would fit"
+                    f"not enough memory for mini_batch_size {batch_size}: {count} rows take "
+                    f"{size / 1e6:.0f} MB and there are {max_bytes / 1e6:.0f} MB; "
+                    f"up to {int(count * max_bytes / size)} rows would fit"
                 )
             continue
-        block = _join(waiting, batches(whole, size))
-        yield block
-        waiting = [Block(block.x[whole:], block.y[whole:], block.batches)] if whole < count else []
-        count -= whole
+        joined = _join(pending, batch_bounds(complete, batch_size))
+        yield joined
+        pending = []
+        if complete < count:
+            pending.append(BatchedChunk(joined.x[complete:], joined.y[complete:], joined.bounds))
+        count -= complete
     if count:
-        yield _join(waiting, batches(count, size))
+        yield _join(pending, batch_bounds(count, batch_size))
 
 
-def _join(pieces: list[Piece], plan: Batches) -> Block:
-    """Return pieces as a block with these batches."""
-    if len(pieces) == 1:
-        return Block(pieces[0].x, pieces[0].y, plan)
-    ends = np.cumsum([piece.x.indptr[-1] for piece in pieces], dtype=np.int64)
-    pointers = [pieces[0].x.indptr.astype(np.int64)]
-    for piece, offset in zip(pieces[1:], ends, strict=False):
-        pointers.append(piece.x.indptr[1:] + offset)
+def _join(chunks: list[Chunk], bounds: Bounds) -> BatchedChunk:
+    """Return the rows of several chunks as one chunk."""
+    if len(chunks) == 1:
+        return BatchedChunk(chunks[0].x, chunks[0].y, bounds)
+    ends = np.cumsum([chunk.x.indptr[-1] for chunk in chunks], dtype=np.int64)
+    pointers = [chunks[0].x.indptr.astype(np.int64)]
+    for chunk, offset in zip(chunks[1:], ends, strict=False):
+        pointers.append(chunk.x.indptr[1:] + offset)
     indptr: Any = np.concatenate(pointers)
-    if ends[-1] <= np.iinfo(np.int32).max:  # one type for both, or scipy copies the keys
+    if ends[-1] <= np.iinfo(np.int32).max:  # scipy copies the keys if the two types differ
         indptr = indptr.astype(np.int32)
-    values = np.concatenate([piece.x.data for piece in pieces])
-    keys = np.concatenate([piece.x.indices for piece in pieces])
-    x = csr_array((values, keys, indptr), shape=(indptr.size - 1, pieces[0].x.shape[1]))
-    return Block(x, np.concatenate([piece.y for piece in pieces]), plan)
+    values = np.concatenate([chunk.x.data for chunk in chunks])
+    keys = np.concatenate([chunk.x.indices for chunk in chunks])
+    x = csr_array((values, keys, indptr), shape=(indptr.size - 1, chunks[0].x.shape[1]))
+    return BatchedChunk(x, np.concatenate([chunk.y for chunk in chunks]), bounds)
 
 
-def _bytes(piece: Piece) -> int:
-    x = piece.x
-    return int(x.data.nbytes + x.indices.nbytes + x.indptr.nbytes + piece.y.nbytes)
+def _nbytes(chunk: Chunk) -> int:
+    x = chunk.x
+    return int(x.data.nbytes + x.indices.nbytes + x.indptr.nbytes + chunk.y.nbytes)

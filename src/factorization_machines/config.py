@@ -1,15 +1,15 @@
-"""What a training run is told: frozen, complete, and checked before it gets here."""
+"""The configuration of a training run."""
 
 from dataclasses import dataclass
 
 ADAM_EPSILON = 1e-8
-# Of today's service, and of its containers of 2021.
+# Today's service, and the service's containers of 2021.
 DRAW_ORDERS = (("v", "w0", "w"), ("w", "w0", "v"))
 
 
 @dataclass(frozen=True)
 class Term:
-    """One of the three terms of the score: bias, linear weights, factors."""
+    """Configuration of one term of the score: bias, linear weights or factors."""
 
     lr: float
     wd: float
@@ -20,11 +20,8 @@ class Term:
 
 
 @dataclass(frozen=True)
-class Settings:
-    """All that decides the result of a run, besides the data.
-
-    `clip_gradient` and `rescale_grad` are None where they are not set.
-    """
+class TrainingConfig:
+    """Everything that decides the result of a run, besides the data."""
 
     feature_dim: int
     num_factors: int
@@ -39,13 +36,15 @@ class Settings:
     clip_gradient: float | None = None
     eps: float = ADAM_EPSILON
     rescale_grad: float | None = None
+    """Factor of the loss gradients; None means 1 / mini_batch_size."""
     seed: int = 0
-    """Of the initial values and the orders of `shuffle`; 0 is the built-in's."""
+    """Of the initial values and of `shuffle`; 0 gives the initial values of the built-in."""
     draw_order: tuple[str, ...] = DRAW_ORDERS[0]
     """The order in which the initial values are drawn."""
     publish_interval: int = 500
     optimizer: str = "adam"
+    """A name in `optimizers.OPTIMIZERS`."""
     shuffle: bool = False
-    """Whether each epoch has its mini-batches in another order, drawn from `seed`."""
+    """Whether the order of the mini-batches changes from epoch to epoch."""
     patience: int = 0
-    """Epochs without a better test loss until training ends; 0 trains all epochs."""
+    """Epochs without a lower test loss after which training ends; 0 trains all epochs."""

@@ -1,11 +1,11 @@
-"""Errors by who can fix them: the caller, the environment, or the authors of this package."""
+"""Errors, classified by who can fix them: the caller, the environment, or the authors."""
 
 
 class FactorizationMachinesError(Exception):
-    """Base of every error that this package raises on purpose."""
+    """Base class of every error that this package raises on purpose."""
 
     def failure_text(self) -> str:
-        """Return the error as one text, class name and message, fit for output/failure."""
+        """Return the class name and the message, as the file output/failure has them."""
         return f"{type(self).__name__}: {self}"
 
 
@@ -14,7 +14,7 @@ class UserError(FactorizationMachinesError):
 
 
 class CheckpointError(UserError):
-    """The checkpoints that a job is to go on from are of another job."""
+    """The checkpoints in the job's folder were written by another job."""
 
 
 class DataError(UserError):
@@ -30,8 +30,8 @@ class ArtifactError(PlatformError):
 
 
 class AlgorithmError(FactorizationMachinesError):
-    """We must fix it: an invariant of this package does not hold."""
+    """The authors can fix it: an invariant of this package does not hold."""
 
 
 class DivergedError(AlgorithmError):
-    """Training reached a loss or a parameter that is not finite."""
+    """A loss or a parameter is not finite."""

@@ -1,4 +1,4 @@
-"""The metrics of the built-in, from sums in float64 that can be added batch by batch."""
+"""The metrics of the built-in algorithm, computed from float64 sums over batches."""
 
 import math
 from abc import ABC, abstractmethod
@@ -25,10 +25,13 @@ F1 = "binary_f_1.000"
 
 
 class Metrics(ABC):
-    """Sums over all rows added: `rows`, and `sums` (5,) float64, which engines may add to."""
+    """Accumulates metrics: the number of `rows`, and `sums` (COLUMNS,) float64, over these rows.
+
+    Engines may add to both directly.
+    """
 
     loss: str
-    """The metric that early stopping goes by; less is better."""
+    """The metric that early stopping minimizes."""
 
     def __init__(self) -> None:
         self.rows = 0
@@ -40,14 +43,14 @@ class Metrics(ABC):
 
     @abstractmethod
     def add_empty_rows(self, z: float, count: int) -> None:
-        """Add `count` rows of score z and label 0, which fill up a batch."""
+        """Add `count` rows of score z and label 0, in constant time."""
 
     @abstractmethod
     def scores(self) -> dict[str, float]:
-        """Return the metrics by the built-in's names, in its order."""
+        """Return the metrics, with the names and the order of the built-in."""
 
     def finite(self) -> bool:
-        """Return whether the loss so far is a number."""
+        """Return whether the loss so far is finite."""
         return math.isfinite(self.sums[0])
 
 
@@ -61,7 +64,7 @@ class Classification(Metrics):
         predicted = sigmoid(z) > 0.5
         positive = y > 0.5
         wide = z.astype(np.float64)
-        # -log of the label's probability, from the log-odds: exact where the sigmoid is 0 or 1.
+        # -log of the label's probability, from the log-odds: exact where the sigmoid is 0 or 1 too.
         loss = np.log1p(np.exp(-np.abs(wide))) + np.maximum(wide, 0) - wide * y
         self.rows += z.size
         self.sums[LOSS] += loss.sum()
@@ -78,7 +81,7 @@ class Classification(Metrics):
         self.sums[PREDICTED if predicted else CORRECT] += count
 
     def scores(self) -> dict[str, float]:
-        """Return the metrics by the built-in's names, in its order; F1 is 0 without positives."""
+        """Return the metrics by the names of the built-in; F1 is 0 without positives."""
         loss, correct, true_positive, predicted, positive = self.sums.tolist()
         relevant = predicted + positive
         return {
@@ -107,12 +110,12 @@ class Regression(Metrics):
         self.sums[ABSOLUTE] += count * abs(z)
 
     def scores(self) -> dict[str, float]:
-        """Return the metrics by the built-in's names, in its order."""
+        """Return the metrics, with the names and the order of the built-in."""
         mean = float(self.sums[SQUARE]) / self.rows
         absolute = float(self.sums[ABSOLUTE]) / self.rows
         return {"rmse": math.sqrt(mean), "mse": mean, "absolute_loss": absolute}
 
 
 def metrics_for(classifier: bool) -> Metrics:
-    """Return an empty metric of the task."""
+    """Return metrics without rows, for a classifier or a regressor."""
     return Classification() if classifier else Regression()

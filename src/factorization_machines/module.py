@@ -1,4 +1,4 @@
-"""The factorization machine as a torch module; its gradients come from autograd."""
+"""The factorization machine as a PyTorch module."""
 
 from dataclasses import dataclass
 
@@ -14,12 +14,12 @@ from factorization_machines.parameters import Parameters
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows of a CSR array, with keys counted within the features that occur in them.
+    """Rows of a CSR array, with keys relative to the features that occur in them.
 
     Attributes:
         columns: (u,) int64, the features that occur, ascending.
-        local: (nnz,) int64, for each non-zero the place of its feature in `columns`.
-        offsets: (B + 1,) int64, where each row begins in `local`; the last is nnz.
+        local: (nnz,) int64, the index in `columns` of each non-zero's feature.
+        offsets: (B + 1,) int64, the first non-zero of each row, and nnz at the end.
         values: (nnz,) float32.
     """
 
@@ -40,17 +40,17 @@ class Batch:
             torch.from_numpy(x.data[first:last]),
         )
 
-    def to(self, device: str) -> "Batch":
-        """Return the batch on a device; itself on the CPU."""
+    def to(self, device: torch.device) -> "Batch":
+        """Return the batch on a device."""
         tensors = (self.columns, self.local, self.offsets, self.values)
-        return Batch(*(tensor.to(device) for tensor in tensors)) if device != "cpu" else self
+        return Batch(*(tensor.to(device) for tensor in tensors))
 
 
 class FactorizationMachine(Module):
     """Second-order factorization machine over sparse rows (Rendle 2010, eq. 1, lemma 3.1).
 
-    Its parameters `w0` (1,), `w` (d, 1) and `v` (d, k) work on the memory of the given arrays.
-    Gradients of `w` and `v` are sparse: they have the rows of the features in the batch.
+    Its parameters are `w0` (1,), `w` (d, 1) and `v` (d, k), float32. They use the memory of the
+    NumPy arrays that the module is made from, so that kernels can train them in place.
     """
 
     def __init__(self, parameters: Parameters):
@@ -60,7 +60,10 @@ class FactorizationMachine(Module):
         self.v = Parameter(torch.from_numpy(parameters.v))
 
     def forward(self, batch: Batch) -> Tensor:
-        """Return the scores of the rows, (B,) float32; log-odds for a classifier."""
+        """Return the scores of the rows, (B,) float32; log-odds for a classifier.
+
+        Gradients of `w` and `v` are sparse: they have the rows of the features in the batch.
+        """
         v = embedding(batch.columns, self.v, sparse=True)  # (u, k)
         w = embedding(batch.columns, self.w, sparse=True)  # (u, 1)
         s = _weighted_sum(batch, v, batch.values)
@@ -69,9 +72,21 @@ class FactorizationMachine(Module):
         result: Tensor = self.w0 + linear + 0.5 * (s * s - squares).sum(dim=1)
         return result
 
+    def arrays(self) -> Parameters:
+        """Return the parameters as NumPy arrays: views on a CPU, copies from another device."""
+        w0, w, v = (tensor.detach().cpu().numpy() for tensor in (self.w0, self.w, self.v))
+        return Parameters(w0, w.reshape(-1), v)
+
+    @torch.no_grad()
+    def copy_from(self, parameters: Parameters) -> None:
+        """Copy values of the same shapes into the parameters, in place."""
+        self.w0.copy_(torch.from_numpy(parameters.w0))
+        self.w.copy_(torch.from_numpy(parameters.w).unsqueeze(1))
+        self.v.copy_(torch.from_numpy(parameters.v))
+
 
 def _weighted_sum(batch: Batch, table: Tensor, weights: Tensor) -> Tensor:
-    """Return for each row the sum of its features' table rows, times their weights: (B, k)."""
+    """Return the sum of the weighted table rows of each row's features: (B, k)."""
     return embedding_bag(
         batch.local,
         table,

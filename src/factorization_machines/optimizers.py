@@ -1,101 +1,65 @@
-"""The optimisers as the built-in applies its own: lazily, to the features in the batch."""
+"""The registry of optimizers; loads neither torch nor Numba.
+
+To add an optimizer, add a row to `OPTIMIZERS` and its kernel to `kernels/optimizers.py`.
+"""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
-from torch.optim import Optimizer
+
+Tensor = Any  # torch.Tensor
+State = tuple[Tensor, ...]
 
 BETA1, BETA2 = 0.9, 0.999
-# Differences of float32 numbers, as the built-in has them: 0.10000002 and 0.00099998713.
+# The built-in algorithm subtracts in float32: 0.10000002 and 0.00099998713.
 REST1, REST2 = (float(np.float32(1) - np.float32(beta)) for beta in (BETA1, BETA2))
 
 
-class LazyOptimizer(Optimizer):
-    """Updates a row of a parameter only in the steps that have a gradient for it.
+@dataclass(frozen=True)
+class Step:
+    """Constants of one step: learning rate, epsilon, and the number of the step from 1."""
 
-    Decay is added to the gradient, then both are clipped: `g = clip(g + wd * p)`. A dense gradient
-    touches all rows. Groups take `lr` and `weight_decay`.
-    """
-
-    state_names: tuple[str, ...] = ()
-
-    def __init__(self, groups: Iterable[dict[str, Any]], eps: float, clip_gradient: float | None):
-        super().__init__(groups, {"lr": 0.0, "weight_decay": 0.0})
-        self.eps = eps
-        self.clip_gradient = clip_gradient
-        self.steps = 0
-
-    @torch.no_grad()
-    def step(self, closure: Any = None) -> None:  # type: ignore[override]
-        """Update every parameter that has a gradient; `closure` is not used."""
-        self.steps += 1
-        for group in self.param_groups:
-            for parameter in group["params"]:
-                if parameter.grad is not None:
-                    self._update(parameter, parameter.grad, group["lr"], group["weight_decay"])
-
-    def _update(self, parameter: Tensor, grad: Tensor, lr: float, decay: float) -> None:
-        state = self.state[parameter]
-        if not state:
-            state.update({name: torch.zeros_like(parameter) for name in self.state_names})
-        rows: Any = slice(None)
-        if grad.is_sparse:
-            # The module looks each feature up once, so the rows do not repeat.
-            rows, grad = grad._indices()[0], grad._values()
-        old = parameter[rows]
-        grad = grad.add(old, alpha=decay)
-        if self.clip_gradient is not None:
-            grad = grad.clamp(-self.clip_gradient, self.clip_gradient)
-        # Never in place: where `rows` is a slice, what it gives is the state itself, not a copy.
-        change, new = self._change(grad, lr, *(state[name][rows] for name in self.state_names))
-        for name, values in zip(self.state_names, new, strict=True):
-            state[name][rows] = values
-        parameter[rows] = old - change
-
-    def _change(self, grad: Tensor, lr: float, *state: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Return what is taken off the parameter, and the new state."""
-        return lr * grad, ()
+    lr: float
+    eps: float
+    number: int
 
 
-class LazySgd(LazyOptimizer):
-    """Stochastic gradient descent: `p -= lr * g`."""
+@dataclass(frozen=True)
+class OptimizerRule:
+    """An update rule, for both engines."""
+
+    state_names: tuple[str, ...]
+    """Arrays of the parameter's shape that it keeps, zero before the first step."""
+    kernel: int
+    """The number of its branch in `kernels.optimizers`."""
+    update: Callable[[Tensor, State, Step], tuple[Tensor, State]]
+    """Returns what to subtract from the parameter, and the new state; changes nothing in place."""
 
 
-class LazyAdam(LazyOptimizer):
-    """Adam whose moments do not decay between the steps that touch a row.
-
-    The bias correction counts all steps: `p -= lr * sqrt(1 - b2^t) / (1 - b1^t) * m / (sqrt(s) +
-    eps)`. Source: Kingma and Ba, "Adam", ICLR 2015, section 2, last paragraph.
-    """
-
-    state_names = ("m", "s")
-
-    def _change(self, grad: Tensor, lr: float, *state: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        m = state[0].mul(BETA1).add_(grad, alpha=REST1)
-        s = state[1].mul(BETA2).addcmul_(grad, grad, value=REST2)
-        size = lr * math.sqrt(1 - BETA2**self.steps) / (1 - BETA1**self.steps)
-        return size * m / (s.sqrt() + self.eps), (m, s)
+def _adam(grad: Tensor, state: State, step: Step) -> tuple[Tensor, State]:
+    """Adam (Kingma and Ba, ICLR 2015), with the faster form at the end of section 2."""
+    m = state[0].mul(BETA1).add_(grad, alpha=REST1)
+    s = state[1].mul(BETA2).addcmul_(grad, grad, value=REST2)
+    size = step.lr * math.sqrt(1 - BETA2**step.number) / (1 - BETA1**step.number)
+    return size * m / (s.sqrt() + step.eps), (m, s)
 
 
-class LazyAdagrad(LazyOptimizer):
-    """AdaGrad: `s += g^2`, `p -= lr * g / (sqrt(s) + eps)`.
-
-    Source: Duchi, Hazan and Singer, JMLR 12 (2011), figure 1, diagonal.
-    """
-
-    state_names = ("s",)
-
-    def _change(self, grad: Tensor, lr: float, *state: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        s = state[0].addcmul(grad, grad)
-        return lr * grad / (s.sqrt() + self.eps), (s,)
+def _adagrad(grad: Tensor, state: State, step: Step) -> tuple[Tensor, State]:
+    """Diagonal AdaGrad (Duchi, Hazan and Singer, JMLR 12, 2011, figure 1)."""
+    s = state[0].addcmul(grad, grad)
+    return step.lr * grad / (s.sqrt() + step.eps), (s,)
 
 
-OPTIMIZERS: dict[str, type[LazyOptimizer]] = {
-    "adam": LazyAdam,
-    "adagrad": LazyAdagrad,
-    "sgd": LazySgd,
+def _sgd(grad: Tensor, state: State, step: Step) -> tuple[Tensor, State]:
+    """Stochastic gradient descent."""
+    return step.lr * grad, ()
+
+
+OPTIMIZERS: Mapping[str, OptimizerRule] = {
+    "adam": OptimizerRule(("m", "s"), kernel=0, update=_adam),
+    "adagrad": OptimizerRule(("s",), kernel=1, update=_adagrad),
+    "sgd": OptimizerRule((), kernel=2, update=_sgd),
 }

@@ -1,4 +1,4 @@
-"""The parameters of a factorization machine, as NumPy arrays."""
+"""The parameters of a factorization machine as NumPy arrays; loads no torch."""
 
 import math
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 Float32 = NDArray[np.float32]
 
-LINE = 64  # bytes
+CACHE_LINE = 64  # bytes
 
 
 @dataclass(frozen=True)
@@ -34,13 +34,13 @@ class Parameters:
         return int(self.v.shape[1])
 
     def copy(self) -> "Parameters":
-        """Return the same values in memory of their own."""
+        """Return a copy in newly allocated, aligned memory."""
         copy = Parameters(*(aligned(array.shape) for array in (self.w0, self.w, self.v)))
-        copy.take(self)
+        copy.copy_from(self)
         return copy
 
-    def take(self, other: "Parameters") -> None:
-        """Take over the values of another one of the same shapes, in place."""
+    def copy_from(self, other: "Parameters") -> None:
+        """Copy the values of other parameters of the same shapes in place."""
         self.w0[:], self.w[:], self.v[:] = other.w0, other.w, other.v
 
     def finite(self) -> bool:
@@ -49,8 +49,8 @@ class Parameters:
 
 
 def aligned(shape: tuple[int, ...], dtype: type[np.generic] = np.float32) -> NDArray[Any]:
-    """Return zeros that share no cache line with anything else, as those of numpy may."""
+    """Return zeros that share no cache line with other memory."""
     size = math.prod(shape) * np.dtype(dtype).itemsize
-    memory = np.zeros(-(-size // LINE) * LINE + LINE, np.uint8)
-    begin = -memory.ctypes.data % LINE
+    memory = np.zeros(-(-size // CACHE_LINE) * CACHE_LINE + CACHE_LINE, np.uint8)
+    begin = -memory.ctypes.data % CACHE_LINE
     return memory[begin : begin + size].view(dtype).reshape(shape)

@@ -1,257 +1,254 @@
-"""The training loop: epochs of mini-batches, measured as they go."""
+"""The training loop: epochs of mini-batches, callbacks, early stopping, resuming."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
-from scipy.sparse import csr_array
-
-from factorization_machines.batching import Batches, Block, batches, reordered
-from factorization_machines.config import Settings
+from factorization_machines.batching import BatchedChunk, Bounds, batch_bounds, shuffled_bounds
+from factorization_machines.config import TrainingConfig
+from factorization_machines.engines.base import Engine
 from factorization_machines.errors import CheckpointError, DivergedError
 from factorization_machines.metrics import Metrics
-from factorization_machines.parameters import Float32, Parameters
-from factorization_machines.training_state import Best, Moments, Position
+from factorization_machines.parameters import Parameters
+from factorization_machines.training_state import BestEpoch, TrainingState
 
-Passes = Callable[[int], Iterable[Batches]]
-"""Gives the mini-batches of an epoch, by its number, in plans of rows that the engine then has."""
-
-# Rows that an engine is given at once: many enough that the call costs nothing, and few enough
-# that a signal is answered within a fraction of a second.
-ROWS_AT_ONCE = 65_536
-
-
-class Engine(Protocol):
-    """What runs the steps: on the parameters that it was made with, and the rows that it has."""
-
-    def use(self, x: csr_array, y: Float32) -> None:
-        """Train on these rows from now on; parameters and optimiser state stay as they are.
-
-        x (n, feature_dim) float32 in canonical CSR form, y (n,) float32.
-        """
-
-    def run(self, batches: Batches, metrics: Metrics) -> int:
-        """Train on mini-batches, (m, 2) first row and end; return how many were done.
-
-        The scores of each batch before its update are added to `metrics`. After a batch that
-        leaves the loss not finite it ends.
-        """
-
-    def score(self, x: csr_array) -> Float32:
-        """Return the scores of rows, (n,) float32."""
-
-    def moments(self) -> Moments:
-        """Return a copy of the optimiser's state."""
-
-    def restore(self, moments: Moments) -> None:
-        """Go on from the parameters as they are now, and an optimiser's state."""
+# Rows that an engine trains on in one call: enough to hide the overhead of the call, and few enough
+# to react to a signal within a fraction of a second.
+ROWS_PER_CALL = 65_536
 
 
 @dataclass
 class Epoch:
-    """What one epoch did: `scores` are over its predictions as it went."""
+    """The results of one epoch; `scores` are those of its predictions during training."""
 
     number: int
     started: float  # seconds since 1970
     ended: float = 0.0
     batches: int = 0
-    records: int = 0  # of the data, without the empty ones that fill up the last batch
-    resumed: int = 0  # records of those that an earlier run did
+    records: int = 0  # of the data, without the empty rows that fill up the last batch
+    resumed: int = 0  # records among them that an earlier run trained on
     last: bool = False  # whether training ends here
     scores: Mapping[str, float] = field(default_factory=dict)
     test_scores: Mapping[str, float] | None = None
 
 
-class Observer(Protocol):
-    """Who is told as training goes."""
+class Callback:
+    """Base class of callbacks of a Trainer; its methods do nothing."""
 
-    def first_batch(self, rows: int) -> None:
-        """The first batch has been read, of so many rows of the data; none is trained on yet."""
+    def on_first_batch(self, rows: int) -> None:
+        """Called before training, when the first batch has been read; `rows` is its size."""
 
-    def batch(self, epoch: int, batch: int, metrics: Metrics) -> None:
-        """The first batch is done, or one at the publish interval; `metrics` are so far."""
+    def on_batch_end(self, epoch: int, batch: int, metrics: Metrics) -> None:
+        """Called after batches 0, n, 2 n, ... of an epoch, where n is the publish interval."""
 
-    def epoch(self, epoch: Epoch) -> None:
-        """An epoch is done."""
+    def on_epoch_end(self, epoch: Epoch) -> None:
+        """Called after each complete epoch."""
 
+    def on_progress(self, state: TrainingState, stopped: bool) -> None:
+        """Called several times a second between batches; training can be resumed from `state`.
 
-class Keeper(Protocol):
-    """Who may keep a copy of where training stands."""
-
-    def reached(self, position: Position, stopped: bool = False) -> None:
-        """Between two batches; `stopped` says that none follows."""
+        `stopped` tells that this was the last batch, because a stop was requested.
+        """
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How training ended: whether it ran as long as it was to, and the epoch that was kept."""
+    """How training ended."""
 
     finished: bool
-    kept: int | None = None
-    """The epoch whose parameters are the result, where early stopping chose; else the last."""
+    """False if a stop was requested."""
+    best_epoch: int | None = None
+    """The epoch whose parameters early stopping restored; without it the last epoch counts."""
 
 
-def streamed(engine: Engine, one_pass: Callable[[], Iterable[Block]]) -> Passes:
-    """Return the passes over rows that the engine is given block by block."""
+class EarlyStopping:
+    """Keeps the parameters of the best epoch, and ends training after `patience` worse ones."""
 
-    def plans(_: int) -> Iterator[Batches]:
-        for block in one_pass():
-            engine.use(block.x, block.y)
-            yield block.batches
+    def __init__(self, patience: int, best: BestEpoch | None = None):
+        self._patience = patience
+        self.best = best
 
-    return plans
+    def update(self, epoch: int, loss: float, parameters: Parameters) -> None:
+        """Record the test loss of an epoch; copies the parameters if it is the lowest so far."""
+        if self.best is None or loss < self.best.loss:
+            self.best = BestEpoch(epoch, loss, parameters.copy())
+
+    def should_stop(self, epoch: int) -> bool:
+        """Return whether training should end after an epoch."""
+        return self.best is not None and epoch - self.best.epoch >= self._patience
 
 
-def fit(
-    engine: Engine,
-    parameters: Parameters,
-    rows: int | Passes,
-    settings: Settings,
-    observer: Observer,
-    stopped: Callable[[], bool] = lambda: False,
-    test: Callable[[], Metrics] | None = None,
-    begin: Position | None = None,
-    keeper: Keeper | None = None,
-    rows_at_once: int = ROWS_AT_ONCE,
-) -> Outcome:
-    """Train for the epochs of the settings, or until early stopping or `stopped` ends it.
+class Trainer:
+    """Trains the model of an engine for the epochs of a configuration."""
 
-    Args:
-        engine: works on `parameters`.
-        parameters: hold the initial values, then the result.
-        rows: how many the engine has, or what gives the plans of each pass over them.
-        settings: of the run. With a patience, training ends after as many epochs without a better
-            loss on the test data, and the parameters of the best epoch are the result.
-        observer: told of batches and epochs.
-        stopped: asked several times a second.
-        test: measures the test data; needed with a patience.
-        begin: where an earlier run stood, whose parameters and moments are restored. Batches that
-            it did are passed over.
-        keeper: told where training stands, as often as `stopped` is asked.
-        rows_at_once: rows between two questions.
+    def __init__(
+        self,
+        engine: Engine,
+        config: TrainingConfig,
+        callbacks: Sequence[Callback] = (),
+        evaluate: Callable[[], Metrics] | None = None,
+        stop_requested: Callable[[], bool] = lambda: False,
+        rows_per_call: int = ROWS_PER_CALL,
+    ):
+        """Create a trainer.
 
-    Raises: DivergedError if the loss of a batch, or a parameter at an epoch's end, is not finite;
-        CheckpointError if an epoch has fewer batches than are to be passed over.
-    """
-    passes = _in_memory(rows, settings) if isinstance(rows, int) else rows
-    begin = begin or Position()
-    best = _Best(settings.patience, begin.best) if settings.patience and test else None
-    scores = begin.scores
+        Args:
+            engine: runs the steps on its model.
+            config: of the run. With a patience, training ends after as many epochs without a
+                lower test loss, and the parameters of the best epoch are restored.
+            callbacks: called in this order.
+            evaluate: returns the metrics of the test data; used only with a patience.
+            stop_requested: called several times a second; returns whether to stop.
+            rows_per_call: rows between two calls of `stop_requested`.
+        """
+        self._engine, self._config, self._callbacks = engine, config, callbacks
+        self._evaluate = evaluate if config.patience else None
+        self._stop_requested = stop_requested
+        self._batches_per_call = max(1, rows_per_call // config.mini_batch_size)
+        self._early_stopping = EarlyStopping(config.patience)
+        self._scores: Mapping[str, float] = {}
 
-    def reached(number: int, batch: int, metrics: Metrics | None, stopped: bool = False) -> None:
-        if keeper is not None:
-            so_far = (metrics.rows, tuple(metrics.sums.tolist())) if metrics else (0, ())
-            kept = best.kept if best else None
-            keeper.reached(Position(number, batch, *so_far, scores, kept), stopped)
+    def fit(
+        self,
+        rows: int | Callable[[], Iterable[BatchedChunk]],
+        resume_from: TrainingState | None = None,
+    ) -> Outcome:
+        """Train until the last epoch, early stopping, or a requested stop.
 
-    for number in range(begin.epoch, settings.epochs):
-        if best and best.enough(number - 1):
-            break
-        resumed = begin if number == begin.epoch else Position()
-        metrics = resumed.metrics(settings.classifier)
+        Args:
+            rows: the number of rows that the engine has; or a function that starts a pass over
+                rows, which then replace the engine's rows chunk by chunk.
+            resume_from: the state of an earlier run, whose parameters and optimizer state the
+                engine has. Batches that were done are skipped.
+
+        Raises: DivergedError if the loss of a batch, or a parameter at the end of an epoch, is not
+            finite; CheckpointError if an epoch has fewer batches than were done.
+        """
+        config, start = self._config, resume_from or TrainingState()
+        best = start.best if self._evaluate else None
+        self._early_stopping = EarlyStopping(config.patience, best)
+        self._scores = start.scores
+        for number in range(start.epoch, config.epochs):
+            if self._early_stopping.should_stop(number - 1):
+                break
+            resumed = start if number == start.epoch else TrainingState()
+            plans = self._plans(rows, number)
+            if not self._run_epoch(number, plans, resumed, announce=resumed is start):
+                return Outcome(finished=False)
+        best = self._early_stopping.best
+        if best is None:
+            return Outcome(finished=True, best_epoch=0 if self._evaluate else None)
+        self._engine.model.copy_from(best.parameters)
+        return Outcome(finished=True, best_epoch=best.epoch)
+
+    def _plans(
+        self, rows: int | Callable[[], Iterable[BatchedChunk]], epoch: int
+    ) -> Iterator[Bounds]:
+        """Yield the bounds of an epoch's mini-batches in the rows that the engine has then."""
+        config = self._config
+        if not isinstance(rows, int):
+            for chunk in rows():
+                self._engine.set_rows(chunk.x, chunk.y)
+                yield chunk.bounds
+            return
+        bounds = batch_bounds(rows, config.mini_batch_size)
+        yield shuffled_bounds(bounds, config.seed, epoch) if config.shuffle else bounds
+
+    def _run_epoch(
+        self, number: int, plans: Iterator[Bounds], resumed: TrainingState, announce: bool
+    ) -> bool:
+        """Train an epoch; return False if a stop was requested before its end.
+
+        `announce`: whether callbacks learn of the first batch.
+        """
+        metrics = resumed.metrics(self._config.classifier)
         began = time.perf_counter()
         epoch = Epoch(number, time.time(), batches=resumed.batch)
-        met = 0  # batches in the plans so far
-        for plan in passes(number):
+        planned = 0  # batches in the plans so far
+        for plan in plans:
             sizes = plan[:, 1] - plan[:, 0]
-            if number == begin.epoch and not met:
-                observer.first_batch(int(sizes.max()))
+            if announce and not planned:
+                for callback in self._callbacks:
+                    callback.on_first_batch(int(sizes.max()))
             epoch.records += int(sizes.sum())
-            epoch.resumed += int(sizes[: max(0, resumed.batch - met)].sum())
-            for part in _segments(plan, met, epoch.batches, settings, rows_at_once):
-                epoch.batches += engine.run(part, metrics)
-                if not metrics.finite():
-                    where = f"the loss is not finite in batch {epoch.batches - 1}"
-                    raise DivergedError(_advice(where, number))
-                if (epoch.batches - 1) % settings.publish_interval == 0:
-                    observer.batch(number, epoch.batches - 1, metrics)
-                stop = stopped()
-                reached(number, epoch.batches, metrics, stop)
-                if stop:
-                    return Outcome(finished=False)
-            met += len(plan)
-            if met <= resumed.batch and stopped():
+            epoch.resumed += int(sizes[: max(0, resumed.batch - planned)].sum())
+            for part in self._parts(plan, planned, epoch.batches):
+                if not self._run_batches(part, epoch, metrics):
+                    return False
+            planned += len(plan)
+            if planned <= resumed.batch and self._stop_requested():
                 break
-        if stopped():  # while it waited for rows
-            reached(number, epoch.batches, metrics, stopped=True)
-            return Outcome(finished=False)
-        if met < resumed.batch:
+        if self._stop_requested():  # while rows were read
+            self._report(number, epoch.batches, metrics, stopped=True)
+            return False
+        if planned < resumed.batch:
             raise CheckpointError(
                 f"the checkpoint is of other data: {resumed.batch} mini-batches of epoch {number} "
-                f"were done, and the channel 'train' has {met}"
+                f"were done, and the channel 'train' has {planned}"
             )
+        epoch.ended = epoch.started + time.perf_counter() - began  # the clock may be set meanwhile
+        return self._finish_epoch(epoch, metrics)
+
+    def _run_batches(self, part: Bounds, epoch: Epoch, metrics: Metrics) -> bool:
+        """Train on some batches; return False if a stop was requested."""
+        epoch.batches += self._engine.run(part, metrics)
+        last = epoch.batches - 1
+        if not metrics.finite():
+            raise _diverged(f"the loss is not finite in batch {last}", epoch.number)
+        if last % self._config.publish_interval == 0:
+            for callback in self._callbacks:
+                callback.on_batch_end(epoch.number, last, metrics)
+        stop = self._stop_requested()
+        self._report(epoch.number, epoch.batches, metrics, stop)
+        return not stop
+
+    def _finish_epoch(self, epoch: Epoch, metrics: Metrics) -> bool:
+        """Evaluate and report a complete epoch; return False if a stop was requested meanwhile."""
+        parameters = self._engine.model.arrays()
         if not parameters.finite():
-            raise DivergedError(_advice("a parameter is not finite at the end", number))
-        epoch.ended = epoch.started + time.perf_counter() - began  # a clock may be set meanwhile
+            raise _diverged("a parameter is not finite at the end", epoch.number)
         epoch.scores = metrics.scores()
-        measured = test() if best and test else None
-        if measured and stopped():  # while it waited for test data
-            reached(number, epoch.batches, metrics, stopped=True)
-            return Outcome(finished=False)
-        scores = epoch.scores
-        epoch.test_scores = measured.scores() if measured else None
-        if best and measured:
-            best.note(number, measured, parameters)
-        epoch.last = number + 1 == settings.epochs or bool(best and best.enough(number))
-        observer.epoch(epoch)
-        reached(number + 1, 0, None)
-    return Outcome(finished=True, kept=best.restore(parameters) if best else None)
+        if self._evaluate:
+            evaluated = self._evaluate()
+            if self._stop_requested():  # while test data were read
+                self._report(epoch.number, epoch.batches, metrics, stopped=True)
+                return False
+            epoch.test_scores = evaluated.scores()
+            self._early_stopping.update(epoch.number, epoch.test_scores[evaluated.loss], parameters)
+        self._scores = epoch.scores
+        epoch.last = epoch.number + 1 == self._config.epochs
+        epoch.last |= self._early_stopping.should_stop(epoch.number)
+        for callback in self._callbacks:
+            callback.on_epoch_end(epoch)
+        self._report(epoch.number + 1, 0, None, stopped=False)
+        return True
+
+    def _report(self, epoch: int, batch: int, metrics: Metrics | None, stopped: bool) -> None:
+        """Give callbacks the state that training can be resumed from."""
+        rows, sums = (metrics.rows, tuple(metrics.sums.tolist())) if metrics else (0, ())
+        best = self._early_stopping.best
+        state = TrainingState(epoch, batch, rows, sums, self._scores, best)
+        for callback in self._callbacks:
+            callback.on_progress(state, stopped)
+
+    def _parts(self, plan: Bounds, planned: int, done: int) -> Iterator[Bounds]:
+        """Yield the batches of each call of the engine: up to the next batch to publish.
+
+        `planned` batches of the epoch were in earlier plans. `done` batches are done; some of them
+        may be in this plan, if training was resumed.
+        """
+        interval = self._config.publish_interval
+        first = max(0, done - planned)
+        while first < len(plan):
+            # Batches 0, interval, 2 * interval, ... are published: a part ends after each of them.
+            published = -(-(planned + first) // interval) * interval + 1
+            last = min(first + self._batches_per_call, published - planned, len(plan))
+            yield plan[first:last]
+            first = last
 
 
-def _in_memory(rows: int, settings: Settings) -> Passes:
-    whole = batches(rows, settings.mini_batch_size)
-    if settings.shuffle:
-        return lambda epoch: [reordered(whole, settings.seed, epoch)]
-    return lambda _: [whole]
-
-
-class _Best:
-    """The parameters of the best epoch so far, and for how long none was better."""
-
-    def __init__(self, patience: int, kept: Best | None):
-        self._patience = patience
-        self.kept = kept
-
-    def note(self, epoch: int, measured: Metrics, parameters: Parameters) -> None:
-        """Take note of an epoch."""
-        loss = measured.scores()[measured.loss]
-        if self.kept is None or loss < self.kept.loss:
-            self.kept = Best(epoch, loss, parameters.copy())
-
-    def enough(self, epoch: int) -> bool:
-        """Return whether it is time to end, once an epoch is done."""
-        return self.kept is not None and epoch - self.kept.epoch >= self._patience
-
-    def restore(self, parameters: Parameters) -> int:
-        """Make the best epoch's parameters the result; return that epoch."""
-        if self.kept is None:
-            return 0
-        parameters.take(self.kept.parameters)
-        return self.kept.epoch
-
-
-def _segments(
-    plan: Batches, before: int, done: int, settings: Settings, rows_at_once: int
-) -> Iterator[Batches]:
-    """Yield the batches to run at once: up to the next one to publish, and not too many rows.
-
-    `before` are the batches of the epoch in the plans before this one, and `done` are those that
-    were trained on, which may be some of this plan, where training goes on from a checkpoint.
-    """
-    publish_interval = settings.publish_interval
-    at_once = max(1, rows_at_once // settings.mini_batch_size)
-    first = max(0, done - before)
-    while first < len(plan):
-        # Published are the batches 0, interval, 2 x interval …: a segment ends after each.
-        published = -(-(before + first) // publish_interval) * publish_interval + 1
-        last = min(first + at_once, published - before, len(plan))
-        yield plan[first:last]
-        first = last
-
-
-def _advice(what: str, epoch: int) -> str:
-    return (
-        f"training diverged: {what} of epoch {epoch}. Lower bias_lr, linear_lr or factors_lr, "
+def _diverged(problem: str, epoch: int) -> DivergedError:
+    return DivergedError(
+        f"training diverged: {problem} of epoch {epoch}. Lower bias_lr, linear_lr or factors_lr, "
         "set clip_gradient, or scale the features and labels"
     )

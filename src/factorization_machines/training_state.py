@@ -1,4 +1,4 @@
-"""Where training stands: with the parameters, all that a run needs to go on to the same bits."""
+"""The state of a training run: with the parameters, all that is needed to resume it exactly."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,15 +7,14 @@ from factorization_machines.metrics import Metrics, metrics_for
 from factorization_machines.parameters import Float32, Parameters
 
 TERMS = ("bias", "linear", "factors")
-MOMENTS: Mapping[str, tuple[str, ...]] = {"adam": ("m", "s"), "adagrad": ("s",), "sgd": ()}
 
 
 @dataclass(frozen=True)
-class Moments:
-    """The optimiser's state, in one layout whichever engine and number of threads it is of.
+class OptimizerState:
+    """The state of the optimizer, in a layout that does not depend on the engine.
 
-    `steps` is the number of steps so far. `arrays` has for each term and moment, as `factors.m`, an
-    array of the parameter's shape: (1,), (d,) or (d, k), float32.
+    `steps` is the number of steps so far. `arrays` has an array for each term and state name, such
+    as `factors.m`, of the parameter's shape: (1,), (d,) or (d, k), float32.
     """
 
     steps: int
@@ -23,8 +22,8 @@ class Moments:
 
 
 @dataclass(frozen=True)
-class Best:
-    """The epoch of the least test loss so far, where early stopping looks for it."""
+class BestEpoch:
+    """The epoch with the lowest test loss so far, for early stopping."""
 
     epoch: int
     loss: float
@@ -32,18 +31,18 @@ class Best:
 
 
 @dataclass(frozen=True)
-class Position:
-    """What is done: all epochs before `epoch`, and of that one the first `batch` mini-batches."""
+class TrainingState:
+    """Progress: all epochs before `epoch` are done, and `batch` mini-batches of that epoch."""
 
     epoch: int = 0
     batch: int = 0
     rows: int = 0
-    """Rows that the metrics of the epoch are over so far."""
+    """Rows that the metrics of the epoch include so far."""
     sums: tuple[float, ...] = ()
-    """Their sums, as in metrics.py."""
+    """The sums of these metrics, see `metrics.Metrics`."""
     scores: Mapping[str, float] = field(default_factory=dict)
-    """The training scores of the last whole epoch."""
-    best: Best | None = None
+    """The training scores of the last complete epoch."""
+    best: BestEpoch | None = None
 
     def metrics(self, classifier: bool) -> Metrics:
         """Return the metrics of the epoch so far."""

@@ -244,9 +244,16 @@ def test_killed_at_any_moment_the_next_run_starts(kept: Job) -> None:
     """Of training, of a checkpoint, of saving the model, and of starting."""
     kept.hyperparameters(**LONG, _checkpoint_interval=1)
     whole, _ = uninterrupted(kept)
-    begun = time.monotonic()
-    assert kept.train().code == 0
-    took = time.monotonic() - begun
+    began = time.monotonic()
+    with kept.started() as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if "Training with the engine" in line:
+                break
+        ready = time.monotonic()
+        process.communicate(timeout=PATIENCE)
+        assert process.returncode == 0
+    took, trained = time.monotonic() - began, time.monotonic() - ready
     dice = random.Random(KILLS)
     seen = {"killed": 0, "went on": 0, "torn": 0, "finished": 0}
     while seen["killed"] < KILLS:
@@ -261,7 +268,7 @@ def test_killed_at_any_moment_the_next_run_starts(kept: Job) -> None:
                 for line in process.stdout:
                     if "Training with the engine" in line:
                         break
-                time.sleep(dice.random() * took / 3)
+                time.sleep(dice.random() * trained)
             else:
                 time.sleep(dice.random() * took)
             process.kill()

@@ -243,15 +243,6 @@ def test_a_reader_that_leaves_does_not_end_the_job(good: Job) -> None:
     assert good.left == ["model_algo-1"]
 
 
-def test_the_kernels_as_plain_python_do_the_same(good: Job) -> None:
-    good.train()
-    compiled = artifact.read(good.model).parameters
-    done = good.train(environment={"NUMBA_DISABLE_JIT": "1"})
-    assert done.code == 0, done.stderr
-    plain = artifact.read(good.model).parameters
-    np.testing.assert_allclose(plain.v, compiled.v, rtol=1e-4, atol=1e-7)
-
-
 def test_bad_input_is_told_before_torch_is_loaded(good: Job) -> None:
     good.hyperparameters(**{**GIVEN, "num_factors": 0})
     done = good.train(environment={"PYTHONPROFILEIMPORTTIME": "1"})

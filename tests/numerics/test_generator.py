@@ -1,22 +1,22 @@
-"""The initial values: MXNet's generator, by numbers of the C++ library."""
+"""Initial values: MXNet's generator, compared with numbers of the C++ library."""
 
 import numpy as np
 import pytest
 
-from factorization_machines.config import DRAW_ORDERS, Settings, Term
-from factorization_machines.initialization import ENGINES, Draw, draw, initial
+from factorization_machines.config import DRAW_ORDERS, Term, TrainingConfig
+from factorization_machines.initialization import ENGINES, Draw, draw, initial_parameters
 
 V_FIRST, W_FIRST = DRAW_ORDERS
 ULP = 1.2e-7  # of the logarithm, which is the C library's
 
 
-def settings(d: int, k: int, seed: int = 0, **changes: object) -> Settings:
+def config(d: int, k: int, seed: int = 0, **changes: object) -> TrainingConfig:
     terms = {
         "bias": Term(0.1, 0.0),
         "linear": Term(0.1, 0.0),
         "factors": Term(0.1, 0.0, init_sigma=0.001),
     }
-    return Settings(d, k, True, seed=seed, **{**terms, **changes})  # type: ignore[arg-type]
+    return TrainingConfig(d, k, True, seed=seed, **{**terms, **changes})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -63,16 +63,16 @@ def test_the_numbers_of_the_library(
     v: tuple[float, ...],
     last_v: float,
 ) -> None:
-    got = initial(settings(d, k, seed, draw_order=order))
-    found = [*got.w0, *got.w[:3], got.w[-1], *got.v[0, :3], got.v[-1, -1]]
-    np.testing.assert_allclose(found, [w0, *w, last_w, *v, last_v], rtol=ULP)
+    got = initial_parameters(config(d, k, seed, draw_order=order))
+    numbers = [*got.w0, *got.w[:3], got.w[-1], *got.v[0, :3], got.v[-1, -1]]
+    np.testing.assert_allclose(numbers, [w0, *w, last_w, *v, last_v], rtol=ULP)
 
 
 def test_a_term_without_random_numbers_draws_none() -> None:
-    """The terms after it are as if it were not there."""
-    whole = initial(settings(50, 8))
-    constant = initial(settings(50, 8, bias=Term(0.1, 0.0, "constant", init_value=0.25)))
-    switched_off = initial(settings(50, 8, use_bias=False))
+    """Such a term does not change the numbers of the terms after it."""
+    whole = initial_parameters(config(50, 8))
+    constant = initial_parameters(config(50, 8, bias=Term(0.1, 0.0, "constant", init_value=0.25)))
+    switched_off = initial_parameters(config(50, 8, use_bias=False))
     assert constant.w0 == 0.25 and switched_off.w0 == 0
     assert constant.w.tobytes() == switched_off.w.tobytes() != whole.w.tobytes()
     assert constant.v.tobytes() == switched_off.v.tobytes() == whole.v.tobytes()
@@ -88,7 +88,7 @@ def test_uniform_numbers_take_one_output_each() -> None:
 
 
 def test_a_normal_number_after_an_odd_count_of_uniform_ones() -> None:
-    """An engine goes on with its next output, also across the border of its 624 words."""
+    """An engine continues with its next output, also after its 624 words are used up."""
     uniform, normal = np.empty(64 * ENGINES * 11 - 3, np.float32), np.empty(1, np.float32)
     draw(0, [Draw(uniform, normal=False, scale=1.0), Draw(normal, normal=True, scale=1.0)])
     share = -(-uniform.size // ENGINES)
@@ -109,8 +109,8 @@ def test_moments_of_many_numbers() -> None:
     assert -3 <= out.min() < -2.99 and 2.99 < out.max() < 3
 
 
-def test_the_seed_is_a_part_of_each_engine_s() -> None:
-    """Engine i of seed s is that of seed 0 number 127 s + i."""
+def test_the_seed_of_each_engine() -> None:
+    """Engine i of seed s equals engine 127 s + i of seed 0."""
     draws = []
     for seed in (0, 1):
         out = np.empty(64 * ENGINES, np.float32)
@@ -118,5 +118,7 @@ def test_the_seed_is_a_part_of_each_engine_s() -> None:
         draws.append(out.reshape(ENGINES, 64))
     np.testing.assert_array_equal(draws[0][127:], draws[1][:-127])
     largest = np.empty(3, np.float32)
-    draw(2**32 - 1, [Draw(largest, normal=True, scale=1.0)])  # 127 times it is taken mod 2^32
+    draw(
+        2**32 - 1, [Draw(largest, normal=True, scale=1.0)]
+    )  # 127 times this seed is reduced modulo 2^32
     assert np.isfinite(largest).all()

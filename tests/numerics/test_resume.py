@@ -1,65 +1,66 @@
-"""A run that was cut off anywhere and gone on with leaves the bits of one that never was."""
+"""An interrupted and resumed run gives the same bits as an uninterrupted one."""
 
 from typing import Any
 
 import numpy as np
 import pytest
 
-from factorization_machines.batching import Block, blocks
-from factorization_machines.config import Settings
+from factorization_machines.batching import BatchedChunk, batched
+from factorization_machines.config import TrainingConfig
+from factorization_machines.engines.base import Engine
 from factorization_machines.errors import CheckpointError
-from factorization_machines.initialization import initial
+from factorization_machines.initialization import initial_parameters
 from factorization_machines.metrics import Metrics, metrics_for
 from factorization_machines.parameters import Parameters
-from factorization_machines.trainer import Engine, Epoch, fit, streamed
-from factorization_machines.training_state import Moments, Position
+from factorization_machines.trainer import Callback, Epoch, Trainer
+from factorization_machines.training_state import OptimizerState, TrainingState
 from support.engines import ENGINES
-from support.fm import rows, settings
+from support.fm import config as make_config
+from support.fm import rows
 
 D, N = 40, 130
 
 
-class Watch:
-    """Notes all that an observer is told, but the times."""
+class Watch(Callback):
+    """Records all calls, without the times."""
 
     def __init__(self) -> None:
-        self.told: list[Any] = []
+        self.events: list[Any] = []
 
-    def first_batch(self, rows: int) -> None:
-        pass
+    def on_batch_end(self, epoch: int, batch: int, metrics: Metrics) -> None:
+        self.events.append((epoch, batch, metrics.scores()))
 
-    def batch(self, epoch: int, batch: int, metrics: Metrics) -> None:
-        self.told.append((epoch, batch, metrics.scores()))
-
-    def epoch(self, epoch: Epoch) -> None:
-        self.told.append((epoch.number, epoch.records, epoch.scores, epoch.test_scores))
+    def on_epoch_end(self, epoch: Epoch) -> None:
+        self.events.append((epoch.number, epoch.records, epoch.scores, epoch.test_scores))
 
 
-class Keep:
-    """Keeps everything, at every chance."""
+class Keep(Callback):
+    """Keeps a copy of everything at each call."""
 
     def __init__(self, parameters: Parameters, engine: Any) -> None:
         self._parameters, self._engine = parameters, engine
-        self.kept: list[tuple[Position, Parameters, Moments]] = []
+        self.kept: list[tuple[TrainingState, Parameters, OptimizerState]] = []
 
-    def reached(self, position: Position, stopped: bool = False) -> None:
-        self.kept.append((position, self._parameters.copy(), self._engine.moments()))
+    def on_progress(self, state: TrainingState, stopped: bool) -> None:
+        self.kept.append((state, self._parameters.copy(), self._engine.state_dict()))
 
 
-def bits(parameters: Parameters, moments: Moments) -> list[bytes]:
-    arrays = [parameters.w0, parameters.w, parameters.v, *moments.arrays.values()]
+def bits(parameters: Parameters, optimizer_state: OptimizerState) -> list[bytes]:
+    arrays = [parameters.w0, parameters.w, parameters.v, *optimizer_state.arrays.values()]
     return [array.tobytes() for array in arrays]
 
 
-def gone_on_from(
-    start: tuple[Position, Parameters, Moments] | None, parameters: Parameters, engine: Engine
-) -> Position:
-    """Restore what `Keep` kept, and return where it stood; the beginning for None."""
+def load(
+    start: tuple[TrainingState, Parameters, OptimizerState] | None,
+    parameters: Parameters,
+    engine: Engine,
+) -> TrainingState:
+    """Load what `Keep` kept and return its state; None is the start."""
     if start is None:
-        return Position()
-    begin, saved, moments = start
-    parameters.take(saved)
-    engine.restore(moments)
+        return TrainingState()
+    begin, saved, optimizer_state = start
+    parameters.copy_from(saved)
+    engine.load_state_dict(optimizer_state)
     return begin
 
 
@@ -67,19 +68,19 @@ def gone_on_from(
 @pytest.mark.parametrize("optimizer", ["adam", "adagrad", "sgd"])
 @pytest.mark.parametrize("kind", ENGINES)
 @pytest.mark.parametrize("k", [3, 40])
-def test_gone_on_with_anywhere_to_the_same_bits(
+def test_resuming_anywhere_gives_the_same_bits(
     kind: str, optimizer: str, patience: int, k: int
 ) -> None:
-    given = settings(
+    config = make_config(
         D, k, optimizer=optimizer, patience=patience, epochs=5, mini_batch_size=16,
         publish_interval=3, use_linear=k == 3,
     )  # fmt: skip
     x, y = rows(1, N, D)
 
     def run(start: Any = None) -> tuple[list[bytes], list[Any], Keep, object]:
-        parameters = initial(given)
-        trained = ENGINES[kind](parameters, given, x, y)
-        begin = gone_on_from(start, parameters, trained.engine)
+        parameters = initial_parameters(config)
+        trained = ENGINES[kind](parameters, config, x, y)
+        begin = load(start, parameters, trained.engine)
         watch, keep = Watch(), Keep(parameters, trained.engine)
 
         def test() -> Metrics:
@@ -87,69 +88,67 @@ def test_gone_on_with_anywhere_to_the_same_bits(
             metrics.add(trained.engine.score(x[:50]), 1 - y[:50])
             return metrics
 
-        outcome = fit(
-            trained.engine, parameters, N, given, watch, test=test, begin=begin, keeper=keep
-        )
-        return bits(parameters, trained.engine.moments()), watch.told, keep, outcome
+        outcome = Trainer(trained.engine, config, [watch, keep], test).fit(N, begin)
+        return bits(parameters, trained.engine.state_dict()), watch.events, keep, outcome
 
-    whole, told, keep, outcome = run()
-    assert len(keep.kept) >= 3 * 4  # segments and epochs
+    whole, events, keep, outcome = run()
+    assert len(keep.kept) >= 3 * 4  # parts of epochs, and epochs
     for start in keep.kept:
         again, rest, _, end = run(start)
         assert again == whole
         assert end == outcome
-        assert rest == told[len(told) - len(rest) :]
+        assert rest == events[len(events) - len(rest) :]
 
 
 @pytest.mark.parametrize("kind", ENGINES)
-def test_streamed_rows_are_gone_on_with_anywhere_to_the_bits_of_all_rows_at_once(kind: str) -> None:
-    given = settings(D, 3, epochs=2, mini_batch_size=16, publish_interval=3)
+def test_resuming_a_stream_anywhere_gives_the_same_bits(kind: str) -> None:
+    config = make_config(D, 3, epochs=2, mini_batch_size=16, publish_interval=3)
     x, y = rows(1, N, D)
 
-    def pieces() -> list[Block]:
+    def chunks() -> list[BatchedChunk]:
         ends = [0, 10, 50, 55, 112, N]
         none = np.empty((0, 2), np.int64)
-        return [Block(x[a:b], y[a:b], none) for a, b in zip(ends, ends[1:], strict=False)]
+        return [BatchedChunk(x[a:b], y[a:b], none) for a, b in zip(ends, ends[1:], strict=False)]
 
     def run(start: Any, stream: bool) -> tuple[list[bytes], list[Any], Keep]:
-        parameters = initial(given)
-        trained = ENGINES[kind](parameters, given, *((x[:0], y[:0]) if stream else (x, y)))
-        begin = gone_on_from(start, parameters, trained.engine)
+        parameters = initial_parameters(config)
+        trained = ENGINES[kind](parameters, config, *((x[:0], y[:0]) if stream else (x, y)))
+        begin = load(start, parameters, trained.engine)
         watch, keep = Watch(), Keep(parameters, trained.engine)
-        data = streamed(trained.engine, lambda: blocks(pieces(), 16)) if stream else N
-        fit(trained.engine, parameters, data, given, watch, begin=begin, keeper=keep)
-        return bits(parameters, trained.engine.moments()), watch.told, keep
+        trainer = Trainer(trained.engine, config, [watch, keep])
+        trainer.fit((lambda: batched(chunks(), 16)) if stream else N, begin)
+        return bits(parameters, trained.engine.state_dict()), watch.events, keep
 
-    whole, told, _ = run(None, stream=False)
+    whole, events, _ = run(None, stream=False)
     again, rest, keep = run(None, stream=True)
-    assert (again, rest) == (whole, told)
+    assert (again, rest) == (whole, events)
     assert len(keep.kept) > 2 * 4
     for start in keep.kept:
         for stream in (False, True):
             again, rest, _ = run(start, stream)
             assert again == whole
-            assert rest == told[len(told) - len(rest) :]
+            assert rest == events[len(events) - len(rest) :]
 
 
-def test_data_that_ends_before_where_training_stood_is_refused() -> None:
-    given = settings(D, 3, epochs=1, mini_batch_size=16)
+def test_fewer_batches_than_were_done_are_an_error() -> None:
+    config = make_config(D, 3, epochs=1, mini_batch_size=16)
     x, y = rows(1, N, D)
-    parameters = initial(given)
-    engine = ENGINES["numba"](parameters, given, x, y).engine
-    told = r"10 mini-batches of epoch 0 were done, and the channel 'train' has 9"
-    with pytest.raises(CheckpointError, match=told):
-        fit(engine, parameters, N, given, Watch(), begin=Position(batch=10))
+    parameters = initial_parameters(config)
+    engine = ENGINES["numba"](parameters, config, x, y).engine
+    message = r"10 mini-batches of epoch 0 were done, and the channel 'train' has 9"
+    with pytest.raises(CheckpointError, match=message):
+        Trainer(engine, config).fit(N, TrainingState(batch=10))
 
 
-def test_moments_are_the_same_whatever_they_were_kept_by() -> None:
-    given: Settings = settings(D, 40, epochs=1, mini_batch_size=16)
+def test_optimizer_state_does_not_depend_on_the_engine() -> None:
+    config: TrainingConfig = make_config(D, 40, epochs=1, mini_batch_size=16)
     x, y = rows(1, N, D)
     kept = {}
     for kind, make in ENGINES.items():
-        parameters = initial(given)
-        engine = make(parameters, given, x, y).engine
-        fit(engine, parameters, N, given, Watch())
-        kept[kind] = engine.moments()
+        parameters = initial_parameters(config)
+        engine = make(parameters, config, x, y).engine
+        Trainer(engine, config).fit(N)
+        kept[kind] = engine.state_dict()
     numba = kept["numba"]
     assert numba.steps == 9
     assert {name: array.shape for name, array in numba.arrays.items()} == {

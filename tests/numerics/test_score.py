@@ -53,10 +53,10 @@ def test_torch(case: tuple[csr_array, Parameters, np.ndarray]) -> None:
     x, parameters, expected = case
     model = FactorizationMachine(parameters)
     assert_close(model(Batch.of(x, 0, x.shape[0])).detach().numpy(), expected)
-    settings = fm.settings(x.shape[1], parameters.num_factors)
+    config = fm.config(x.shape[1], parameters.num_factors)
     y = np.zeros(x.shape[0], np.float32)
     for kind in ENGINES.values():
-        assert_close(kind(parameters, settings, x, y).engine.score(x), expected)
+        assert_close(kind(parameters, config, x, y).engine.score(x), expected)
 
 
 def test_a_part_of_the_rows(case: tuple[csr_array, Parameters, np.ndarray]) -> None:
@@ -121,7 +121,7 @@ def test_served_as_trained(k: int, block: int, monkeypatch: pytest.MonkeyPatch) 
     # The engines add up long rows one by one in float32, and are further off there than this.
     y, short = np.zeros(x.shape[0], np.float32), len(sizes)
     for kind in ENGINES.values():
-        trained = kind(parameters, fm.settings(d, k), x, y).engine.score(x)
+        trained = kind(parameters, fm.config(d, k), x, y).engine.score(x)
         assert (np.abs(z - trained)[:short] < 1e-6 * np.maximum(size, 1)[:short]).all()
     for some in (slice(0, 1), slice(3, 10), slice(200, 210)):
         np.testing.assert_array_equal(served.predict(instances(x[some]))[0], z[some])
@@ -140,7 +140,7 @@ def test_more_rows_than_one_batch_of_scoring() -> None:
     expected = np.tile(fm.score_of_pairs(x, parameters), 900)
     y = np.zeros(many.shape[0], np.float32)
     for kind in ENGINES.values():
-        trained = kind(parameters, fm.settings(9, 4), many, y)
+        trained = kind(parameters, fm.config(9, 4), many, y)
         assert_close(trained.engine.score(many), expected)
 
 

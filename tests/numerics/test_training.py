@@ -1,4 +1,4 @@
-"""The training steps against the rules of the built-in, written once more in float64 numpy."""
+"""Training steps compared with the rules of the built-in in float64 NumPy."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -10,11 +10,10 @@ import torch
 from scipy.sparse import csr_array
 
 from factorization_machines import artifact, reference
-from factorization_machines.batching import batches
-from factorization_machines.config import Settings, Term
-from factorization_machines.engines.fused import NumbaEngine
+from factorization_machines.batching import batch_bounds
+from factorization_machines.config import Term, TrainingConfig
 from factorization_machines.errors import AlgorithmError, DivergedError
-from factorization_machines.initialization import initial
+from factorization_machines.initialization import initial_parameters
 from factorization_machines.kernels.losses import exponential
 from factorization_machines.kernels.step import pieces
 from factorization_machines.metrics import (
@@ -24,9 +23,9 @@ from factorization_machines.metrics import (
     metrics_for,
 )
 from factorization_machines.parameters import Parameters
-from factorization_machines.trainer import Epoch, Outcome, fit
+from factorization_machines.trainer import Callback, Epoch, Outcome, Trainer
 from support import fm
-from support.engines import ENGINES, Trained
+from support.engines import ENGINES, Trained, numba_engine
 
 D, K, N = 12, 3, 43
 
@@ -36,28 +35,25 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
-class Watch:
-    """Keeps what an observer is told."""
+class Watch(Callback):
+    """Records the calls."""
 
     def __init__(self) -> None:
         self.batches: list[tuple[int, int]] = []
         self.epochs: list[Epoch] = []
 
-    def first_batch(self, rows: int) -> None:
-        pass
-
-    def batch(self, epoch: int, batch: int, metrics: Metrics) -> None:
+    def on_batch_end(self, epoch: int, batch: int, metrics: Metrics) -> None:
         self.batches.append((epoch, batch))
 
-    def epoch(self, epoch: Epoch) -> None:
+    def on_epoch_end(self, epoch: Epoch) -> None:
         self.epochs.append(epoch)
 
 
 class Rules:
     """The rules, feature by feature in float64: `m` and `s` are the state of each parameter."""
 
-    def __init__(self, start: Parameters, settings: Settings):
-        self.settings = settings
+    def __init__(self, start: Parameters, config: TrainingConfig):
+        self.config = config
         self.p = {
             "bias": start.w0.astype(np.float64),
             "linear": start.w.astype(np.float64),
@@ -73,12 +69,12 @@ class Rules:
         return self.p["bias"][0] + x @ self.p["linear"] + 0.5 * pairs
 
     def step(self, x: Any, y: Any) -> Any:
-        settings = self.settings
+        config = self.config
         z = self.scores(x)
-        dz = (1 / (1 + np.exp(-z)) if settings.classifier else z) - y
-        factor = settings.rescale_grad
+        dz = (1 / (1 + np.exp(-z)) if config.classifier else z) - y
+        factor = config.rescale_grad
         if factor is None:
-            factor = 1 / settings.mini_batch_size
+            factor = 1 / config.mini_batch_size
         self.t += 1
         sums = x @ self.p["factors"]
         touched = np.flatnonzero((x != 0).any(axis=0))
@@ -86,30 +82,30 @@ class Rules:
         for r in range(len(y)):
             own = self.p["factors"] * (x[r] ** 2)[:, None]
             gradient["factors"] += dz[r] * (np.outer(x[r], sums[r]) - own)
-        if settings.use_bias:
+        if config.use_bias:
             self.update("bias", 0, np.array(dz.sum()) * factor)
         for i in touched:
-            if settings.use_linear:
+            if config.use_linear:
                 self.update("linear", i, gradient["linear"][i] * factor)
             self.update("factors", i, gradient["factors"][i] * factor)
         return z
 
     def update(self, name: str, i: int, g: Any) -> None:
-        term: Term = getattr(self.settings, name)
+        term: Term = getattr(self.config, name)
         p, m, s = self.p[name], self.m[name], self.s[name]
         g = g + term.wd * p[i]
-        if self.settings.clip_gradient is not None:
-            g = np.clip(g, -self.settings.clip_gradient, self.settings.clip_gradient)
-        if self.settings.optimizer == "sgd":
+        if self.config.clip_gradient is not None:
+            g = np.clip(g, -self.config.clip_gradient, self.config.clip_gradient)
+        if self.config.optimizer == "sgd":
             p[i] = p[i] - term.lr * g
-        elif self.settings.optimizer == "adagrad":
+        elif self.config.optimizer == "adagrad":
             s[i] = s[i] + g**2
-            p[i] = p[i] - term.lr * g / (np.sqrt(s[i]) + self.settings.eps)
+            p[i] = p[i] - term.lr * g / (np.sqrt(s[i]) + self.config.eps)
         else:
             m[i] = 0.9 * m[i] + 0.1 * g
             s[i] = 0.999 * s[i] + 0.001 * g**2
             size = term.lr * np.sqrt(1 - 0.999**self.t) / (1 - 0.9**self.t)
-            p[i] = p[i] - size * m[i] / (np.sqrt(s[i]) + self.settings.eps)
+            p[i] = p[i] - size * m[i] / (np.sqrt(s[i]) + self.config.eps)
 
 
 CHANGES: dict[str, dict[str, Any]] = {
@@ -138,9 +134,9 @@ CHANGES: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-def ours(kind: str, settings: Settings, x: csr_array, y: Any) -> tuple[Trained, Watch]:
-    trained, watch = ENGINES[kind](initial(settings), settings, x, y), Watch()
-    assert fit(trained.engine, trained.parameters, len(y), settings, watch).finished
+def ours(kind: str, config: TrainingConfig, x: csr_array, y: Any) -> tuple[Trained, Watch]:
+    trained, watch = ENGINES[kind](initial_parameters(config), config, x, y), Watch()
+    assert Trainer(trained.engine, config, [watch]).fit(len(y)).finished
     return trained, watch
 
 
@@ -149,22 +145,22 @@ every_engine = pytest.mark.parametrize("kind", ENGINES)
 
 @every_engine
 @pytest.mark.parametrize("change", CHANGES)
-def test_the_steps_are_those_of_the_rules(change: str, kind: str) -> None:
-    settings = fm.settings(D, K, **CHANGES[change])
+def test_the_steps_follow_the_rules(change: str, kind: str) -> None:
+    config = fm.config(D, K, **CHANGES[change])
     x, y = fm.rows(1, N, D)
-    trained, watch = ours(kind, settings, x, y)
+    trained, watch = ours(kind, config, x, y)
     parameters = trained.parameters
 
     dense = x.toarray().astype(np.float64)
-    rules = Rules(initial(settings), settings)
-    size = settings.mini_batch_size
+    rules = Rules(initial_parameters(config), config)
+    size = config.mini_batch_size
     starts = list(range(0, N, size))
     # Real empty rows of label 0 fill up the last batch.
     padded = len(starts) * size
     dense = np.vstack([dense, np.zeros((padded - N, D))])
     y = np.append(y, np.zeros(padded - N, np.float32))
     scores = []
-    for _ in range(settings.epochs):
+    for _ in range(config.epochs):
         scores = [rules.step(dense[s : s + size], y[s : s + size]) for s in starts]
 
     # The sign of a gradient that is nearly zero is noise, and Adam's first steps follow it.
@@ -174,7 +170,7 @@ def test_the_steps_are_those_of_the_rules(change: str, kind: str) -> None:
         ("factors", parameters.v),
     ):
         np.testing.assert_allclose(got, rules.p[name], rtol=2e-3, atol=2e-4, err_msg=name)
-    for moment in {"adam": "ms", "adagrad": "s", "sgd": ""}[settings.optimizer]:
+    for moment in {"adam": "ms", "adagrad": "s", "sgd": ""}[config.optimizer]:
         for name in ("bias", "linear", "factors"):
             expected = getattr(rules, moment)[name]
             got = trained.state(name, moment).reshape(expected.shape)
@@ -183,7 +179,7 @@ def test_the_steps_are_those_of_the_rules(change: str, kind: str) -> None:
     z = np.concatenate(scores)
     labels = np.concatenate([y[s : s + size] for s in starts])
     assert last.records == N and last.batches == len(starts)
-    if settings.classifier:
+    if config.classifier:
         loss = np.mean(np.log1p(np.exp(-np.abs(z))) + np.maximum(z, 0) - z * labels)
         assert last.scores["binary_classification_cross_entropy"] == pytest.approx(loss, rel=2e-3)
     else:
@@ -198,14 +194,14 @@ def test_one_step_to_the_last_digits(kind: str) -> None:
         np.array([1.0, -1.0, 2.0], np.float32),
         np.array([[0.5], [2.0], [3.0]], np.float32),
     )
-    settings = fm.settings(3, 1, classifier=False, mini_batch_size=1)
+    config = fm.config(3, 1, classifier=False, mini_batch_size=1)
     x = csr_array(np.array([[2.0, 1.0, 0.0]], np.float32))
-    trained = ENGINES[kind](parameters, settings, x, np.array([1.0], np.float32))
+    trained = ENGINES[kind](parameters, config, x, np.array([1.0], np.float32))
     metrics = Regression()
     assert trained.engine.run(np.array([[0, 1]]), metrics) == 1
     # z = 0.5 + (2 - 1) + 0.5 * 2 * 2 * 1 = 3.5; dz = 2.5. In a first step m/sqrt(v) is the
-    # gradient's sign, so each parameter moves by its learning rate against it; and a little more,
-    # since 1 - beta are differences of float32 numbers.
+    # gradient's sign, so each parameter moves against it by its learning rate; slightly more,
+    # because 1 - beta is computed in float32.
     assert metrics.scores()["absolute_loss"] == 2.5
     a, b, c = (rate * 1.0000066756 for rate in (0.1, 0.03, 0.02))
     np.testing.assert_allclose(parameters.w0, [0.5 - a], rtol=3e-7)
@@ -226,7 +222,7 @@ def test_one_step_to_the_last_digits(kind: str) -> None:
 @every_engine
 @pytest.mark.parametrize("classifier", [True, False])
 def test_rows_of_features_that_do_not_occur_keep_their_bits(classifier: bool, kind: str) -> None:
-    settings = fm.settings(D, K, classifier=classifier)
+    config = fm.config(D, K, classifier=classifier)
     x, y = fm.rows(2, N, D)
     seen, later = [0, 2, 3, 7, 11], [1, 4, 5]
     dense = x.toarray()
@@ -234,9 +230,9 @@ def test_rows_of_features_that_do_not_occur_keep_their_bits(classifier: bool, ki
     dense[:20, later] = 0
     dense[20:, seen] = 0
     x = csr_array(dense)
-    parameters = initial(settings)
-    before = initial(settings)
-    trained = ENGINES[kind](parameters, settings, x, y)
+    parameters = initial_parameters(config)
+    before = initial_parameters(config)
+    trained = ENGINES[kind](parameters, config, x, y)
 
     def run(first: int, last: int) -> None:
         starts = np.arange(first, last, 8)
@@ -262,10 +258,10 @@ def test_rows_of_features_that_do_not_occur_keep_their_bits(classifier: bool, ki
 @every_engine
 @pytest.mark.parametrize("size", [1, 5])
 def test_a_batch_of_empty_rows_moves_the_bias_alone(size: int, kind: str) -> None:
-    settings = fm.settings(D, K, mini_batch_size=size)
+    config = fm.config(D, K, mini_batch_size=size)
     x = csr_array((size, D), dtype=np.float32)
-    parameters, before = initial(settings), initial(settings)
-    trained = ENGINES[kind](parameters, settings, x, np.ones(size, np.float32))
+    parameters, before = initial_parameters(config), initial_parameters(config)
+    trained = ENGINES[kind](parameters, config, x, np.ones(size, np.float32))
     assert trained.engine.score(x).tolist() == [before.w0[0]] * size
     trained.engine.run(np.array([[0, size]]), metrics_for(True))
     assert parameters.w0[0] > before.w0[0]
@@ -287,13 +283,13 @@ def test_a_batch_of_empty_rows_moves_the_bias_alone(size: int, kind: str) -> Non
     ],
 )
 def test_batches(rows: int, size: int, expected: list[tuple[int, int]]) -> None:
-    assert batches(rows, size).tolist() == [list(pair) for pair in expected]
+    assert batch_bounds(rows, size).tolist() == [list(pair) for pair in expected]
 
 
 @every_engine
 @pytest.mark.parametrize("classifier", [True, False])
-def test_a_planted_machine_is_found(classifier: bool, kind: str) -> None:
-    """Train on what a known machine says, and test on pairs that training has not seen."""
+def test_a_planted_machine_is_recovered(classifier: bool, kind: str) -> None:
+    """Train on the scores of a known machine, and test on unseen pairs."""
     random = np.random.default_rng(5)
     users, items = 60, 50
     planted = fm.parameters(6, users + items, 2)
@@ -307,21 +303,21 @@ def test_a_planted_machine_is_found(classifier: bool, kind: str) -> None:
     y = ((z > 0) if classifier else z).astype(np.float32)
     cut = 2500
     term = Term(lr=0.05, wd=1e-4, init_sigma=0.1)
-    settings = Settings(
+    config = TrainingConfig(
         users + items, 2, classifier, term, term, term, epochs=40, mini_batch_size=100
     )
-    trained, watch = ours(kind, settings, x[:cut], y[:cut])
+    trained, watch = ours(kind, config, x[:cut], y[:cut])
     got = trained.engine.score(x[cut:])
     if classifier:
         assert np.mean((got > 0) == (y[cut:] > 0)) > 0.93
     else:
         assert np.sqrt(np.mean((got - y[cut:]) ** 2)) < 0.1 * y.std()
         # Of the inner products, what the linear terms could not have taken over as well.
-        found, known = (
+        trained_pairs, known_pairs = (
             pairs - pairs.mean(axis=0) - pairs.mean(axis=1, keepdims=True) + pairs.mean()
             for pairs in (p.v[:users] @ p.v[users:].T for p in (trained.parameters, planted))
         )
-        assert np.corrcoef(found.ravel(), known.ravel())[0, 1] > 0.98
+        assert np.corrcoef(trained_pairs.ravel(), known_pairs.ravel())[0, 1] > 0.98
 
 
 @every_engine
@@ -329,7 +325,7 @@ def test_the_same_seed_is_the_same_bytes(tmp_path: Path, kind: str) -> None:
     x, y = fm.rows(1, N, D)
 
     def content(seed: int) -> bytes:
-        trained, _ = ours(kind, fm.settings(D, K, seed=seed), x, y)
+        trained, _ = ours(kind, fm.config(D, K, seed=seed), x, y)
         model = artifact.Model(trained.parameters, {"predictor_type": "binary_classifier"})
         return artifact.write(tmp_path, model).read_bytes()
 
@@ -338,9 +334,9 @@ def test_the_same_seed_is_the_same_bytes(tmp_path: Path, kind: str) -> None:
 
 
 @every_engine
-def test_observers_are_told_in_order(kind: str) -> None:
-    settings = fm.settings(D, K, epochs=2, mini_batch_size=10, publish_interval=2)
-    _, watch = ours(kind, settings, *fm.rows(1, N, D))
+def test_callbacks_are_called_in_order(kind: str) -> None:
+    config = fm.config(D, K, epochs=2, mini_batch_size=10, publish_interval=2)
+    _, watch = ours(kind, config, *fm.rows(1, N, D))
     assert watch.batches == [(0, 0), (0, 2), (0, 4), (1, 0), (1, 2), (1, 4)]
     assert [epoch.number for epoch in watch.epochs] == [0, 1]
     for epoch in watch.epochs:
@@ -349,34 +345,35 @@ def test_observers_are_told_in_order(kind: str) -> None:
 
 
 @every_engine
-def test_a_stop_ends_after_the_batches_at_work(kind: str) -> None:
-    settings = fm.settings(D, K, epochs=3, publish_interval=1)
+def test_a_stop_ends_after_the_running_batches(kind: str) -> None:
+    config = fm.config(D, K, epochs=3, publish_interval=1)
     x, y = fm.rows(1, N, D)
     # Once after each batch, and at the end of an epoch.
     watch, asked = Watch(), iter([False] * 8 + [True])
-    trained = ENGINES[kind](initial(settings), settings, x, y)
-    outcome = fit(trained.engine, trained.parameters, N, settings, watch, lambda: next(asked))
+    trained = ENGINES[kind](initial_parameters(config), config, x, y)
+    trainer = Trainer(trained.engine, config, [watch], stop_requested=lambda: next(asked))
+    outcome = trainer.fit(N)
     assert not outcome.finished
     assert watch.batches == [(0, i) for i in range(6)] + [(1, 0), (1, 1)]
     assert len(watch.epochs) == 1
-    # What it leaves are the parameters of exactly these steps.
-    other = ENGINES[kind](initial(settings), settings, x, y)
-    steps = np.concatenate([batches(N, 8), [(0, 8), (8, 16)]])
+    # The parameters are those after exactly these steps.
+    other = ENGINES[kind](initial_parameters(config), config, x, y)
+    steps = np.concatenate([batch_bounds(N, 8), [(0, 8), (8, 16)]])
     assert other.engine.run(steps, metrics_for(True)) == 8
     assert trained.parameters.v.tobytes() == other.parameters.v.tobytes()
 
 
 @every_engine
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-def test_a_loss_that_is_not_finite_says_where(kind: str) -> None:
-    settings = fm.settings(D, K, classifier=False, epochs=3)
+def test_the_error_of_a_loss_that_is_not_finite_names_the_batch(kind: str) -> None:
+    config = fm.config(D, K, classifier=False, epochs=3)
     x, y = fm.rows(1, N, D)
     y[17] = np.float32(1e38)
     x = csr_array(x.toarray())
     x.data[x.indptr[25] : x.indptr[26]] = np.float32(3e38)  # their products overflow
-    trained = ENGINES[kind](initial(settings), settings, x, y)
+    trained = ENGINES[kind](initial_parameters(config), config, x, y)
     with pytest.raises(DivergedError) as caught:
-        fit(trained.engine, trained.parameters, N, settings, Watch())
+        Trainer(trained.engine, config).fit(N)
     assert str(caught.value) == (
         "training diverged: the loss is not finite in batch 3 of epoch 0. Lower bias_lr, "
         "linear_lr or factors_lr, set clip_gradient, or scale the features and labels"
@@ -385,15 +382,15 @@ def test_a_loss_that_is_not_finite_says_where(kind: str) -> None:
 
 @every_engine
 def test_a_parameter_that_is_not_finite_at_the_end_of_an_epoch(kind: str) -> None:
-    settings = fm.settings(D, K, epochs=3)
-    settings = replace(settings, linear=Term(lr=3e38, wd=0.0))
+    config = fm.config(D, K, epochs=3)
+    config = replace(config, linear=Term(lr=3e38, wd=0.0))
     x = csr_array(np.eye(1, D, dtype=np.float32))
-    parameters = initial(settings)
+    parameters = initial_parameters(config)
     parameters.w[0] = -1e38
-    parameters.w[5] = np.inf  # of a feature that no row has: no loss can tell
-    trained = ENGINES[kind](parameters, settings, x, np.ones(1, np.float32))
+    parameters.w[5] = np.inf  # no row has this feature, so no loss shows it
+    trained = ENGINES[kind](parameters, config, x, np.ones(1, np.float32))
     with pytest.raises(DivergedError, match="a parameter is not finite at the end of epoch 0"):
-        fit(trained.engine, parameters, 1, settings, Watch())
+        Trainer(trained.engine, config).fit(1)
 
 
 def _repeated(seed: int, n: int, d: int) -> tuple[csr_array, Any]:
@@ -425,15 +422,15 @@ SHAPES = {
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("classifier", [True, False])
 @pytest.mark.parametrize("optimizer", ["adam", "adagrad", "sgd"])
-def test_an_epoch_is_the_oracle_s(shape: str, classifier: bool, optimizer: str) -> None:
-    """Numba beside torch's autograd after a whole epoch: parameters, scores and losses to 1e-5."""
+def test_an_epoch_agrees_with_autograd(shape: str, classifier: bool, optimizer: str) -> None:
+    """Compares parameters, scores and losses after an epoch, to 1e-5."""
     (x, y), k = SHAPES[shape]
-    settings = fm.settings(
+    config = fm.config(
         x.shape[1], k, classifier=classifier, optimizer=optimizer, epochs=1, eps=1e-4
     )
     results = []
     for kind in ("torch", "numba", "numba, two threads"):
-        trained, watch = ours(kind, settings, x, y)
+        trained, watch = ours(kind, config, x, y)
         p = trained.parameters
         arrays = (p.w0, p.w, p.v.ravel(), trained.engine.score(x))
         results.append((np.concatenate(arrays), list(watch.epochs[0].scores.values())))
@@ -444,16 +441,16 @@ def test_an_epoch_is_the_oracle_s(shape: str, classifier: bool, optimizer: str) 
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("classifier", [True, False])
-def test_the_gradient_of_a_step_is_autograd_s_in_float64(shape: str, classifier: bool) -> None:
-    """One step of sgd without decay is the gradient, to float32; the rules' is, to 1e-10."""
+def test_the_gradient_agrees_with_autograd_in_float64(shape: str, classifier: bool) -> None:
+    """A step of SGD without decay is the gradient: of the engine to 1e-5, of the rules to 1e-10."""
     (x, y), k = SHAPES[shape]
     term = Term(lr=1.0, wd=0.0, init_sigma=0.3)
-    settings = fm.settings(
+    config = fm.config(
         x.shape[1], k, classifier=classifier, optimizer="sgd", mini_batch_size=len(y),
         bias=term, linear=term, factors=term,
     )  # fmt: skip
-    start = initial(settings)
-    rules = Rules(start, settings)
+    start = initial_parameters(config)
+    rules = Rules(start, config)
     rules.step(x.toarray().astype(np.float64), y.astype(np.float64))
 
     tensors = {
@@ -469,9 +466,9 @@ def test_the_gradient_of_a_step_is_autograd_s_in_float64(shape: str, classifier:
     loss = entropy(z, target) if classifier else 0.5 * ((z - target) ** 2).mean()
     loss.backward()
 
-    engine = NumbaEngine(start.copy(), settings, x, y)
-    stepped = engine._parameters
-    engine.run(batches(len(y), len(y)), metrics_for(classifier))
+    stepped = start.copy()
+    engine = numba_engine(stepped, config, x, y)
+    engine.run(batch_bounds(len(y), len(y)), metrics_for(classifier))
     for name, before, after in (
         ("bias", start.w0, stepped.w0),
         ("linear", start.w, stepped.w),
@@ -504,11 +501,11 @@ def test_pieces_have_equal_shares_in_whole_cache_lines() -> None:
 @pytest.mark.parametrize("optimizer", ["adam", "adagrad", "sgd"])
 @pytest.mark.parametrize("classifier", [True, False])
 @pytest.mark.parametrize("num_factors", [5, 16, 32, 130])
-def test_any_number_of_threads_is_the_same_bytes(
+def test_any_number_of_threads_gives_the_same_bytes(
     optimizer: str, classifier: bool, num_factors: int
 ) -> None:
     """With more features, rows and factors than a thread's share of each, and clipping."""
-    settings = fm.settings(
+    config = fm.config(
         500,
         num_factors,
         classifier=classifier,
@@ -519,25 +516,25 @@ def test_any_number_of_threads_is_the_same_bytes(
     x, y = fm.rows(4, 1000, 500)
     results = []
     for threads in (1, 2, 3, 7):
-        parameters, watch = initial(settings), Watch()
-        engine = NumbaEngine(parameters, settings, x, y, threads)
-        fit(engine, parameters, len(y), settings, watch)
+        parameters, watch = initial_parameters(config), Watch()
+        engine = numba_engine(parameters, config, x, y, threads)
+        Trainer(engine, config, [watch]).fit(len(y))
         arrays = (parameters.w0, parameters.w, parameters.v, engine.score(x))
         results.append([array.tobytes() for array in arrays] + [watch.epochs[-1].scores])
     assert all(result == results[0] for result in results)
 
 
-def test_rows_that_lead_out_of_the_parameters_are_refused() -> None:
-    settings = fm.settings(D, K)
+def test_rows_with_keys_out_of_range_are_an_error() -> None:
+    config = fm.config(D, K)
     x, y = fm.rows(1, N, D + 1)
     with pytest.raises(AlgorithmError, match="rows are not a CSR array"):
-        NumbaEngine(initial(settings), settings, x, y)
+        numba_engine(initial_parameters(config), config, x, y)
 
 
 @every_engine
 def test_early_stopping_keeps_the_best_epoch(kind: str) -> None:
-    settings = fm.settings(D, K, epochs=50, patience=3)
-    trained = ENGINES[kind](initial(settings), settings, *fm.rows(1, N, D))
+    config = fm.config(D, K, epochs=50, patience=3)
+    trained = ENGINES[kind](initial_parameters(config), config, *fm.rows(1, N, D))
     losses = iter([0.9, 0.5, 0.7, 0.4, 0.6, 0.4, 0.8, 0.1])
     kept: list[bytes] = []
 
@@ -548,9 +545,9 @@ def test_early_stopping_keeps_the_best_epoch(kind: str) -> None:
         return metrics
 
     watch = Watch()
-    outcome = fit(trained.engine, trained.parameters, N, settings, watch, test=test)
+    outcome = Trainer(trained.engine, config, [watch], test).fit(N)
     # 0.4 in epoch 3 is not beaten in the three epochs after it: 0.1 is never seen.
-    assert outcome == Outcome(finished=True, kept=3)
+    assert outcome == Outcome(finished=True, best_epoch=3)
     assert len(watch.epochs) == 7
     assert trained.parameters.v.tobytes() == kept[3] != kept[6]
     assert [e.test_scores and e.test_scores[CROSS_ENTROPY] for e in watch.epochs][3] == 0.4

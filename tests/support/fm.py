@@ -1,11 +1,11 @@
-"""Small factorization machines: random rows, settings, and definitions to compare with."""
+"""Small factorization machines: random rows, configurations, and a definition of the score."""
 
 from typing import Any
 
 import numpy as np
 from scipy.sparse import csr_array
 
-from factorization_machines.config import Settings, Term
+from factorization_machines.config import Term, TrainingConfig
 from factorization_machines.parameters import Parameters
 
 
@@ -29,8 +29,8 @@ def parameters(seed: int, d: int, k: int, scale: float = 1.0) -> Parameters:
     return Parameters(w0, w * np.float32(scale), v * np.float32(scale))
 
 
-def settings(d: int, k: int, **changes: Any) -> Settings:
-    """Return settings with a different rate and decay for each term."""
+def config(d: int, k: int, **changes: Any) -> TrainingConfig:
+    """Return a configuration with a different learning rate and decay for each term."""
     values: dict[str, Any] = {
         "classifier": True,
         "bias": Term(lr=0.1, wd=0.01),
@@ -39,11 +39,11 @@ def settings(d: int, k: int, **changes: Any) -> Settings:
         "epochs": 2,
         "mini_batch_size": 8,
     }
-    return Settings(feature_dim=d, num_factors=k, **{**values, **changes})
+    return TrainingConfig(feature_dim=d, num_factors=k, **{**values, **changes})
 
 
 def score_of_pairs(x: csr_array, p: Parameters) -> Any:
-    """Return Rendle's equation 1 as it stands: a loop over all pairs of features, in float64."""
+    """Return the scores by Rendle's equation 1: a loop over all pairs of features, in float64."""
     dense = x.toarray().astype(np.float64)
     w0, w, v = (array.astype(np.float64) for array in (p.w0, p.w, p.v))
     scores = []

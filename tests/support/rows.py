@@ -1,4 +1,4 @@
-"""The rows of requests: made from dense arrays, and back."""
+"""Conversion between the rows of requests and dense arrays."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from factorization_machines.instances import Instances
 
 
 def dense(rows: Instances, feature_dim: int) -> Any:
-    """Return rows as a dense (n, feature_dim) float32 array, after a look at what they hold."""
+    """Check the types and shapes of rows; return them as a dense (n, feature_dim) array."""
     assert (rows.indptr.dtype, rows.keys.dtype) == (np.int64, np.int64)
     assert rows.values.dtype == np.float32
     assert rows.keys.shape == rows.values.shape == (rows.indptr[-1],)

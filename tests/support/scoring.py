@@ -1,4 +1,4 @@
-"""Small models in the form that serving has them."""
+"""Small models as serving holds them."""
 
 import numpy as np
 

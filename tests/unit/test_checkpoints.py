@@ -1,9 +1,10 @@
-"""Checkpoints: the file, the folder of them, what they are of, and when they are written."""
+"""Checkpoints: the file, the store, the fingerprint of a job, and when they are written."""
 
 import threading
 import zipfile
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,70 +12,72 @@ import pytest
 
 from factorization_machines.errors import CheckpointError
 from factorization_machines.parameters import Parameters
-from factorization_machines.training_state import Best, Moments, Position
+from factorization_machines.training_state import BestEpoch, OptimizerState, TrainingState
 from sagemaker_container.training.checkpoints import (
     Checkpoint,
-    CheckpointKeeper,
-    Folder,
-    Identity,
+    CheckpointManager,
+    CheckpointStore,
     Interval,
+    JobFingerprint,
     digest,
     file,
 )
 from support.fm import parameters as random_parameters
 
-IDENTITY = Identity({"num_factors": 3, "eps": None, "_engine": "auto"}, {"train": "ab"}, "numba", 1)
+FINGERPRINT = JobFingerprint(
+    {"num_factors": 3, "eps": None, "_engine": "auto"}, {"train": "ab"}, "numba", 1
+)
 
 
 def checkpoint(steps: int = 7, seed: int = 0, best: bool = True) -> Checkpoint:
     values = random_parameters(seed, 5, 3)
-    moments = {"bias.m": values.w0 * 2, "linear.m": values.w * 2, "factors.m": values.v * 2}
-    kept = Best(1, 0.1 + seed, random_parameters(seed + 50, 5, 3)) if best else None
-    position = Position(2, 3, 40, (0.1, 1 / 3, 0.0, 2.0, 1e-300), {"rmse": 1 / 3}, kept)
-    return Checkpoint(IDENTITY, position, values, Moments(steps, moments))
+    optimizer_state = {"bias.m": values.w0 * 2, "linear.m": values.w * 2, "factors.m": values.v * 2}
+    kept = BestEpoch(1, 0.1 + seed, random_parameters(seed + 50, 5, 3)) if best else None
+    state = TrainingState(2, 3, 40, (0.1, 1 / 3, 0.0, 2.0, 1e-300), {"rmse": 1 / 3}, kept)
+    return Checkpoint(FINGERPRINT, state, values, OptimizerState(steps, optimizer_state))
 
 
 def same(a: Checkpoint, b: Checkpoint) -> bool:
     def flat(one: Checkpoint) -> list[Any]:
-        best = one.position.best
+        best = one.state.best
         kept = [best.epoch, best.loss, best.parameters.v.tobytes()] if best else None
-        moments = {name: array.tobytes() for name, array in one.moments.arrays.items()}
+        optimizer_state = {name: array.tobytes() for name, array in one.optimizer.arrays.items()}
         arrays = [p.tobytes() for p in (one.parameters.w0, one.parameters.w, one.parameters.v)]
-        return [one.identity, replace(one.position, best=None), kept, moments, arrays]
+        return [one.fingerprint, replace(one.state, best=None), kept, optimizer_state, arrays]
 
-    return flat(a) == flat(b) and a.moments.steps == b.moments.steps
+    return flat(a) == flat(b) and a.optimizer.steps == b.optimizer.steps
 
 
 @pytest.mark.parametrize("best", [True, False])
 def test_a_file_holds_every_bit(tmp_path: Path, best: bool) -> None:
-    given = checkpoint(best=best)
-    file.write(tmp_path / "c.npz", given)
-    assert same(file.read(tmp_path / "c.npz"), given)
+    original = checkpoint(best=best)
+    file.write(tmp_path / "c.npz", original)
+    assert same(file.read(tmp_path / "c.npz"), original)
     assert [path.name for path in tmp_path.iterdir()] == ["c.npz"]
 
 
-def test_any_byte_that_is_lost_or_changed_is_noticed(tmp_path: Path) -> None:
+def test_any_lost_or_changed_byte_is_detected(tmp_path: Path) -> None:
     path = tmp_path / "c.npz"
-    given = checkpoint()
-    file.write(path, given)
+    original = checkpoint()
+    file.write(path, original)
     content = path.read_bytes()
     for size in range(0, len(content), 7):
         path.write_bytes(content[:size])
         with pytest.raises(file.DAMAGE):
             file.read(path)
-    unnoticed = 0
+    undetected = 0
     for at in range(0, len(content), 5):
         path.write_bytes(content[:at] + bytes([content[at] ^ 0x55]) + content[at + 1 :])
         try:
-            found = file.read(path)
+            damaged = file.read(path)
         except file.DAMAGE:
             continue
-        assert same(found, given)  # a byte that says nothing: a date, or padding
-        unnoticed += 1
-    assert unnoticed < len(content) / 5 / 2
+        assert same(damaged, original)  # a byte without meaning: a date, or padding
+        undetected += 1
+    assert undetected < len(content) / 5 / 2
 
 
-def test_a_damaged_size_is_not_believed(tmp_path: Path) -> None:
+def test_a_damaged_size_allocates_nothing(tmp_path: Path) -> None:
     path = tmp_path / "c.npz"
     file.write(path, replace(checkpoint(), parameters=random_parameters(0, 5000, 3)))
     content = path.read_bytes()
@@ -86,27 +89,27 @@ def test_a_damaged_size_is_not_believed(tmp_path: Path) -> None:
         file.read(path)
 
 
-def test_the_one_before_is_there_until_all_of_the_next_is(
+def test_the_previous_file_remains_until_the_next_is_complete(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "c.npz"
-    given = checkpoint()
-    file.write(path, given)
+    original = checkpoint()
+    file.write(path, original)
 
     def half(stream: Any, **_: Any) -> None:
         stream.write(b"PK")
         stream.flush()
-        assert same(file.read(path), given)
+        assert same(file.read(path), original)
         raise OSError("no space left")
 
     monkeypatch.setattr(file.np, "savez", half)
     with pytest.raises(OSError, match="no space left"):
         file.write(path, checkpoint(seed=1))
-    assert same(file.read(path), given)
+    assert same(file.read(path), original)
     assert [one.name for one in tmp_path.iterdir()] == ["c.npz"]
 
 
-def test_another_format_is_not_guessed_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_format_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(file, "FORMAT", 1)
     file.write(tmp_path / "c.npz", checkpoint())
     monkeypatch.undo()
@@ -114,15 +117,15 @@ def test_another_format_is_not_guessed_at(tmp_path: Path, monkeypatch: pytest.Mo
         file.read(tmp_path / "c.npz")
 
 
-def test_a_checkpoint_of_an_earlier_version_is_refused_and_not_passed_over(
+def test_a_checkpoint_of_an_earlier_version_is_rejected_and_not_skipped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(file, "FORMAT", 1)
-    folder = Folder(tmp_path, print)
-    folder.write(checkpoint(5))
+    store = CheckpointStore(tmp_path, print)
+    store.write(checkpoint(5))
     monkeypatch.undo()
     with pytest.raises(CheckpointError, match="Empty the folder to begin anew"):
-        folder.latest()
+        store.latest()
 
 
 def test_there_is_no_pickle(tmp_path: Path) -> None:
@@ -133,34 +136,34 @@ def test_there_is_no_pickle(tmp_path: Path) -> None:
         assert {archive[name].dtype.kind for name in archive.files} == {"f", "u"}
 
 
-def test_the_newest_whole_one_counts_and_two_are_kept(tmp_path: Path) -> None:
+def test_the_newest_undamaged_checkpoint_is_read_and_two_are_kept(tmp_path: Path) -> None:
     warnings: list[str] = []
-    folder = Folder(tmp_path, warnings.append)
-    assert folder.latest() is None
+    store = CheckpointStore(tmp_path, warnings.append)
+    assert store.latest() is None
     for steps in (5, 10, 100):
-        folder.write(checkpoint(steps, seed=steps))
+        store.write(checkpoint(steps, seed=steps))
     names = ["checkpoint-000000000010.npz", "checkpoint-000000000100.npz"]
     assert sorted(path.name for path in tmp_path.iterdir()) == names
     newest = tmp_path / names[1]
     newest.write_bytes(newest.read_bytes()[:-30])
 
-    again = Folder(tmp_path, warnings.append)
-    found = again.latest()
-    assert found is not None and found[0] == tmp_path / names[0]
-    assert same(found[1], checkpoint(10, seed=10))
+    again = CheckpointStore(tmp_path, warnings.append)
+    latest = again.latest()
+    assert latest is not None and latest[0] == tmp_path / names[0]
+    assert same(latest[1], checkpoint(10, seed=10))
     assert warnings == [w for w in warnings if str(newest) in w and "torn or damaged" in w] != []
-    # What is torn is not one of the two.
+    # A damaged file does not count as one of the two.
     again.write(checkpoint(20, seed=20))
     left = ["checkpoint-000000000010.npz", "checkpoint-000000000020.npz"]
     assert sorted(path.name for path in tmp_path.iterdir()) == left
 
 
-def test_what_differs_is_refused_by_name() -> None:
-    other = Identity(
+def test_the_error_of_another_job_names_all_differences() -> None:
+    other = JobFingerprint(
         {"num_factors": 4, "eps": 1e-6, "_engine": "numba"}, {"train": "cd"}, "torch", 2
     )
     with pytest.raises(CheckpointError) as caught:
-        IDENTITY.check(other, "F")
+        FINGERPRINT.check(other, "F")
     assert str(caught.value) == (
         "F is of another job: eps must be None; got 1e-06; num_factors must be 3; got 4; "
         "the engine must be 'numba'; got 'torch'; the number of hosts must be 1; got 2; "
@@ -168,10 +171,10 @@ def test_what_differs_is_refused_by_name() -> None:
         "Run it as it was, or empty the folder to begin anew"
     )
     free = {"num_factors": 3, "eps": None, "epochs": 5, "_num_threads": 2}
-    IDENTITY.check(Identity(free, {"train": "ab"}, "numba", 1), "F")
+    FINGERPRINT.check(JobFingerprint(free, {"train": "ab"}, "numba", 1), "F")
 
 
-def test_a_digest_is_of_values_order_and_shape() -> None:
+def test_a_digest_depends_on_values_order_and_shape() -> None:
     a = np.arange(6, dtype=np.int32)
     assert digest(a) == digest(a.astype(np.int64)) != digest(a[::-1])
     assert digest(a.reshape(2, 3)) != digest(a.reshape(3, 2))
@@ -180,18 +183,18 @@ def test_a_digest_is_of_values_order_and_shape() -> None:
 
 
 class Engine:
-    """Has moments, and nothing to train."""
+    """Has a model and an optimizer state, and nothing to train."""
 
-    def __init__(self) -> None:
-        self.steps = 0
+    def __init__(self, parameters: Parameters) -> None:
+        self.steps, self.model = 0, SimpleNamespace(arrays=lambda: parameters)
 
-    def moments(self) -> Moments:
+    def state_dict(self) -> OptimizerState:
         self.steps += 1
-        return Moments(self.steps, {})
+        return OptimizerState(self.steps, {})
 
 
-class Slow(Folder):
-    """Writes when it is allowed to."""
+class Slow(CheckpointStore):
+    """Writes after `go` is set."""
 
     def __init__(self, problem: OSError | None = None) -> None:
         super().__init__(Path("/nowhere"), print)
@@ -201,79 +204,77 @@ class Slow(Folder):
         assert self.go.wait(60)
         if self.problem:
             raise self.problem
-        self.written.append(checkpoint.position)
+        self.written.append(checkpoint.state)
         return self.path
 
 
-def keeper(
-    folder: Folder, interval: Interval, said: list[str], epochs: int = 9
-) -> tuple[CheckpointKeeper, Parameters]:
+def manager(
+    store: CheckpointStore, interval: Interval, messages: list[str], epochs: int = 9
+) -> tuple[CheckpointManager, Parameters]:
     values = random_parameters(0, 5, 3)
-    engine: Any = Engine()
-    made = CheckpointKeeper(
-        folder, IDENTITY, interval, epochs, engine, values, said.append, said.append
-    )
-    return made, values
+    engine: Any = Engine(values)
+    log: Any = SimpleNamespace(message=messages.append, warning=messages.append)
+    return CheckpointManager(store, FINGERPRINT, interval, epochs, engine, log), values
 
 
-def test_epochs_are_counted_and_the_last_one_is_always_kept() -> None:
-    folder, said = Slow(), []  # type: ignore[var-annotated]
-    folder.go.set()
-    made, _ = keeper(folder, Interval(epochs=2), said)
-    made.begin(Position(1))
+def test_an_interval_in_epochs_and_the_last_epoch() -> None:
+    store, messages = Slow(), []  # type: ignore[var-annotated]
+    store.go.set()
+    made, _ = manager(store, Interval(epochs=2), messages)
+    made.resume_from(TrainingState(1))
     for epoch in range(1, 10):
-        made.reached(Position(epoch, 3))
+        made.on_progress(TrainingState(epoch, 3), stopped=False)
         if epoch > 1:
             made._wait()
     made.__exit__(None, None, None)
-    assert [position.epoch for position in folder.written] == [3, 5, 7, 9]
+    assert [state.epoch for state in store.written] == [3, 5, 7, 9]
 
 
-def test_training_does_not_wait_for_the_disk() -> None:
-    folder, said = Slow(), []  # type: ignore[var-annotated]
-    made, values = keeper(folder, Interval(seconds=1e-9), said)
-    made.reached(Position(0, 1))  # its write waits
-    made.reached(Position(0, 2))
-    made.reached(Position(0, 3))
-    assert folder.written == []
-    folder.go.set()
-    made.reached(Position(0, 4), stopped=True)
+def test_training_continues_during_a_write() -> None:
+    store, messages = Slow(), []  # type: ignore[var-annotated]
+    made, values = manager(store, Interval(seconds=1e-9), messages)
+    made.on_progress(TrainingState(0, 1), stopped=False)  # its write waits
+    made.on_progress(TrainingState(0, 2), stopped=False)
+    made.on_progress(TrainingState(0, 3), stopped=False)
+    assert store.written == []
+    store.go.set()
+    made.on_progress(TrainingState(0, 4), stopped=True)
     made.__exit__(None, None, None)
-    assert [position.batch for position in folder.written] == [1, 4]
-    assert said == ["Checkpoint written: /nowhere"] * 2
+    assert [state.batch for state in store.written] == [1, 4]
+    assert messages == ["Checkpoint written: /nowhere"] * 2
 
 
-def test_a_copy_is_what_is_written(tmp_path: Path) -> None:
-    folder = Folder(tmp_path, print)
-    made, values = keeper(folder, Interval(seconds=1e-9), [])
+def test_a_copy_of_the_parameters_is_written(tmp_path: Path) -> None:
+    store = CheckpointStore(tmp_path, print)
+    made, values = manager(store, Interval(seconds=1e-9), [])
     before = values.v.tobytes()
-    made.reached(Position(0, 1))
+    made.on_progress(TrainingState(0, 1), stopped=False)
     values.v[:] = 0
     made.__exit__(None, None, None)
-    found = folder.latest()
-    assert found is not None and found[1].parameters.v.tobytes() == before
+    latest = store.latest()
+    assert latest is not None and latest[1].parameters.v.tobytes() == before
 
 
-def test_a_problem_is_told_once_and_ends_nothing() -> None:
-    said: list[str] = []
-    folder = Slow(OSError(28, "No space left on device"))
-    folder.go.set()
-    made, _ = keeper(folder, Interval(seconds=1e-9), said)
+def test_a_problem_is_logged_once_and_training_continues() -> None:
+    messages: list[str] = []
+    store = Slow(OSError(28, "No space left on device"))
+    store.go.set()
+    made, _ = manager(store, Interval(seconds=1e-9), messages)
     for batch in range(3):
-        made.reached(Position(0, batch))
+        made.on_progress(TrainingState(0, batch), stopped=False)
         made._wait()
-    folder.problem = None
-    made.reached(Position(0, 4))
+    store.problem = None
+    made.on_progress(TrainingState(0, 4), stopped=False)
     made._wait()
-    folder.problem = OSError(28, "No space left on device")
-    made.reached(Position(0, 5))
+    store.problem = OSError(28, "No space left on device")
+    made.on_progress(TrainingState(0, 5), stopped=False)
     made.__exit__(None, None, None)
     problem = "no checkpoint can be written to /nowhere: No space left on device; training goes on"
-    assert said == [problem, "Checkpoint written: /nowhere", problem]
+    assert messages == [problem, "Checkpoint written: /nowhere", problem]
 
 
 @pytest.mark.parametrize(
-    ("was", "now", "told"),
+    ("was", "now", "message"),
     [
         (
             "streamed ab",
@@ -288,8 +289,8 @@ def test_a_problem_is_told_once_and_ends_nothing() -> None:
         ("ab", "Pipe", "the channel 'train' must be in memory; it is in Pipe mode"),
     ],
 )
-def test_what_cannot_be_compared_is_not_taken_for_the_same(was: str, now: str, told: str) -> None:
-    then = Identity({}, {"train": was}, "numba", 1)
-    then.check(Identity({}, {"train": was}, "numba", 1), "F")
-    with pytest.raises(CheckpointError, match=told):
-        then.check(Identity({}, {"train": now}, "numba", 1), "F")
+def test_data_of_another_kind_is_a_difference(was: str, now: str, message: str) -> None:
+    then = JobFingerprint({}, {"train": was}, "numba", 1)
+    then.check(JobFingerprint({}, {"train": was}, "numba", 1), "F")
+    with pytest.raises(CheckpointError, match=message):
+        then.check(JobFingerprint({}, {"train": now}, "numba", 1), "F")

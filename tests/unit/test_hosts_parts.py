@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from factorization_machines.batching import batches
+from factorization_machines.batching import batch_bounds
 from factorization_machines.engines import network
 from factorization_machines.engines.shares import Shares
 from factorization_machines.engines.single_process import SingleProcess
@@ -17,7 +17,7 @@ from factorization_machines.errors import PlatformError
 
 @given(st.integers(1, 300), st.integers(1, 70), st.integers(1, 5))
 def test_shares_of_replicated_rows_are_the_batch(rows: int, size: int, hosts: int) -> None:
-    plan = batches(rows, size)
+    plan = batch_bounds(rows, size)
     shares = Shares([rows] * hosts, sharded=False)
     assert shares.rows == rows
     parts = [shares.of(rank, plan) for rank in range(hosts)]
@@ -33,7 +33,7 @@ def test_sharded_rows_are_all_in_an_epoch(counts: list[int], size: int) -> None:
     shares = Shares(counts, sharded=True)
     if not shares.rows:
         return
-    plan = batches(shares.rows, size)
+    plan = batch_bounds(shares.rows, size)
     totals = np.zeros(len(plan), np.int64)
     for rank, count in enumerate(counts):
         part = shares.of(rank, plan)

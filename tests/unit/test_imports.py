@@ -24,9 +24,11 @@ ALLOWED: dict[str, set[str]] = {
     "batching": {"errors", "parameters"},
     "module": {"parameters"},
     "training_state": {"metrics", "parameters"},
-    "memory": {"config", "training_state"},
+    "memory": {"config", "optimizers"},
     "optimizers": set(),
-    "trainer": {"batching", "config", "errors", "metrics", "parameters", "training_state"},
+    "trainer": {
+        *("batching", "config", "engines", "errors", "metrics", "parameters", "training_state"),
+    },
     "engines": {
         *("batching", "config", "errors", "kernels", "metrics", "module", "optimizers"),
         *("parameters", "training_state"),
@@ -47,7 +49,6 @@ ALLOWED: dict[str, set[str]] = {
 }
 WITH_TORCH = {
     "factorization_machines.module",
-    "factorization_machines.optimizers",
     "factorization_machines.engines.autograd",
     "factorization_machines.export.torch_state",  # within functions
     "factorization_machines.engines.process_group",  # only a job of several hosts loads it

@@ -1,4 +1,4 @@
-"""Streams of a channel's bytes, and what is made ahead of its use."""
+"""Streams of a channel's bytes, and prefetching."""
 
 import os
 import threading
@@ -12,7 +12,7 @@ from factorization_machines.errors import PlatformError
 from sagemaker_container.contract import streams
 from sagemaker_container.contract.streams import FileStream, PipeStream
 from sagemaker_container.errors import ChannelError
-from sagemaker_container.training.prefetch import ahead
+from sagemaker_container.training.prefetch import prefetch
 
 
 def never() -> bool:
@@ -101,19 +101,19 @@ def test_a_long_wait_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert said == [f"Waiting for data from {path} for 0 s"] * 2
 
 
-def test_ahead_yields_what_is_made_and_raises_what_is_raised() -> None:
+def test_prefetch_yields_what_is_made_and_raises_what_is_raised() -> None:
     def make(ended: Callable[[], bool]) -> Iterator[int]:
         yield from range(5)
         raise KeyError("six")
 
     got = []
     with pytest.raises(KeyError, match="six"):
-        for item in ahead(make, never):
+        for item in prefetch(make, never):
             got.append(item)  # noqa: PERF402
     assert got == [0, 1, 2, 3, 4]
 
 
-def test_ahead_ends_its_thread_when_nobody_wants_more() -> None:
+def test_prefetch_ends_its_thread_when_nobody_wants_more() -> None:
     made: list[int] = []
 
     def make(ended: Callable[[], bool]) -> Iterator[int]:
@@ -121,17 +121,17 @@ def test_ahead_ends_its_thread_when_nobody_wants_more() -> None:
             made.append(number)
             yield number
 
-    items = ahead(make, never)
+    items = prefetch(make, never)
     assert next(items) == 0
     items.close()  # type: ignore[attr-defined]
     assert len(made) <= 4
-    assert not [thread for thread in threading.enumerate() if thread.name == "ahead"]
+    assert not [thread for thread in threading.enumerate() if thread.name == "prefetch"]
 
 
-def test_ahead_ends_when_it_is_stopped() -> None:
+def test_prefetch_ends_when_it_is_stopped() -> None:
     def make(ended: Callable[[], bool]) -> Iterator[int]:
         while not ended():
             time.sleep(0.01)
         yield from ()
 
-    assert list(ahead(make, lambda: True)) == []
+    assert list(prefetch(make, lambda: True)) == []

@@ -1,4 +1,4 @@
-"""The memory limit, as each kind of cgroup tells it, and what would fit it."""
+"""The memory limit of each kind of cgroup, and the memory budget."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,7 +16,7 @@ V1_NONE = "9223372036854771712"
 
 
 def tree(root: Path, **files: str) -> Path:
-    """Write files, __ in whose names stand for a slash and D for a dot."""
+    """Write files, whose names have __ for a slash and D for a dot."""
     for name, content in files.items():
         path = root / name.replace("__", "/").replace("D", ".")
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -32,13 +32,13 @@ MACHINE = {"proc__meminfo": "MemTotal:  1000 kB\nMemFree: 5 kB\nSwapTotal: 24 kB
     [
         ({}, None),
         (MACHINE, 1024 * 1024),
-        # A container: the group is the mount's root, whatever the host calls it.
+        # A container: its group is the root of the mount, whatever its name on the host.
         ({"sys__fs__cgroup__memoryDmax": "1500", "proc__self__cgroup": "0::/"}, 1500),
         ({"sys__fs__cgroup__memoryDmax": "max", **MACHINE}, 1024 * 1024),
         ({"sys__fs__cgroup__memory__memoryDlimit_in_bytes": "1700",
           "proc__self__cgroup": "4:memory:/docker/0f3\n0::/"}, 1700),
         ({"sys__fs__cgroup__memory__memoryDlimit_in_bytes": V1_NONE, **MACHINE}, 1024 * 1024),
-        # On a host: its own group and those above, of which the least counts.
+        # On a host: the smallest limit of its group and the groups above.
         ({"sys__fs__cgroup__a__b__memoryDmax": "max", "sys__fs__cgroup__a__memoryDmax": "900",
           "proc__self__cgroup": "0::/a/b"}, 900),
         ({"sys__fs__cgroup__memory__x__y__memoryDlimit_in_bytes": "700",
@@ -52,7 +52,7 @@ def test_the_limit(tmp_path: Path, files: dict[str, str], expected: int | None) 
     assert memory_limit.limit(tree(tmp_path, **files)) == expected
 
 
-def test_what_is_used(tmp_path: Path) -> None:
+def test_the_memory_in_use(tmp_path: Path) -> None:
     assert memory_limit.used(tmp_path) == 0
     tree(tmp_path, proc__self__status="VmPeak: 9 kB\nVmRSS:\t   12 kB")
     assert memory_limit.used(tmp_path) == 12 * 1024
@@ -61,27 +61,27 @@ def test_what_is_used(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("optimizer", ["adam", "adagrad", "sgd"])
 @pytest.mark.parametrize("threads", [1, 2])
-def test_what_would_fit_fits_and_one_more_does_not(optimizer: str, threads: int) -> None:
-    settings = fm.settings(1000, 50, optimizer=optimizer)
-    room = parameter_bytes(settings, threads) // 3
-    k, d = fitting(settings, threads, room)
+def test_the_suggestion_fits_and_one_more_does_not(optimizer: str, threads: int) -> None:
+    config = fm.config(1000, 50, optimizer=optimizer)
+    available = parameter_bytes(config, threads) // 3
+    k, d = fitting(config, threads, available)
     assert 0 < k < 50 and 0 < d < 1000
     for change in ({"num_factors": k}, {"feature_dim": d}):
         shape = {"d": 1000, "k": 50} | {"num_factors": {"k": k}, "feature_dim": {"d": d}}[
             next(iter(change))
         ]
-        fits = fm.settings(shape["d"], shape["k"], optimizer=optimizer)
-        more = fm.settings(
+        fits = fm.config(shape["d"], shape["k"], optimizer=optimizer)
+        more = fm.config(
             shape["d"] + ("feature_dim" in change),
             shape["k"] + ("num_factors" in change),
             optimizer=optimizer,
         )
-        assert parameter_bytes(fits, threads) <= room < parameter_bytes(more, threads)
-    assert fitting(settings, threads, 3) == (0, 0)
-    assert fitting(settings, threads, 1 << 40) == (50, 1000)
+        assert parameter_bytes(fits, threads) <= available < parameter_bytes(more, threads)
+    assert fitting(config, threads, 3) == (0, 0)
+    assert fitting(config, threads, 1 << 40) == (50, 1000)
 
 
-def given(**values: object) -> Any:
+def job(**values: object) -> Any:
     required = {"feature_dim": 10**6, "num_factors": 64, "predictor_type": "regressor"}
     return hyperparameters.check({k: str(v) for k, v in {**required, **values}.items()})
 
@@ -94,41 +94,43 @@ def limited(monkeypatch: pytest.MonkeyPatch, limit: int | None) -> None:
     )
 
 
-def test_the_budget_is_half_of_what_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = fm.settings(10**6, 64)
-    model = parameter_bytes(settings)
-    limited(monkeypatch, 260_000_000 + model + 500_000_000)
-    assert memory_budget.for_data(settings, given()) == 250_000_000
-    assert memory_budget.for_data(settings, given(_memory_budget_mb=500)) == 500_000_000
+def test_the_budget_is_half_of_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = fm.config(10**6, 64)
+    model = parameter_bytes(config)
+    limited(monkeypatch, 390_000_000 + model + 500_000_000)
+    assert memory_budget.for_data(config, job()) == 250_000_000
+    assert memory_budget.for_data(config, job(_memory_budget_mb=500)) == 500_000_000
     with pytest.raises(PlatformError) as caught:
-        memory_budget.for_data(settings, given(_memory_budget_mb=501))
+        memory_budget.for_data(config, job(_memory_budget_mb=501))
     assert str(caught.value) == (
-        "not enough memory for _memory_budget_mb 501: the limit of 1.6 GB leaves 1.3 GB, "
+        "not enough memory for _memory_budget_mb 501: the limit of 1.7 GB leaves 1.3 GB, "
         "of which the model takes 848 MB; up to 500 would fit"
     )
     limited(monkeypatch, None)
-    assert memory_budget.for_data(settings, given(_memory_budget_mb=5)) == 5_000_000
-    assert memory_budget.for_data(settings, given()) > 1 << 50
+    assert memory_budget.for_data(config, job(_memory_budget_mb=5)) == 5_000_000
+    assert memory_budget.for_data(config, job()) > 1 << 50
 
 
 def test_the_copy_for_checkpoints_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = fm.settings(10**6, 64)
-    both = parameter_bytes(settings, copied=True)
-    assert both - parameter_bytes(settings) == 4 * 10**6 * 65 * 3
-    limited(monkeypatch, 260_000_000 + both + 500_000_000)
-    assert memory_budget.for_data(settings, given(), checkpoints=True) == 250_000_000
-    limited(monkeypatch, 260_000_000 + both - 1)
-    assert memory_budget.for_data(settings, given()) > 0
+    config = fm.config(10**6, 64)
+    both = parameter_bytes(config, copied=True)
+    assert both - parameter_bytes(config) == 4 * 10**6 * 65 * 3
+    limited(monkeypatch, 390_000_000 + both + 500_000_000)
+    assert memory_budget.for_data(config, job(), checkpoints=True) == 250_000_000
+    limited(monkeypatch, 390_000_000 + both - 1)
+    assert memory_budget.for_data(config, job()) > 0
     with pytest.raises(PlatformError, match=r"training with checkpoints takes 1\.6 GB"):
-        memory_budget.for_data(settings, given(), checkpoints=True)
+        memory_budget.for_data(config, job(), checkpoints=True)
 
 
-def test_a_model_that_does_not_fit_says_what_would(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_of_a_large_model_says_what_would_fit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     limited(monkeypatch, 600_000_000)
     with pytest.raises(PlatformError) as caught:
-        memory_budget.for_data(fm.settings(10**6, 64), given())
+        memory_budget.for_data(fm.config(10**6, 64), job())
     assert str(caught.value) == (
         "not enough memory for feature_dim 1000000 x num_factors 64: training takes 848 MB of the "
-        "340 MB that the limit of 600 MB leaves; num_factors up to 23 or feature_dim up to 380896 "
+        "210 MB that the limit of 600 MB leaves; num_factors up to 14 or feature_dim up to 235259 "
         "would fit"
     )

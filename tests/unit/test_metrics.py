@@ -1,4 +1,4 @@
-"""The metrics against their plain definitions, added in any number of batches."""
+"""Metrics over any number of batches compared with their definitions."""
 
 import math
 
@@ -15,7 +15,7 @@ Float32 = NDArray[np.float32]
 
 
 def classification(z: Float32, y: Float32) -> dict[str, float]:
-    """Return the three metrics row by row, in Python's own floats."""
+    """Return the three metrics row by row, in Python floats."""
     predicted = [1 / (1 + math.exp(-a)) > 0.5 for a in z.tolist()]
     positive = [b == 1 for b in y.tolist()]
     loss = [
@@ -48,10 +48,8 @@ rows = st.lists(
 
 @pytest.mark.parametrize("classifier", [True, False])
 @given(rows=rows, cut=st.integers(0, 30))
-def test_against_the_definitions(
-    classifier: bool, rows: list[tuple[float, float]], cut: int
-) -> None:
-    # A float32 sigmoid is 0.5 where the log-odds are tiny: not what this test is about.
+def test_the_definitions(classifier: bool, rows: list[tuple[float, float]], cut: int) -> None:
+    # Excluded: for tiny log-odds a float32 sigmoid is exactly 0.5.
     z = np.array([a if abs(a) > 1e-6 else 0.0 for a, _ in rows], np.float32)
     y = np.array([b for _, b in rows], np.float32)
     metrics = metrics_for(classifier)
@@ -97,7 +95,7 @@ def test_a_sure_and_wrong_score_has_a_finite_loss() -> None:
 @pytest.mark.parametrize("classifier", [True, False])
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("label", [0, 1])
-def test_what_is_not_finite_is_seen(classifier: bool, bad: float, label: int) -> None:
+def test_a_loss_that_is_not_finite_is_detected(classifier: bool, bad: float, label: int) -> None:
     metrics = metrics_for(classifier)
     metrics.add(np.array([bad], np.float32), np.array([label], np.float32))
     assert not metrics.finite()

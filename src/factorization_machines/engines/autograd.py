@@ -1,61 +1,95 @@
-"""Training steps as torch operations: the oracle, and the way to devices that are no CPU."""
+"""Training with plain PyTorch operations: the reference for the kernels, and for other devices."""
+
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import torch
 from scipy.sparse import csr_array
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, mse_loss
+from torch.optim import Optimizer
 
-from factorization_machines.batching import Batches
-from factorization_machines.config import Settings
+from factorization_machines.batching import Bounds
+from factorization_machines.config import TrainingConfig
 from factorization_machines.metrics import Metrics
 from factorization_machines.module import Batch, FactorizationMachine
-from factorization_machines.optimizers import OPTIMIZERS
-from factorization_machines.parameters import Float32, Parameters
-from factorization_machines.training_state import TERMS, Moments
+from factorization_machines.optimizers import OPTIMIZERS, Step
+from factorization_machines.parameters import Float32
+from factorization_machines.training_state import TERMS, OptimizerState
 
-_SCORING_ROWS = 8192  # a batch without gradients: large enough to hide the cost of a call
+_SCORING_ROWS = 8192  # enough to hide the overhead of a call
+
+
+class LazyOptimizer(Optimizer):
+    """Updates a row of a parameter only in the steps that have a gradient for it.
+
+    Decay is added to the gradient before clipping: `g = clip(g + wd * p)`. A dense gradient updates
+    all rows. State does not decay between the steps that update a row, but the number of the step
+    counts all of them.
+    """
+
+    def __init__(self, groups: Iterable[dict[str, Any]], config: TrainingConfig):
+        super().__init__(groups, {"lr": 0.0, "weight_decay": 0.0})
+        self.rule = OPTIMIZERS[config.optimizer]
+        self.steps = 0
+        self._eps, self._clip_gradient = config.eps, config.clip_gradient
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        """Update every parameter that has a gradient; `closure` is not used."""
+        self.steps += 1
+        for group in self.param_groups:
+            step = Step(group["lr"], self._eps, self.steps)
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    self._update(parameter, parameter.grad, step, group["weight_decay"])
+
+    def _update(self, parameter: Tensor, grad: Tensor, step: Step, decay: float) -> None:
+        state = self.state[parameter]
+        names = self.rule.state_names
+        if not state:
+            state.update({name: torch.zeros_like(parameter) for name in names})
+        rows: Any = slice(None)
+        if grad.is_sparse:
+            # The module looks up each feature once, so the rows do not repeat.
+            rows, grad = grad._indices()[0], grad._values()
+        old = parameter[rows]
+        grad = grad.add(old, alpha=decay)
+        if self._clip_gradient is not None:
+            grad = grad.clamp(-self._clip_gradient, self._clip_gradient)
+        change, new = self.rule.update(grad, tuple(state[name][rows] for name in names), step)
+        for name, values in zip(names, new, strict=True):
+            state[name][rows] = values
+        parameter[rows] = old - change
 
 
 class TorchEngine:
-    """Runs mini-batches and scores on a device; the given parameters follow after each call.
+    """Trains a model on the device that it is on; see `base.Engine`."""
 
-    On the CPU the module works on their memory; what is on another device is copied back.
-    """
-
-    def __init__(
-        self,
-        parameters: Parameters,
-        settings: Settings,
-        x: csr_array,
-        y: Float32,
-        device: str = "cpu",
-    ):
-        self._parameters, self._device = parameters, device
-        self.model = FactorizationMachine(parameters).to(device)
-        self.use(x, y)
-        self._classifier = settings.classifier
-        self._batch_size = settings.mini_batch_size
-        self._scale = settings.rescale_grad or 1 / settings.mini_batch_size
-        # A term that is switched off gets no gradient and no step: it stays zero.
-        self.model.w.requires_grad_(settings.use_linear)
-        self.model.w0.requires_grad_(settings.use_bias)
-        terms = [(self.model.v, settings.factors)]
-        terms += [(self.model.w, settings.linear)] if settings.use_linear else []
-        terms += [(self.model.w0, settings.bias)] if settings.use_bias else []
+    def __init__(self, model: FactorizationMachine, config: TrainingConfig):
+        self.model = model
+        self._device = model.v.device
+        self._classifier = config.classifier
+        self._batch_size = config.mini_batch_size
+        self._scale = config.rescale_grad or 1 / config.mini_batch_size
+        # A term that is switched off gets no gradient and no update: it stays zero.
+        model.w.requires_grad_(config.use_linear)
+        model.w0.requires_grad_(config.use_bias)
+        terms = [(model.v, config.factors), (model.w, config.linear), (model.w0, config.bias)]
         groups = [
             {"params": [parameter], "lr": term.lr, "weight_decay": term.wd}
             for parameter, term in terms
+            if parameter.requires_grad
         ]
-        kind = OPTIMIZERS[settings.optimizer]
-        self._optimizer = kind(groups, settings.eps, settings.clip_gradient)
+        self._optimizer = LazyOptimizer(groups, config)
 
-    def use(self, x: csr_array, y: Float32) -> None:
-        """Train on these rows from now on, see `Engine`."""
+    def set_rows(self, x: csr_array, y: Float32) -> None:
+        """Replace the rows, see `base.Engine`."""
         self._x, self._y = x, y
 
-    def run(self, batches: Batches, metrics: Metrics) -> int:
-        """Train on mini-batches, see `Engine`."""
+    def run(self, batches: Bounds, metrics: Metrics) -> int:
+        """Train on mini-batches, see `base.Engine`."""
         done = 0
         for start, stop in batches.tolist():
             done += 1
@@ -66,13 +100,12 @@ class TorchEngine:
                 metrics.add_empty_rows(bias, padding)
             if not metrics.finite():
                 break
-        self._copy_back()
         return done
 
     def step(self, start: int, stop: int) -> Float32:
         """Train on the rows [start, stop); return their scores before the update, (n,) float32.
 
-        Empty rows of label 0 fill up the batch: each has the bias as its score.
+        Empty rows of label 0 fill up the batch; their score is the bias.
         """
         self._optimizer.zero_grad()
         z = self.model(Batch.of(self._x, start, stop).to(self._device))
@@ -101,44 +134,30 @@ class TorchEngine:
         scores: Float32 = torch.cat(parts).cpu().numpy()
         return scores
 
-    def moments(self) -> Moments:
-        """Return a copy of the optimiser's state, see `Engine`."""
+    def state_dict(self) -> OptimizerState:
+        """Return a copy of the optimizer's state, see `base.Engine`."""
         arrays = {}
         for term, parameter, shape in self._terms():
             state = self._optimizer.state[parameter]
-            for name in self._optimizer.state_names:
-                zeros = np.zeros(shape, np.float32)  # until the term's first step
-                kept = state[name].cpu().numpy().reshape(shape).copy() if state else zeros
-                arrays[f"{term}.{name}"] = kept
-        return Moments(self._optimizer.steps, arrays)
+            for name in self._optimizer.rule.state_names:
+                values = state[name].cpu().numpy() if state else np.zeros(shape, np.float32)
+                arrays[f"{term}.{name}"] = values.reshape(shape).copy()
+        return OptimizerState(self._optimizer.steps, arrays)
 
-    def restore(self, moments: Moments) -> None:
-        """Go on from the parameters as they are now, see `Engine`."""
-        self._optimizer.steps = moments.steps
-        given = self._parameters
-        for (term, parameter, _), values in zip(
-            self._terms(), (given.w0, given.w, given.v), strict=True
-        ):
-            with torch.no_grad():  # on a device the parameters are a copy
-                parameter.copy_(torch.from_numpy(values).reshape(parameter.shape))
+    def load_state_dict(self, state: OptimizerState) -> None:
+        """Continue with this optimizer state, see `base.Engine`."""
+        self._optimizer.steps = state.steps
+        for term, parameter, _ in self._terms():
             if parameter.requires_grad:
                 self._optimizer.state[parameter] = {
-                    name: torch.tensor(
-                        moments.arrays[f"{term}.{name}"], device=parameter.device
-                    ).reshape(parameter.shape)
-                    for name in self._optimizer.state_names
+                    name: torch.tensor(state.arrays[f"{term}.{name}"], device=self._device).reshape(
+                        parameter.shape
+                    )
+                    for name in self._optimizer.rule.state_names
                 }
 
     def _terms(self) -> list[tuple[str, Tensor, tuple[int, ...]]]:
-        """Return of each term its name, its parameter, and the shape that others know it by."""
-        d = self._parameters.feature_dim
-        model = self.model
-        shapes = ((1,), (d,), tuple(model.v.shape))
-        return list(zip(TERMS, (model.w0, model.w, model.v), shapes, strict=True))
-
-    def _copy_back(self) -> None:
-        if self._device != "cpu":
-            w0, w, v = (
-                p.detach().cpu().numpy() for p in (self.model.w0, self.model.w, self.model.v)
-            )
-            self._parameters.take(Parameters(w0, w[:, 0], v))
+        """Return each term's name, its parameter, and the shape of its state in OptimizerState."""
+        w0, w, v = self.model.w0, self.model.w, self.model.v
+        shapes = ((1,), (len(w),), tuple(v.shape))
+        return list(zip(TERMS, (w0, w, v), shapes, strict=True))

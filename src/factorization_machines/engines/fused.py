@@ -1,125 +1,133 @@
-"""Training steps by the compiled kernel, on the memory of the parameters, with several threads."""
+"""Training by compiled kernels, on the memory of the model's parameters, with several threads."""
+
+from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.sparse import csr_array
 
-from factorization_machines.batching import Batches
-from factorization_machines.config import Settings
+from factorization_machines.batching import Bounds
+from factorization_machines.config import TrainingConfig
 from factorization_machines.errors import AlgorithmError
 from factorization_machines.kernels import step
 from factorization_machines.kernels.columns import COLUMNS
 from factorization_machines.kernels.losses import BLOCK, BLOCK_COLUMNS
-from factorization_machines.kernels.optimizers import NUMBERS
 from factorization_machines.kernels.parts import DONE
-from factorization_machines.kernels.types import Int64, Model, Own, Rows, Shared, Task
+from factorization_machines.kernels.types import (
+    Int64,
+    Model,
+    Rows,
+    SharedState,
+    StepConfig,
+    ThreadState,
+)
 from factorization_machines.metrics import Metrics
-from factorization_machines.parameters import Float32, Parameters, aligned
-from factorization_machines.training_state import MOMENTS, Moments
+from factorization_machines.optimizers import OPTIMIZERS
+from factorization_machines.parameters import Float32, aligned
+from factorization_machines.training_state import OptimizerState
+
+if TYPE_CHECKING:  # torch takes seconds to import
+    from factorization_machines.module import FactorizationMachine
 
 
 class NumbaEngine:
-    """Runs mini-batches with `threads` threads; the result is the same with any number of them."""
+    """Trains a model on a CPU; the result does not depend on the number of threads.
 
-    def __init__(
-        self,
-        parameters: Parameters,
-        settings: Settings,
-        x: csr_array,
-        y: Float32,
-        threads: int = 1,
-    ):
+    See `base.Engine`.
+    """
+
+    def __init__(self, model: FactorizationMachine, config: TrainingConfig, threads: int = 1):
+        self.model = model
+        self._parameters = parameters = model.arrays()
         d, k = parameters.v.shape
         self._bounds = step.pieces(k)
         pieces = len(self._bounds) - 1
         self._threads = min(threads, pieces) if pieces > 1 else threads
         self._pool = ThreadPoolExecutor(self._threads - 1) if self._threads > 1 else None
-        self._parameters = parameters
-        self._task = _task(settings)
-        self._names = MOMENTS[settings.optimizer]
+        self._config = _step_config(config)
+        self._names = OPTIMIZERS[config.optimizer].state_names
         n = len(self._names)
-        self._model = Model(parameters.w0, parameters.w, aligned((2,)), aligned((d, n)))
+        self._weights = Model(parameters.w0, parameters.w, aligned((2,)), aligned((d, n)))
         self._steps = 0
-        self._most = settings.mini_batch_size
-        self._size = self._nnz = 0  # of the largest batch that there is room for
+        self._max_rows = config.mini_batch_size
+        self._capacity = (0, 0)  # rows and non-zeros of a batch that the memory is enough for
 
-        self._shared = Shared(parts=aligned((2, pieces, 0)), barrier=aligned((8,), np.int64))
-        # By factors, a thread has its pieces in memory of its own: beside the others' they would be
-        # fetched with those, and lost when those are written.
+        self._shared = SharedState(parts=aligned((2, pieces, 0)), barrier=aligned((8,), np.int64))
+        # Threads that train pieces of the factors copy them to memory of their own. In shared
+        # memory, prefetching the neighbouring pieces would evict cache lines of other cores.
         self._columns = [slice(0, k)]
-        self._own = [_own(parameters.v, self._bounds, 0, n)]
+        self._states = [_thread_state(parameters.v, self._bounds, 0, n)]
         if pieces > 1 and self._threads > 1:
             ends = [pieces * thread // self._threads for thread in range(self._threads + 1)]
             shares = [(first, self._bounds[first : last + 1]) for first, last in pairwise(ends)]
             self._columns = [slice(bounds[0], bounds[-1]) for _, bounds in shares]
-            self._own = [
-                _own(aligned((d, bounds[-1] - bounds[0])), bounds, first, n)
+            self._states = [
+                _thread_state(aligned((d, bounds[-1] - bounds[0])), bounds, first, n)
                 for first, bounds in shares
             ]
-            self._spread()
-        for _ in range(len(self._own), self._threads):
-            more = _own(self._own[0].v, self._bounds, 0, 0)
-            self._own.append(more._replace(state=self._own[0].state))
-        self.use(x, y)
+            self._copy_factors()
+        for _ in range(len(self._states), self._threads):
+            other = _thread_state(self._states[0].v, self._bounds, 0, 0)
+            self._states.append(other._replace(state=self._states[0].state))
 
-    def use(self, x: csr_array, y: Float32) -> None:
-        """Train on these rows from now on, see `Engine`."""
-        self._rows = _rows(x, y, self._model.w.size)
-        size = min(self._most, x.shape[0])
+    def set_rows(self, x: csr_array, y: Float32) -> None:
+        """Replace the rows, see `base.Engine`."""
+        self._rows = _rows(x, y, self._weights.w.size)
+        size = min(self._max_rows, x.shape[0])
         indptr = self._rows.indptr.view(np.int64)
-        nnz = int((indptr[size:] - indptr[:-size]).max()) if size else 0  # of a batch, at the most
-        if size > self._size or nnz > self._nnz:
-            # Blocks differ a little in their largest batch: a step more makes room for most.
-            more = nnz + nnz // 8 if self._nnz else nnz
-            self._size, self._nnz = max(size, self._size), max(more, self._nnz)
-            self._make_room()
+        nnz = int((indptr[size:] - indptr[:-size]).max()) if size else 0  # of the largest batch
+        max_size, max_nnz = self._capacity
+        if size > max_size or nnz > max_nnz:
+            # The largest batch differs a little between chunks: allocate an eighth more.
+            grown = nnz + nnz // 8 if max_nnz else nnz
+            self._capacity = (max(size, max_size), max(grown, max_nnz))
+            self._allocate(*self._capacity)
 
-    def _make_room(self) -> None:
-        """Make room for batches of the largest size and number of non-zeros so far."""
-        size, nnz = self._size, self._nnz
+    def _allocate(self, size: int, nnz: int) -> None:
+        """Allocate scratch memory for batches of up to `size` rows and `nnz` non-zeros."""
         pieces = self._shared.parts.shape[1]
         self._shared = self._shared._replace(parts=aligned((2, pieces, size + 1)))
-        for thread, own in enumerate(self._own):
-            d, q = own.v.shape
-            self._own[thread] = own._replace(**_room(d, q, size, nnz))
+        for thread, state in enumerate(self._states):
+            d, q = state.v.shape
+            self._states[thread] = state._replace(**_batch_arrays(d, q, size, nnz))
             if thread >= len(self._columns):
-                one = self._own[0]
-                self._own[thread] = self._own[thread]._replace(
-                    s=one.s, z=one.z, dz=one.dz, blocks=one.blocks
+                first = self._states[0]
+                self._states[thread] = self._states[thread]._replace(
+                    s=first.s, z=first.z, dz=first.dz, blocks=first.blocks
                 )
 
-    def run(self, batches: Batches, metrics: Metrics) -> int:
-        """Train on mini-batches, see `Engine`."""
+    def run(self, batches: Bounds, metrics: Metrics) -> int:
+        """Train on mini-batches, see `base.Engine`."""
         self._shared.barrier[:] = 0
-        for own in self._own:
-            # From what there is: in how many calls the batches are run changes no sum.
-            own.sums[:], own.progress[:] = metrics.sums, 0
+        for state in self._states:
+            # The sums continue, so their bits do not depend on the number of calls.
+            state.sums[:], state.progress[:] = metrics.sums, 0
 
         def work(thread: int) -> None:
-            own = self._own[thread]
+            state = self._states[thread]
             step.train(
                 self._rows,
                 batches,
-                self._task,
-                self._model,
+                self._config,
+                self._weights,
                 self._shared,
-                own,
+                state,
                 self._steps,
                 thread,
                 self._threads,
             )
             if len(self._columns) > 1:
-                self._parameters.v[:, self._columns[thread]] = own.v
+                self._parameters.v[:, self._columns[thread]] = state.v
 
-        self._together(work)
-        done = int(self._own[0].progress[DONE])
+        self._run_threads(work)
+        done = int(self._states[0].progress[DONE])
         self._steps += done
-        metrics.rows += done * self._task.batch_size
-        metrics.sums[:] = self._own[0].sums
+        metrics.rows += done * self._config.batch_size
+        metrics.sums[:] = self._states[0].sums
         return done
 
     def score(self, x: csr_array) -> Float32:
@@ -128,10 +136,10 @@ class NumbaEngine:
         z = np.empty(n, np.float32)
         v = self._parameters.v
         rows = _rows(x, z, v.shape[0])
-        self._together(
+        self._run_threads(
             lambda thread: step.score(
                 rows,
-                self._model,
+                self._weights,
                 v,
                 self._bounds,
                 np.empty((1, v.shape[1]), np.float32),
@@ -142,42 +150,43 @@ class NumbaEngine:
         )
         return z
 
-    def moments(self) -> Moments:
-        """Return a copy of the optimiser's state, see `Engine`."""
+    def state_dict(self) -> OptimizerState:
+        """Return a copy of the optimizer's state, see `base.Engine`."""
         arrays = {}
         for part, name in enumerate(self._names):
-            arrays[f"bias.{name}"] = self._model.state0[part : part + 1].copy()
-            arrays[f"linear.{name}"] = self._model.state[:, part].copy()
-            arrays[f"factors.{name}"] = np.hstack([share[:, part] for share in self._shares()])
-        return Moments(self._steps, arrays)
+            arrays[f"bias.{name}"] = self._weights.state0[part : part + 1].copy()
+            arrays[f"linear.{name}"] = self._weights.state[:, part].copy()
+            factors = [share[:, part] for share in self._factor_states()]
+            arrays[f"factors.{name}"] = np.hstack(factors)
+        return OptimizerState(self._steps, arrays)
 
-    def restore(self, moments: Moments) -> None:
-        """Go on from the parameters as they are now, see `Engine`."""
-        self._steps = moments.steps
+    def load_state_dict(self, state: OptimizerState) -> None:
+        """Continue with this optimizer state, see `base.Engine`."""
+        self._steps = state.steps
         for part, name in enumerate(self._names):
-            self._model.state0[part] = moments.arrays[f"bias.{name}"][0]
-            self._model.state[:, part] = moments.arrays[f"linear.{name}"]
-            factors = moments.arrays[f"factors.{name}"]
-            for share, columns in zip(self._shares(), self._columns, strict=True):
+            self._weights.state0[part] = state.arrays[f"bias.{name}"][0]
+            self._weights.state[:, part] = state.arrays[f"linear.{name}"]
+            factors = state.arrays[f"factors.{name}"]
+            for share, columns in zip(self._factor_states(), self._columns, strict=True):
                 share[:, part] = factors[:, columns]
         if len(self._columns) > 1:
-            self._spread()
+            self._copy_factors()
 
-    def _spread(self) -> None:
-        """Give each thread its factors as they are in the parameters."""
-        for own, columns in zip(self._own, self._columns, strict=True):
-            own.v[:] = self._parameters.v[:, columns]
+    def _copy_factors(self) -> None:
+        """Copy the factors of the model to the threads that train pieces of them."""
+        for state, columns in zip(self._states, self._columns, strict=True):
+            state.v[:] = self._parameters.v[:, columns]
 
-    def _shares(self) -> list[Float32]:
-        """Return the factors' state in each thread's memory, as (d, moments, q)."""
-        owns = self._own[: len(self._columns)]
-        return [own.state.reshape(own.v.shape[0], -1, own.v.shape[1]) for own in owns]
+    def _factor_states(self) -> list[Float32]:
+        """Return views of the factors' optimizer state, (d, names, q) for each memory."""
+        states = self._states[: len(self._columns)]
+        return [state.state.reshape(state.v.shape[0], -1, state.v.shape[1]) for state in states]
 
-    def _together(self, work: Callable[[int], None]) -> None:
-        """Call work(0), work(1) … in as many threads at once, of which this is one.
+    def _run_threads(self, work: Callable[[int], None]) -> None:
+        """Call work(0), work(1), ... concurrently, work(0) in the calling thread.
 
-        A thread that only waited would be on a core when the others are woken: two of them then
-        may share the other core for milliseconds.
+        A calling thread that only waits occupies a core when the others start, and two of them may
+        then share another core for milliseconds.
         """
         others = range(1, self._threads)
         futures = [self._pool.submit(work, thread) for thread in others] if self._pool else []
@@ -186,28 +195,28 @@ class NumbaEngine:
             future.result()
 
 
-def _task(settings: Settings) -> Task:
-    terms = (settings.bias, settings.linear, settings.factors)
-    return Task(
-        classifier=settings.classifier,
-        use_bias=settings.use_bias,
-        use_linear=settings.use_linear,
-        optimizer=NUMBERS[settings.optimizer],
-        batch_size=settings.mini_batch_size,
+def _step_config(config: TrainingConfig) -> StepConfig:
+    terms = (config.bias, config.linear, config.factors)
+    return StepConfig(
+        classifier=config.classifier,
+        use_bias=config.use_bias,
+        use_linear=config.use_linear,
+        optimizer=OPTIMIZERS[config.optimizer].kernel,
+        batch_size=config.mini_batch_size,
         lr=np.array([term.lr for term in terms], np.float32),
         wd=np.array([term.wd for term in terms], np.float32),
-        clip=np.float32(settings.clip_gradient or 0),
-        eps=np.float32(settings.eps),
-        scale=np.float32(settings.rescale_grad or 1 / settings.mini_batch_size),
+        clip=np.float32(config.clip_gradient or 0),
+        eps=np.float32(config.eps),
+        scale=np.float32(config.rescale_grad or 1 / config.mini_batch_size),
     )
 
 
-def _own(v: Float32, bounds: Int64, piece: int, n: int) -> Own:
-    """Return what a thread has, with no room for a batch yet."""
+def _thread_state(v: Float32, bounds: Int64, piece: int, n: int) -> ThreadState:
+    """Return the memory of a thread for n optimizer states, without memory for batches."""
     d, q = v.shape
     slot = aligned((d,), np.int32)
     slot[:] = -1
-    return Own(
+    return ThreadState(
         bounds=bounds - bounds[0],
         piece=piece,
         v=v,
@@ -215,12 +224,12 @@ def _own(v: Float32, bounds: Int64, piece: int, n: int) -> Own:
         sums=aligned((COLUMNS,), np.float64),
         progress=aligned((2,), np.int64),
         slot=slot,
-        **_room(d, q, 0, 0),
+        **_batch_arrays(d, q, 0, 0),
     )
 
 
-def _room(d: int, q: int, size: int, nnz: int) -> dict[str, Any]:
-    """Return the arrays that a batch of `size` rows and `nnz` non-zeros is worked on in."""
+def _batch_arrays(d: int, q: int, size: int, nnz: int) -> dict[str, Any]:
+    """Return the arrays of a ThreadState that depend on the size of a batch."""
     features = min(d, nnz)
     return {
         "s": aligned((size, q)),
@@ -236,9 +245,9 @@ def _room(d: int, q: int, size: int, nnz: int) -> dict[str, Any]:
 
 
 def _rows(x: csr_array, y: Float32, feature_dim: int) -> Rows:
-    """Return rows as the kernel takes them, checked once: it checks nothing itself.
+    """Return rows as the kernels take them, after the checks that the kernels do not make.
 
-    Raises: AlgorithmError if they would lead out of the arrays.
+    Raises: AlgorithmError if an index would be out of range.
     """
     rows = Rows(
         np.ascontiguousarray(x.indptr, np.int64),
@@ -247,13 +256,13 @@ def _rows(x: csr_array, y: Float32, feature_dim: int) -> Rows:
         np.ascontiguousarray(y, np.float32),
     )
     keys = rows.keys
-    fits = (
+    valid = (
         rows.indptr[0] == 0
         and bool((rows.indptr[1:] >= rows.indptr[:-1]).all())
         and rows.indptr[-1] <= keys.size == rows.values.size
         and rows.y.size == rows.indptr.size - 1
         and (keys.size == 0 or (keys.min() >= 0 and keys.max() < feature_dim))
     )
-    if not fits:
+    if not valid:
         raise AlgorithmError("rows are not a CSR array of the parameters' feature_dim")
     return rows._replace(indptr=rows.indptr.view(np.uint64), keys=keys.view(np.uint32))

@@ -1,7 +1,7 @@
-"""Columns of the sums that metrics are made of, as kernels and `metrics` share them."""
+"""Columns of the metric sums, shared by the kernels and `metrics`."""
 
-# A classifier's:
+# Of a classifier:
 LOSS, CORRECT, TRUE_POSITIVE, PREDICTED, POSITIVE = range(5)
-# A regressor's, in the place of the first two:
+# Of a regressor, in place of the first two:
 SQUARE, ABSOLUTE = range(2)
 COLUMNS = 5

@@ -1,7 +1,7 @@
-"""A mini-batch step in two halves, for hosts that share a batch: gradients, and their update.
+"""A mini-batch step in two halves for several hosts: compute gradients, then apply their sum.
 
-Between them goes what one host found: a head of HEAD words, then for each of its u features the
-key, the sums `gw` and `c`, and k sums `g`, as `kernel_types.Own` has them; four bytes each.
+The hosts exchange one message each between the halves: a head of HEAD words, then the u keys, the
+u sums `gw`, the u sums `c` and the u x k sums `g` of `types.ThreadState`, four bytes a number.
 """
 
 from typing import Any
@@ -10,17 +10,17 @@ import numpy as np
 from numba import types
 
 from factorization_machines.kernels.columns import COLUMNS
-from factorization_machines.kernels.jit import LEAN, kernel
+from factorization_machines.kernels.jit import inlined_kernel
 from factorization_machines.kernels.losses import BLOCK, GRADIENT, empty_rows
+from factorization_machines.kernels.optimizers import bias_correction
 from factorization_machines.kernels.parts import (
-    add_up,
-    correction,
-    gather,
-    index,
-    look_ahead,
-    measure,
+    accumulate_gradients,
+    apply_optimizer,
+    loss_and_gradient,
+    number_features,
+    prefetch_distance,
+    reduce_blocks,
     scores,
-    update,
     update_bias,
 )
 from factorization_machines.kernels.simd import LINE, estimates, load, store
@@ -28,161 +28,147 @@ from factorization_machines.kernels.types import (
     D1,
     F1,
     F3,
+    INT,
     L1,
     L2,
     MODEL,
-    OWN,
     ROWS,
-    TASK,
+    STEP_CONFIG,
+    THREAD_STATE,
     UI1,
     Float32,
     Float64,
     Int64,
     Model,
-    Own,
     Rows,
-    Task,
+    StepConfig,
+    ThreadState,
     UInt32,
 )
 
-HEAD = 16  # words: the metrics' sums and the gradient of the bias, as float64
+HEAD = 16  # words: the metric sums and the gradient of the bias, as float64
 
 Int = Any
 
 
-@kernel(types.void(ROWS, L2, OWN, L1), **LEAN)
-def count(rows: Rows, batches: Int64, own: Own, out: Int64) -> None:
-    """Leave in out (m,) how many features occur in each of the batches (m, 2)."""
+@inlined_kernel(types.void(ROWS, L2, THREAD_STATE, L1))
+def count(rows: Rows, batches: Int64, local: ThreadState, out: Int64) -> None:
+    """Write the number of distinct features of each batch (m, 2) to `out` (m,)."""
     for batch in range(batches.shape[0]):
-        ahead = look_ahead(rows, batches[batch, 1])
-        _, n = index(rows, batches[batch, 0], batches[batch, 1], 0, 1, own, ahead)
+        distance = prefetch_distance(rows, batches[batch, 1])
+        _, n = number_features(rows, batches[batch, 0], batches[batch, 1], 0, 1, local, distance)
         for u in range(n):
-            own.slot[own.touched[u]] = -1
+            local.slot[local.touched[u]] = -1
         out[batch] = n
 
 
-@kernel(
-    types.int64(
-        *(ROWS, types.int64, types.int64, TASK, MODEL, F3, OWN),
-        *(UI1, F1, D1),
-    ),
-    **LEAN,
-)
+@inlined_kernel(INT(ROWS, INT, INT, STEP_CONFIG, MODEL, F3, THREAD_STATE, UI1, F1, D1))
 def gradients(
     rows: Rows,
     start: Int,
     stop: Int,
-    task: Task,
+    config: StepConfig,
     model: Model,
     shared: Float32,
-    own: Own,
+    local: ThreadState,
     words: UInt32,
     floats: Float32,
     head: Float64,
 ) -> Int:
-    """Write what the rows [start, stop) give: their metrics and gradients; return u.
+    """Write the metrics and gradients of the rows [start, stop) as a message; return u.
 
     Args:
         rows: the data.
         start: first row.
         stop: end.
-        task: what is done.
-        model: as it is.
-        shared: (2, P, B) `Shared.parts`, to work in.
-        own: to work in.
+        config: of the step.
+        model: bias and weights, which are read.
+        shared: (2, P, B) scratch memory, `SharedState.parts`.
+        local: scratch memory of this thread, with the factors.
         words: the message.
-        floats: the same memory.
-        head: its head, (HEAD / 2,) of the same memory.
+        floats: the same memory as float32.
+        head: (HEAD / 2,) the start of the same memory as float64.
     """
     estimates()
-    ahead = look_ahead(rows, stop)
+    distance = prefetch_distance(rows, stop)
     parts = shared[0]
     blocks = (stop - start + BLOCK - 1) // BLOCK
-    scores(rows, model, start, 0, stop - start, parts, own, ahead)
-    measure(rows, start, stop, 0, blocks, task, parts, own)
-    own.sums[:] = 0
-    head[GRADIENT] = add_up(task, own, blocks, 0, np.float32(0))  # `apply` adds the padding
+    scores(rows, model, start, 0, stop - start, parts, local, distance)
+    loss_and_gradient(rows, start, stop, 0, blocks, config, parts, local)
+    local.sums[:] = 0
+    head[GRADIENT] = reduce_blocks(
+        config, local, blocks, 0, np.float32(0)
+    )  # `apply` adds the padding
     for column in range(COLUMNS):
-        head[column] = own.sums[column]
-    nonzeros, found = index(rows, start, stop, 0, 1, own, ahead)
-    gather(rows, start, nonzeros, found, own)
-    q = own.g.shape[1]
-    for u in range(found):
-        words[HEAD + u] = own.touched[u]
-        floats[HEAD + found + u] = own.gw[u]
-        floats[HEAD + 2 * found + u] = own.c[u]
-        own.slot[own.touched[u]] = -1
-    base = HEAD + 3 * found
-    for place in range(0, found * q, LINE):
-        n = found * q - place
-        store(floats, base + place, n, load(own.g, place, n))
-    return found
+        head[column] = local.sums[column]
+    nonzeros, features = number_features(rows, start, stop, 0, 1, local, distance)
+    accumulate_gradients(rows, start, nonzeros, features, local)
+    q = local.g.shape[1]
+    for u in range(features):
+        words[HEAD + u] = local.touched[u]
+        floats[HEAD + features + u] = local.gw[u]
+        floats[HEAD + 2 * features + u] = local.c[u]
+        local.slot[local.touched[u]] = -1
+    base = HEAD + 3 * features
+    for place in range(0, features * q, LINE):
+        n = features * q - place
+        store(floats, base + place, n, load(local.g, place, n))
+    return features
 
 
-@kernel(
-    types.void(UI1, F1, D1, L1, L1, TASK, MODEL, OWN, types.int64, types.int64, D1),
-    **LEAN,
-)
+@inlined_kernel(types.void(UI1, F1, D1, L1, L1, STEP_CONFIG, MODEL, THREAD_STATE, INT, INT, D1))
 def apply(
     words: UInt32,
     floats: Float32,
     doubles: Float64,
     places: Int64,
     counts: Int64,
-    task: Task,
+    config: StepConfig,
     model: Model,
-    own: Own,
+    local: ThreadState,
     step: int,
     padding: int,
     sums: Float64,
 ) -> None:
-    """Add up the messages of all hosts in their order, and update; the same bits on every host.
+    """Sum the messages of all hosts in rank order and update; every host gets the same bits.
 
-    Args:
-        words: the messages.
-        floats: the same memory.
-        doubles: the same memory.
-        places: (H,) where each begins, in words, an even number.
-        counts: (H,) how many features each has.
-        task: what is done.
-        model: what is trained.
-        own: with the factors, to work in.
-        step: number of this step, from 1.
-        padding: empty rows that fill up the batch.
-        sums: (COLUMNS,) gets the metrics of the batch.
+    `words`, `floats` and `doubles` are the memory of the messages. Host h's begins at places[h], an
+    even number of words, and has counts[h] features. `step` counts from 1; `padding` empty rows
+    fill up the batch. `sums` (COLUMNS,) receives the metric sums of the batch. Bias and weights in
+    `model`, and the factors in `local`, are updated.
     """
     estimates()
-    q = own.g.shape[1]
+    q = local.g.shape[1]
     gradient, n = 0.0, 0
     sums[:] = 0
     for host in range(places.size):
-        place, found = places[host], counts[host]
+        place, features = places[host], counts[host]
         for column in range(COLUMNS):
             sums[column] += doubles[place // 2 + column]
         gradient += doubles[place // 2 + GRADIENT]
         base = place + HEAD
-        for r in range(found):
+        for r in range(features):
             j = words[base + r]
-            u = own.slot[j]
-            row = base + 3 * found + r * q
+            u = local.slot[j]
+            row = base + 3 * features + r * q
             if u < 0:
                 u = n
                 n += 1
-                own.slot[j] = u
-                own.touched[u] = j
-                own.gw[u] = floats[base + found + r]
-                own.c[u] = floats[base + 2 * found + r]
+                local.slot[j] = u
+                local.touched[u] = j
+                local.gw[u] = floats[base + features + r]
+                local.c[u] = floats[base + 2 * features + r]
                 for f in range(0, q, LINE):
-                    store(own.g, u * q + f, q - f, load(floats, row + f, q - f))
+                    store(local.g, u * q + f, q - f, load(floats, row + f, q - f))
             else:
-                own.gw[u] += floats[base + found + r]
-                own.c[u] += floats[base + 2 * found + r]
+                local.gw[u] += floats[base + features + r]
+                local.c[u] += floats[base + 2 * features + r]
                 for f in range(0, q, LINE):
                     more = load(floats, row + f, q - f)
-                    store(own.g, u * q + f, q - f, load(own.g, u * q + f, q - f) + more)
+                    store(local.g, u * q + f, q - f, load(local.g, u * q + f, q - f) + more)
     if padding > 0:
-        gradient += empty_rows(task.classifier, model.w0[0], padding, task.scale, sums)
-    factor = correction(task.optimizer, step)
-    if task.use_bias:
-        update_bias(task, model, gradient, factor)
-    update(n, task.use_linear, task, model, own, factor)
+        gradient += empty_rows(config.classifier, model.w0[0], padding, config.scale, sums)
+    factor = bias_correction(config.optimizer, step)
+    if config.use_bias:
+        update_bias(config, model, gradient, factor)
+    apply_optimizer(n, config.use_linear, config, model, local, factor)

@@ -1,9 +1,8 @@
-"""Compiles kernels with numba, from a cache that also works where nothing is writable.
+"""Compile kernels with Numba, with a cache that also works in a read-only installation.
 
-Numba takes the cache beside the source only if it can write there. In the image, another user id
-or a read-only root cannot: there the cache made with the image is copied to a temporary folder of
-this process, so that it is found again and another CPU's code can be added. Where even that is
-not writable, kernels are compiled without a cache.
+Numba uses the cache beside the source only if it can write there, which another user id or a
+read-only root file system of the image prevents. The cache of the image is then copied to a
+temporary folder of this process, which can also take code for another CPU.
 """
 
 import atexit
@@ -22,28 +21,28 @@ from numba.core import caching, config
 
 _Function = TypeVar("_Function", bound=Callable[..., object])
 _PACKAGE = Path(__file__).parents[1]
-_SOURCES = ("kernels", "recordio")  # all folders with kernels; these import from nowhere else
+_SOURCES = ("kernels", "recordio")  # the folders with kernels, which import from no other folder
 
-# What a compiler may do to sums, without leave to assume that there is no NaN or infinity:
-# numba's fastmath=True takes that leave too, and a check for a diverged loss would be dropped.
+# Numba's fastmath=True also lets the compiler assume that no number is NaN or infinite, and then it
+# drops the check for a diverged loss.
 REASSOCIATE = {"reassoc", "contract", "arcp", "nsz", "afn"}
 
-# A kernel on arrays that its caller keeps alive. Counting references to them, as numba does at each
-# call and each slice, is an atomic step on memory that all threads share; and a call hands over
-# dozens of words, the fields of the arrays. Without both, epochs are 1.4 times faster (see bench/).
-LEAN: dict[str, Any] = {"nogil": True, "_nrt": False, "forceinline": True}
+# Callers keep the arrays alive, so reference counts are not needed: they are atomic operations on
+# memory that all threads share. Calls are inlined because each array argument is passed as its
+# fields. Together this makes epochs 1.4 times faster (see bench/).
+KERNEL_OPTIONS: dict[str, Any] = {"nogil": True, "_nrt": False, "forceinline": True}
+LEAN = KERNEL_OPTIONS  # the name that recordio still imports
 
-# Inner loops run over num_factors, often 8 or 16. Unrolled to more than one vector, as LLVM would,
-# they would do all of it in the remainder, number by number: 15 % slower at 16 (see bench/).
+# Inner loops run over num_factors, often 8 or 16. LLVM would unroll them to several vectors, and
+# such short loops would then run in the scalar remainder: 15 % slower at 16 (see bench/).
 llvmlite.binding.set_option("", "-force-vector-interleave=1")
 llvmlite.binding.set_option("", "-unroll-runtime=false")
 
 
 def kernel(*signatures: object, **options: object) -> Callable[[_Function], _Function]:
-    """Return a decorator that compiles a function at import, for the given signatures.
+    """Return a decorator that compiles a function at import for the given signatures.
 
-    Division follows IEEE 754: a check for zero, which Python's own would be, keeps a loop from
-    being vectorised.
+    Division follows IEEE 754: Python's check for zero would prevent vectorisation.
     """
     options = {"error_model": "numpy", **options}
 
@@ -51,34 +50,39 @@ def kernel(*signatures: object, **options: object) -> Callable[[_Function], _Fun
         try:
             compiled: _Function = numba.njit(list(signatures), cache=True, **options)(function)
         except (OSError, RuntimeError):
-            # Numba has no folder for a cache, or lost it between choosing and writing.
+            # Numba found no writable folder for the cache, or the folder was removed meanwhile.
             compiled = numba.njit(list(signatures), **options)(function)
         return compiled
 
     return decorate
 
 
+def inlined_kernel(*signatures: object, **options: object) -> Callable[[_Function], _Function]:
+    """Return a decorator like `kernel`, for a function that is inlined and allocates nothing."""
+    return kernel(*signatures, **KERNEL_OPTIONS, **options)
+
+
 class KernelCache(caching.InTreeCacheLocator):  # type: ignore[misc]
-    """Where the compiled code of this package's kernels lies, and when it is out of date."""
+    """Locates the compiled code of this package's kernels and tells when it is out of date."""
 
     def __init__(self, function: Any, source: str):
         super().__init__(function, source)
         self._cache_path = str(_folder(Path(source).parent))
 
     def get_source_stamp(self) -> bytes:
-        """Return a hash of all sources whose code a kernel may hold."""
+        """Return a hash of all sources that a kernel may have inlined."""
         return _stamp()
 
     @classmethod
     def from_function(cls, function: Any, source: str) -> "KernelCache | None":
-        """Return a locator for a kernel of this package, None for others or without a folder."""
+        """Return a locator for a kernel of this package, or None for any other function."""
         if _PACKAGE not in Path(source).parents:
             return None
         located: KernelCache | None = super().from_function(function, source)
         return located
 
 
-# Ours first, then numba's own for whatever else is compiled in this process.
+# Numba's own locators serve whatever else is compiled in this process.
 config.CACHE_LOCATOR_CLASSES = config.CACHE_LOCATOR_CLASSES or (
     "factorization_machines.kernels.jit.KernelCache,UserProvidedCacheLocator,InTreeCacheLocator,UserWideCacheLocator"
 )
@@ -95,7 +99,7 @@ def _stamp() -> bytes:
 
 @functools.cache
 def _folder(package: Path) -> Path:
-    """Return the folder of a package's cache: beside it if writable, else a copy of that."""
+    """Return the cache folder beside a package if it is writable, else a temporary copy of it."""
     beside = package / "__pycache__"
     if os.access(beside if beside.exists() else package, os.W_OK):
         return beside
@@ -111,6 +115,6 @@ def _folder(package: Path) -> Path:
 
 
 def _remove(folder: Path, owner: int) -> None:
-    # A forked worker must not remove what its parent still uses.
+    # A forked worker must not remove the folder of its parent.
     if os.getpid() == owner:
         shutil.rmtree(folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""The losses of a block of rows, their gradients and the sums of the metrics, as compiled loops."""
+"""Loss gradients and metric sums of a block of rows."""
 
 import math
 from typing import Any
@@ -16,13 +16,13 @@ from factorization_machines.kernels.columns import (
     SQUARE,
     TRUE_POSITIVE,
 )
-from factorization_machines.kernels.jit import LEAN, REASSOCIATE, kernel
+from factorization_machines.kernels.jit import REASSOCIATE, inlined_kernel
 from factorization_machines.kernels.simd import float_of
 from factorization_machines.kernels.types import D1, F1, Float32, Float64
 
-BLOCK = 64  # rows that one sum is over; a product of as many factors up to 2 is within float64
+BLOCK = 64  # rows of one partial sum; a product of 64 factors up to 2 fits float64
 
-# A block's sums: the columns of metrics.py, then the loss gradient.
+# The sums of a block: the columns of the metrics, then the loss gradient.
 GRADIENT = COLUMNS
 BLOCK_COLUMNS = COLUMNS + 1
 
@@ -36,11 +36,11 @@ _LOG_2_REST = np.float32(math.log(2) - 0.693359375)
 _TAYLOR = tuple(np.float32(1 / math.factorial(n)) for n in (7, 6, 5, 4, 3, 2))
 
 
-@kernel(types.float32(types.float32), fastmath={"contract"}, **LEAN)
+@inlined_kernel(types.float32(types.float32), fastmath={"contract"})
 def exponential(x: Any) -> Any:
-    """Return exp of a number that is not positive, to 2e-7 of it; exp(-87) below that, and of NaN.
+    """Return exp(x) for x <= 0 with a relative error of 2e-7; exp(-87) for smaller x and NaN.
 
-    The library's is a call for each number; of this, a loop does sixteen at once.
+    A loop over this function is vectorised; one over the C library's function is not.
     """
     x = x if x > _LOWEST else _LOWEST
     whole = np.floor(x * _LOG2_E + np.float32(0.5))
@@ -55,38 +55,38 @@ def exponential(x: Any) -> Any:
 _LOSS = types.void(F1, F1, types.float32, F1, D1)
 
 
-@kernel(_LOSS, fastmath=REASSOCIATE, **LEAN)
+@inlined_kernel(_LOSS, fastmath=REASSOCIATE)
 def logistic(z: Float32, y: Float32, scale: Any, dz: Float32, out: Float64) -> None:
-    """Leave the loss gradients of at most BLOCK rows in dz, and the sums of a block in out.
+    """Write the logistic loss gradients and sums of at most BLOCK rows.
 
     Args:
         z: (n,) scores.
         y: (n,) labels.
-        scale: of the gradients.
-        dz: (n,) is written.
-        out: (BLOCK_COLUMNS,) is written.
+        scale: factor of the gradients.
+        dz: (n,) receives the gradients.
+        out: (BLOCK_COLUMNS,) receives the sums.
     """
-    # Three loops, each of one kind of number, are what the compiler vectorises. Counts are float32:
-    # up to BLOCK they are exact.
-    one, none, half = np.float32(1), np.float32(0), np.float32(0.5)
+    # The compiler vectorises separate loops that each use one type. Counts are float32, which is
+    # exact up to BLOCK.
+    one, zero, half = np.float32(1), np.float32(0), np.float32(0.5)
     for i in range(z.size):
         dz[i] = exponential(-abs(z[i]))
-    # -log of the label's probability is log(1 + small) + max(z, 0) - z * y: one logarithm of a
-    # product serves the whole block. That z * y is NaN where z is.
+    # The loss is log(1 + small) + max(z, 0) - z * y. The block needs only one logarithm, of the
+    # product of all (1 + small). z * y keeps a NaN of z.
     loss, product = 0.0, 1.0
     for i in range(z.size):
         product *= 1.0 + np.float64(dz[i])
-        loss += np.float64(z[i]) * ((1.0 if z[i] > none else 0.0) - np.float64(y[i]))
-    correct, true_positive, predicted, positive = none, none, none, none
+        loss += np.float64(z[i]) * ((1.0 if z[i] > zero else 0.0) - np.float64(y[i]))
+    correct, true_positive, predicted, positive = zero, zero, zero, zero
     for i in range(z.size):
         small, label = dz[i], y[i]
-        score = (one if z[i] >= none else small) / (one + small)
-        says = one if score > half else none
-        is_one = one if label > half else none
-        correct += one if says == is_one else none
-        true_positive += says * is_one
-        predicted += says
-        positive += is_one
+        score = (one if z[i] >= zero else small) / (one + small)
+        prediction = one if score > half else zero
+        actual = one if label > half else zero
+        correct += one if prediction == actual else zero
+        true_positive += prediction * actual
+        predicted += prediction
+        positive += actual
         dz[i] = (score - label) * scale
     gradients = 0.0
     for i in range(z.size):
@@ -98,9 +98,9 @@ def logistic(z: Float32, y: Float32, scale: Any, dz: Float32, out: Float64) -> N
     out[GRADIENT] = gradients
 
 
-@kernel(_LOSS, fastmath=REASSOCIATE, **LEAN)
+@inlined_kernel(_LOSS, fastmath=REASSOCIATE)
 def squared(z: Float32, y: Float32, scale: Any, dz: Float32, out: Float64) -> None:
-    """Leave gradients and sums of the squared error, as `logistic` does."""
+    """Write the gradients and sums of the squared error; see `logistic`."""
     square, absolute, gradients = 0.0, 0.0, 0.0
     for i in range(z.size):
         error = np.float64(z[i]) - np.float64(y[i])
@@ -112,19 +112,19 @@ def squared(z: Float32, y: Float32, scale: Any, dz: Float32, out: Float64) -> No
     out[SQUARE], out[ABSOLUTE], out[GRADIENT] = square, absolute, gradients
 
 
-@kernel(types.float64(types.boolean, types.float32, types.int64, types.float32, D1), **LEAN)
+@inlined_kernel(types.float64(types.boolean, types.float32, types.int64, types.float32, D1))
 def empty_rows(classifier: bool, z: Any, count: int, scale: Any, sums: Float64) -> Any:
     """Add the metrics of `count` empty rows of label 0 to `sums`; return their gradient of w0.
 
-    The built-in fills up the last batch of an epoch with such rows. They touch nothing but the
-    bias, so that the closed form needs neither memory nor time.
+    The built-in algorithm fills up the last batch of an epoch with such rows. They change only the
+    bias, so a closed form replaces them.
 
     Args:
-        classifier: whether the loss is `logistic`, or else `squared`.
-        z: their score, which is the bias.
-        count: how many there are.
-        scale: of the loss gradients.
-        sums: (COLUMNS,) is added to.
+        classifier: selects `logistic` or `squared`.
+        z: score of the rows, which is the bias.
+        count: number of rows.
+        scale: factor of the loss gradients.
+        sums: (COLUMNS,) metric sums.
     """
     wide = np.float64(z)
     if not classifier:

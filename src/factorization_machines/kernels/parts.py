@@ -1,64 +1,58 @@
-"""The parts of a mini-batch step over CSR rows, as compiled loops; `kernel` puts them together.
+"""The parts of a mini-batch step over CSR rows; `step` and `distributed` combine them.
 
-Every sum has one order, by row, by block of rows, by non-zero or by piece of the factors, that does
-not depend on the number of threads.
+Every sum has a fixed order that does not depend on the number of threads.
 """
 
-import math
 from typing import Any
 
 import numpy as np
 from numba import types
 
 from factorization_machines.kernels.columns import COLUMNS, LOSS
-from factorization_machines.kernels.jit import LEAN, REASSOCIATE, kernel
+from factorization_machines.kernels.jit import REASSOCIATE, inlined_kernel
 from factorization_machines.kernels.losses import BLOCK, GRADIENT, empty_rows, logistic, squared
-from factorization_machines.kernels.optimizers import ADAM, update_factors, update_one
+from factorization_machines.kernels.optimizers import update_factors, update_scalar
 from factorization_machines.kernels.simd import LINE, load, prefetch, splat, store, total
 from factorization_machines.kernels.types import (
     F2,
+    INT,
     MODEL,
-    OWN,
     ROWS,
-    TASK,
+    STEP_CONFIG,
+    THREAD_STATE,
     Float32,
     Model,
-    Own,
     Rows,
-    Task,
+    StepConfig,
+    ThreadState,
 )
 
-OWNED = 16  # neighbouring features of one thread: their weights share a cache line
+OWNED = 16  # consecutive features of one thread, because their weights share a cache line
 BIAS, LINEAR, FACTORS = range(3)
 
-# How far ahead memory is asked for, in non-zeros and in features: about the time that it takes.
-AHEAD, AHEAD_FEATURES = 32, 4
+# Distances of prefetches, in non-zeros and in features: about the latency of memory.
+PREFETCH_NONZEROS, PREFETCH_FEATURES = 32, 4
 
-DONE, DIVERGED = range(2)  # slots of Own.progress
+DONE, DIVERGED = range(2)  # indexes of ThreadState.progress
 
 Int = Any
 
 
-@kernel(types.uint64(ROWS, types.int64), **LEAN)
-def look_ahead(rows: Rows, stop: Int) -> Any:
-    """Return how many non-zeros ahead memory is asked for in rows up to `stop`: 0 at the end."""
-    ahead = np.uint64(AHEAD)
-    return ahead if rows.indptr[stop] + ahead <= np.uint64(rows.keys.size) else np.uint64(0)
+@inlined_kernel(types.uint64(ROWS, INT))
+def prefetch_distance(rows: Rows, stop: Int) -> Any:
+    """Return the distance of prefetches in non-zeros for rows up to `stop`; 0 at the end."""
+    distance = np.uint64(PREFETCH_NONZEROS)
+    return distance if rows.indptr[stop] + distance <= np.uint64(rows.keys.size) else np.uint64(0)
 
 
-@kernel(
-    types.float32(
-        ROWS, F2, types.int64, types.int64, types.int64, F2, types.int64, types.uint64
-    ),
-    **LEAN,
-)  # fmt: skip
+@inlined_kernel(types.float32(ROWS, F2, INT, INT, INT, F2, INT, types.uint64))
 def pairs(
-    rows: Rows, v: Float32, row: Int, first: Int, last: Int, s: Float32, i: Int, ahead: Int
+    rows: Rows, v: Float32, row: Int, first: Int, last: Int, s: Float32, i: Int, distance: Int
 ) -> Any:  # fmt: skip
-    """Return what the factors [first, last) of v add to a row's score; leave their sums in s[i].
+    """Return the contribution of the factors [first, last) to a row's score; write sums to s[i].
 
-    The sum over all pairs of features is, for one feature after the other, its part times the sum
-    of the parts before: one pass, and nothing cancels.
+    Each feature's part is multiplied by the sum of the parts before it: one pass over the row, and
+    no subtraction that could cancel digits.
     """
     keys, values = rows.keys, rows.values
     q = v.shape[1]
@@ -67,7 +61,7 @@ def pairs(
         n = last - f
         sums = splat(np.float32(0))
         for p in range(rows.indptr[row], rows.indptr[row + 1]):
-            prefetch(v, keys[p + ahead] * q + f)
+            prefetch(v, keys[p + distance] * q + f)
             part = splat(values[p]) * load(v, keys[p] * q + f, n)
             products += part * sums
             sums += part
@@ -75,55 +69,45 @@ def pairs(
     return total(products)
 
 
-@kernel(types.float32(ROWS, MODEL, types.int64, types.uint64), fastmath=REASSOCIATE, **LEAN)
-def linear(rows: Rows, model: Model, row: Int, ahead: Int) -> Any:
-    """Return what bias and linear weights add to a row's score."""
+@inlined_kernel(types.float32(ROWS, MODEL, INT, types.uint64), fastmath=REASSOCIATE)
+def linear(rows: Rows, model: Model, row: Int, distance: Int) -> Any:
+    """Return the contribution of the bias and the linear weights to a row's score."""
     keys, w = rows.keys, model.w
     total = np.float32(0)
     for p in range(rows.indptr[row], rows.indptr[row + 1]):
-        prefetch(w, np.int64(keys[p + ahead]))
+        prefetch(w, np.int64(keys[p + distance]))
         total += rows.values[p] * w[keys[p]]
     return model.w0[0] + total
 
 
-@kernel(
-    types.void(
-        *(ROWS, MODEL, types.int64, types.int64, types.int64, F2, OWN, types.uint64),
-    ),
-    **LEAN,
-)
+@inlined_kernel(types.void(ROWS, MODEL, INT, INT, INT, F2, THREAD_STATE, types.uint64))
 def scores(
-    rows: Rows, model: Model, start: Int, first: Int, last: Int, parts: Float32, own: Own,
-    ahead: Int,
+    rows: Rows, model: Model, start: Int, first: Int, last: Int, parts: Float32, local: ThreadState,
+    distance: Int,
 ) -> None:  # fmt: skip
-    """Leave in parts (P, B) what a thread's pieces add to the scores of a batch's [first, last).
+    """Write to `parts` (P, B) what a thread's pieces add to the scores of rows [first, last).
 
-    Row i of the batch is start + i of the data. Bias and weights go with the first piece.
+    Row i of the batch is row start + i of the data. The first piece includes bias and weights.
     """
-    bounds = own.bounds
+    bounds = local.bounds
     for i in range(first, last):
         for n in range(bounds.size - 1):
-            parts[own.piece + n, i] = pairs(
-                rows, own.v, start + i, bounds[n], bounds[n + 1], own.s, i, ahead
+            parts[local.piece + n, i] = pairs(
+                rows, local.v, start + i, bounds[n], bounds[n + 1], local.s, i, distance
             )
-        if own.piece == 0:
-            parts[0, i] += linear(rows, model, start + i, ahead)
+        if local.piece == 0:
+            parts[0, i] += linear(rows, model, start + i, distance)
 
 
-@kernel(
-    types.void(
-        *(ROWS, types.int64, types.int64, types.int64, types.int64),
-        *(TASK, F2, OWN),
-    ),
-    **LEAN,
-)
-def measure(
-    rows: Rows, start: Int, stop: Int, begin: Int, end: Int, task: Task, parts: Float32, own: Own
+@inlined_kernel(types.void(ROWS, INT, INT, INT, INT, STEP_CONFIG, F2, THREAD_STATE))
+def loss_and_gradient(
+    rows: Rows, start: Int, stop: Int, begin: Int, end: Int, config: StepConfig, parts: Float32,
+    local: ThreadState,
 ) -> None:  # fmt: skip
-    """Add up the scores of a batch's blocks [begin, end), and leave their gradients and sums."""
+    """Sum the scores of the blocks [begin, end) and write their loss gradients and sums."""
     for b in range(begin, end):
         first, last = b * BLOCK, min(b * BLOCK + BLOCK, stop - start)
-        z, dz = own.z[first:last], own.dz[first:last]
+        z, dz = local.z[first:last], local.dz[first:last]
         for i in range(last - first):
             z[i] = 0
         for piece in range(parts.shape[0]):
@@ -131,69 +115,58 @@ def measure(
             for i in range(last - first):
                 z[i] += part[i]
         labels = rows.y[start + first : start + last]
-        if task.classifier:
-            logistic(z, labels, task.scale, dz, own.blocks[b])
+        if config.classifier:
+            logistic(z, labels, config.scale, dz, local.blocks[b])
         else:
-            squared(z, labels, task.scale, dz, own.blocks[b])
+            squared(z, labels, config.scale, dz, local.blocks[b])
 
 
-@kernel(types.float64(types.int64, types.int64), **LEAN)
-def correction(optimizer: Int, step: Int) -> Any:
-    """Return the factor of the step size at a step, from 1: Adam's bias correction."""
-    if optimizer == ADAM:
-        return math.sqrt(1 - 0.999**step) / (1 - 0.9**step)
-    return 1.0
+@inlined_kernel(types.float64(STEP_CONFIG, THREAD_STATE, INT, INT, types.float32))
+def reduce_blocks(
+    config: StepConfig, local: ThreadState, count: Int, padding: Int, bias: Any
+) -> Any:
+    """Add the metrics of a batch to `local.sums`; return the gradient of the bias.
 
-
-@kernel(types.float64(TASK, OWN, types.int64, types.int64, types.float32), **LEAN)
-def add_up(task: Task, own: Own, count: Int, padding: Int, bias: Any) -> Any:
-    """Add up a batch's blocks of rows, and its `padding` empty rows, whose score is the bias.
-
-    That is its metrics; returns the gradient of the bias.
+    The batch has `count` blocks of rows and `padding` empty rows, whose score is the bias.
     """
     gradient = 0.0
     for b in range(count):
         for column in range(COLUMNS):
-            own.sums[column] += own.blocks[b, column]
-        gradient += own.blocks[b, GRADIENT]
+            local.sums[column] += local.blocks[b, column]
+        gradient += local.blocks[b, GRADIENT]
     if padding > 0:
-        gradient += empty_rows(task.classifier, bias, padding, task.scale, own.sums)
-    own.progress[DONE] += 1
-    own.progress[DIVERGED] = not np.isfinite(own.sums[LOSS])
+        gradient += empty_rows(config.classifier, bias, padding, config.scale, local.sums)
+    local.progress[DONE] += 1
+    local.progress[DIVERGED] = not np.isfinite(local.sums[LOSS])
     return gradient
 
 
-@kernel(types.void(TASK, MODEL, types.float64, types.float64), **LEAN)
-def update_bias(task: Task, model: Model, gradient: float, factor: float) -> None:
-    """Update the bias."""
+@inlined_kernel(types.void(STEP_CONFIG, MODEL, types.float64, types.float64))
+def update_bias(config: StepConfig, model: Model, gradient: float, factor: float) -> None:
+    """Update the bias in `model`."""
     grad = np.float32(gradient)
-    grad += task.wd[BIAS] * model.w0[0]
-    if task.clip > 0:
-        grad = min(max(grad, -task.clip), task.clip)
-    size = np.float32(task.lr[BIAS] * factor)
-    model.w0[0] = update_one(task.optimizer, model.w0[0], grad, model.state0, size, task.eps)
+    grad += config.wd[BIAS] * model.w0[0]
+    if config.clip > 0:
+        grad = min(max(grad, -config.clip), config.clip)
+    size = np.float32(config.lr[BIAS] * factor)
+    model.w0[0] = update_scalar(config.optimizer, model.w0[0], grad, model.state0, size, config.eps)
 
 
-@kernel(
-    types.UniTuple(types.int64, 2)(
-        ROWS, types.int64, types.int64, types.int64, types.int64, OWN, types.uint64
-    ),
-    **LEAN,
-)
-def index(
-    rows: Rows, start: Int, stop: Int, owner: Int, owners: Int, own: Own, ahead: Int
+@inlined_kernel(types.UniTuple(INT, 2)(ROWS, INT, INT, INT, INT, THREAD_STATE, types.uint64))
+def number_features(
+    rows: Rows, start: Int, stop: Int, owner: Int, owners: Int, local: ThreadState, distance: Int
 ) -> tuple[Any, Any]:
-    """Number the features that occur in a batch, or those of one owner.
+    """Number the features that occur in a batch, or only those of one owner.
 
-    Returns how many non-zeros and how many features there are. Without a branch: whether a feature
-    was there before is as good as random.
+    Returns the number of non-zeros and of features. There is no branch on whether a feature is new,
+    because the processor could not predict it.
     """
-    slot, keys, touched, nonzeros = own.slot, rows.keys, own.touched, own.nonzeros
+    slot, keys, touched, nonzeros = local.slot, rows.keys, local.touched, local.nonzeros
     count, n = 0, 0
     base = rows.indptr[start]
     for row in range(start, stop):
         for p in range(rows.indptr[row], rows.indptr[row + 1]):
-            prefetch(slot, np.int64(keys[p + ahead]))
+            prefetch(slot, np.int64(keys[p + distance]))
             j = keys[p]
             if owners > 1 and (j // OWNED) % owners != owner:
                 continue
@@ -210,60 +183,61 @@ def index(
     return count, n
 
 
-@kernel(types.void(ROWS, types.int64, types.int64, types.int64, OWN), fastmath=REASSOCIATE, **LEAN)
-def gather(rows: Rows, start: Int, count: Int, n: Int, own: Own) -> None:
-    """Sum the gradients of a batch's n features over `count` non-zeros."""
-    s, g, nonzeros = own.s, own.g, own.nonzeros
+@inlined_kernel(types.void(ROWS, INT, INT, INT, THREAD_STATE), fastmath=REASSOCIATE)
+def accumulate_gradients(rows: Rows, start: Int, count: Int, n: Int, local: ThreadState) -> None:
+    """Sum the gradients of a batch's n features over its `count` non-zeros."""
+    s, g, nonzeros = local.s, local.g, local.nonzeros
     q = s.shape[1]
     for u in range(n):
-        own.gw[u] = 0
-        own.c[u] = 0
+        local.gw[u] = 0
+        local.c[u] = 0
     for place in range(0, n * q, LINE):
         store(g, place, n * q - place, splat(np.float32(0)))
     for nonzero in range(count):
         p, i, u = nonzeros[nonzero, 0], nonzeros[nonzero, 1], nonzeros[nonzero, 2]
         x = rows.values[rows.indptr[start] + p]
-        d = own.dz[i] * x
-        own.gw[u] += d
-        own.c[u] += d * x
+        d = local.dz[i] * x
+        local.gw[u] += d
+        local.c[u] += d * x
         for f in range(0, q, LINE):
             grads = load(g, u * q + f, q - f) + splat(d) * load(s, i * q + f, q - f)
             store(g, u * q + f, q - f, grads)
 
 
-@kernel(
-    types.void(types.int64, types.boolean, TASK, MODEL, OWN, types.float64),
+@inlined_kernel(
+    types.void(INT, types.boolean, STEP_CONFIG, MODEL, THREAD_STATE, types.float64),
     fastmath=REASSOCIATE,
-    **LEAN,
 )
-def update(n: Int, weights: bool, task: Task, model: Model, own: Own, factor: float) -> None:
-    """Update a thread's factors of n touched features, and maybe their weights."""
-    w, v, g, clip = model.w, own.v, own.g, task.clip
-    q, wide = v.shape[1], own.state.shape[1]
-    size = np.float32(task.lr[FACTORS] * factor)
-    size_w = np.float32(task.lr[LINEAR] * factor)
+def apply_optimizer(
+    n: Int, weights: bool, config: StepConfig, model: Model, local: ThreadState, factor: float
+) -> None:
+    """Update a thread's factors of n touched features, and their weights if `weights` is set."""
+    w, v, g, clip = model.w, local.v, local.g, config.clip
+    q, wide = v.shape[1], local.state.shape[1]
+    size = np.float32(config.lr[FACTORS] * factor)
+    size_w = np.float32(config.lr[LINEAR] * factor)
     for u in range(n):
-        if u + AHEAD_FEATURES < n:
-            ahead = np.int64(own.touched[u + AHEAD_FEATURES])
+        if u + PREFETCH_FEATURES < n:
+            later = np.int64(local.touched[u + PREFETCH_FEATURES])
             for f in range(0, q, LINE):
-                prefetch(v, ahead * q + f)
+                prefetch(v, later * q + f)
             for f in range(0, wide, LINE):
-                prefetch(own.state, ahead * wide + f)
+                prefetch(local.state, later * wide + f)
             if weights:
-                prefetch(w, ahead)
-                prefetch(model.state, ahead * model.state.shape[1])
-        j = own.touched[u]
-        own.slot[j] = -1
+                prefetch(w, later)
+                prefetch(model.state, later * model.state.shape[1])
+        j = local.touched[u]
+        local.slot[j] = -1
         # The gradient of v[j] is g[u] - c[u] * v[j]; with decay, g[u] + shrink * v[j].
-        shrink = task.wd[FACTORS] - own.c[u]
+        shrink = config.wd[FACTORS] - local.c[u]
         if clip > 0:  # after decay is added
             for f in range(q):
                 grad = g[u, f] + shrink * v[j, f]
                 g[u, f] = min(max(grad, -clip), clip)
             shrink = np.float32(0)
-        update_factors(task.optimizer, v, own.state, j, g, u, shrink, size, task.eps)
+        update_factors(config.optimizer, v, local.state, j, g, u, shrink, size, config.eps)
         if weights:
-            grad = own.gw[u] + task.wd[LINEAR] * w[j]
+            grad = local.gw[u] + config.wd[LINEAR] * w[j]
             if clip > 0:
                 grad = min(max(grad, -clip), clip)
-            w[j] = update_one(task.optimizer, w[j], grad, model.state[j], size_w, task.eps)
+            w[j] = update_scalar(config.optimizer, w[j], grad, model.state[j], size_w, config.eps)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from factorization_machines.kernels.jit import LEAN, kernel
+from factorization_machines.kernels.jit import inlined_kernel
 from factorization_machines.kernels.types import F1, L1, UI1, Float32, Int64, UInt32
 
 # The Mersenne Twister's constants (Matsumoto and Nishimura, 1998), as in std::mt19937.
@@ -20,9 +20,9 @@ _UNIT = np.float32(2**-32)
 _BELOW_ONE = np.nextafter(np.float32(1), np.float32(0))
 
 
-@kernel(types.void(UI1, L1, types.uint32), **LEAN)
+@inlined_kernel(types.void(UI1, L1, types.uint32))
 def seed_engine(state: UInt32, position: Int64, seed: Any) -> None:
-    """Begin an engine: `state` (WORDS,) and `position` (1,) are written."""
+    """Seed an engine by writing its `state` (WORDS,) and `position` (1,)."""
     word = np.uint64(seed)
     for i in range(WORDS):
         state[i] = word
@@ -30,9 +30,9 @@ def seed_engine(state: UInt32, position: Int64, seed: Any) -> None:
     position[0] = WORDS
 
 
-@kernel(types.void(UI1, UI1), **LEAN)
+@inlined_kernel(types.void(UI1, UI1))
 def advance(state: UInt32, outputs: UInt32) -> None:
-    """Leave the next WORDS numbers of an engine in `outputs`."""
+    """Write the next WORDS numbers of an engine to `outputs`."""
     for i in range(WORDS):
         following = state[i + 1 if i + 1 < WORDS else 0]
         other = state[i + SHIFT if i + SHIFT < WORDS else i + SHIFT - WORDS]
@@ -46,9 +46,9 @@ def advance(state: UInt32, outputs: UInt32) -> None:
         outputs[i] = word ^ (word >> _18)
 
 
-@kernel(types.float32(UI1, UI1, L1), **LEAN)
+@inlined_kernel(types.float32(UI1, UI1, L1))
 def next_unit(state: UInt32, outputs: UInt32, position: Int64) -> Any:
-    """Return an engine's next number in [0, 1), as std::generate_canonical makes a float."""
+    """Return an engine's next float in [0, 1), as std::generate_canonical does."""
     if position[0] == WORDS:
         advance(state, outputs)
         position[0] = 0
@@ -57,21 +57,21 @@ def next_unit(state: UInt32, outputs: UInt32, position: Int64) -> Any:
     return min(np.float32(word) * _UNIT, _BELOW_ONE)
 
 
-@kernel(types.void(UI1, UI1, L1, types.boolean, types.float32, F1), **LEAN)
+@inlined_kernel(types.void(UI1, UI1, L1, types.boolean, types.float32, F1))
 def fill(
     state: UInt32, outputs: UInt32, position: Int64, normal: bool, scale: Any, out: Float32
 ) -> None:
     """Fill `out` (n,) with an engine's next numbers; see `initialization.Draw`."""
-    none, one, two = np.float32(0), np.float32(1), np.float32(2)
+    zero, one, two = np.float32(0), np.float32(1), np.float32(2)
     for n in range(out.size):
         if not normal:
             out[n] = two * scale * next_unit(state, outputs, position) - scale
             continue
-        # The polar method makes two numbers; std::normal_distribution is made anew for each
-        # number, so the other one is never used.
-        squares = none
-        y = none
-        while squares > one or squares == none:
+        # The polar method makes two numbers. MXNet creates a std::normal_distribution for each
+        # number, so the second one is never used.
+        squares = zero
+        y = zero
+        while squares > one or squares == zero:
             x = two * next_unit(state, outputs, position) - one
             y = two * next_unit(state, outputs, position) - one
             squares = x * x + y * y

@@ -1,4 +1,4 @@
-"""What the compiled steps work on, in groups that one argument carries."""
+"""Argument types of the kernels: arrays, and named tuples that group them."""
 
 from typing import Any, NamedTuple
 
@@ -13,6 +13,7 @@ UInt32 = NDArray[np.uint32]
 UInt64 = NDArray[np.uint64]
 Float64 = NDArray[np.float64]
 
+INT = types.int64
 F1 = types.float32[::1]
 F2 = types.float32[:, ::1]
 F3 = types.float32[:, :, ::1]
@@ -20,7 +21,7 @@ D1 = types.float64[::1]
 D2 = types.float64[:, ::1]
 I1 = types.int32[::1]
 L1 = types.int64[::1]
-UI1 = types.uint32[::1]  # unsigned: an index that cannot be from the end is one step less
+UI1 = types.uint32[::1]  # unsigned indexes need no check for a negative one
 UI2 = types.uint32[:, ::1]
 UL1 = types.uint64[::1]
 L2 = types.int64[:, ::1]
@@ -35,23 +36,23 @@ class Rows(NamedTuple):
     y: Float32
 
 
-class Task(NamedTuple):
-    """What is done at each step. A clip of 0 is none; `optimizer` is of `updates`."""
+class StepConfig(NamedTuple):
+    """Constants of a step. A clip of 0 means no clipping; `optimizer` is one of `optimizers`."""
 
     classifier: bool
     use_bias: bool
     use_linear: bool
     optimizer: int
-    batch_size: int  # rows of a batch, with the empty ones that fill it up
+    batch_size: int  # rows of a batch, including empty ones that fill it up
     lr: Float32  # (3,) of bias, linear, factors
     wd: Float32  # (3,)
     clip: Any  # float32, as the next two
     eps: Any
-    scale: Any  # of the loss gradients
+    scale: Any  # factor of the loss gradients
 
 
 class Model(NamedTuple):
-    """Bias and weights, and the optimiser's state of them: see `updates`."""
+    """Bias and weights, and their optimizer state: see `optimizers`."""
 
     w0: Float32
     w: Float32
@@ -59,43 +60,43 @@ class Model(NamedTuple):
     state: Float32  # (d, n)
 
 
-class Shared(NamedTuple):
-    """What the threads of a batch of up to B rows share."""
+class SharedState(NamedTuple):
+    """Memory that all threads share, for batches of up to B rows."""
 
-    parts: Float32  # (2, P, B + 1) what each piece adds to a row's score; batches take turns
-    barrier: Int64  # (8,) see `threads.meet`
+    parts: Float32  # (2, P, B + 1) what each piece adds to a row's score, for even and odd batches
+    barrier: Int64  # (8,) see `barrier.barrier_wait`
 
 
-class Own(NamedTuple):
-    """What one thread works in, on its pieces of the factors, of the width q together.
+class ThreadState(NamedTuple):
+    """Memory of one thread, for its pieces of the factors with q columns in total.
 
-    Threads that share a batch by rows and features have the arrays v to blocks in common.
+    Threads that divide a batch by rows and features share the arrays from v to blocks.
     """
 
-    bounds: Int64  # where each of its pieces begins in v, and q
-    piece: int  # the number of its first one
+    bounds: Int64  # first column of each of its pieces in v, and q
+    piece: int  # number of its first piece
     v: Float32  # (d, q) the factors
-    state: Float32  # (d, n q) the optimiser's, of its factors
+    state: Float32  # (d, n q) optimizer state of its factors
     s: Float32  # (B, q) factor sums of each row
     z: Float32  # (B,) scores
     dz: Float32  # (B,) loss gradients
     blocks: Float64  # (B / BLOCK, BLOCK_COLUMNS) sums over blocks of rows
-    sums: Float64  # (COLUMNS,) of all rows, as in metrics.py
-    progress: Int64  # (2,) batches done, and whether the last one's loss is not finite
-    slot: Int32  # (d,) where a touched feature's gradient is; -1 between batches
-    touched: UInt32  # (u + 1,) the features
-    nonzeros: UInt32  # (nnz, 3) number and row in the batch, and where its feature's gradient is
+    sums: Float64  # (COLUMNS,) metric sums of all rows
+    progress: Int64  # (2,) batches done, and whether the loss of the last one is not finite
+    slot: Int32  # (d,) number of each feature in the batch; -1 between batches
+    touched: UInt32  # (u + 1,) the features by number
+    nonzeros: UInt32  # (nnz, 3) index and row in the batch, and the number of the feature
     g: Float32  # (u, q) sum of dz * x * s
     gw: Float32  # (u,) sum of dz * x
     c: Float32  # (u,) sum of dz * x^2
 
 
 ROWS = types.NamedTuple((UL1, UI1, F1, F1), Rows)
-TASK = types.NamedTuple(
-    (*3 * (types.boolean,), *2 * (types.int64,), F1, F1, *3 * (types.float32,)), Task
+STEP_CONFIG = types.NamedTuple(
+    (*3 * (types.boolean,), *2 * (types.int64,), F1, F1, *3 * (types.float32,)), StepConfig
 )
 MODEL = types.NamedTuple((F1, F1, F1, F2), Model)
-SHARED = types.NamedTuple((F3, L1), Shared)
-OWN = types.NamedTuple(
-    (L1, types.int64, F2, F2, F2, F1, F1, D2, D1, L1, I1, UI1, UI2, F2, F1, F1), Own
+SHARED_STATE = types.NamedTuple((F3, L1), SharedState)
+THREAD_STATE = types.NamedTuple(
+    (L1, types.int64, F2, F2, F2, F1, F1, D2, D1, L1, I1, UI1, UI2, F2, F1, F1), ThreadState
 )

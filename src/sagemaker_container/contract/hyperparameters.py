@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+from factorization_machines.optimizers import OPTIMIZERS
 from sagemaker_container.contract.hyperparameter_types import (
     Boolean,
     Categorical,
@@ -32,7 +33,6 @@ _BUILTIN_ORDER = (
     *("_optimizer", "_tuning_objective_metric", "_use_full_symbolic", "_wd"),
 )
 LARGEST_FEATURE_DIM = 2**31 - 1  # keys are stored as int32
-OPTIMIZERS = ("adam", "adagrad", "sgd")
 TERMS = ("bias", "linear", "factors")
 
 
@@ -92,7 +92,7 @@ TABLE: tuple[Hyperparameter, ...] = (
     Boolean("use_bias", "whether there is a bias", "true"),
     Boolean("use_linear", "whether there are linear weights", "true"),
     Integer("batch_metrics_publish_interval", "batches between metric lines", "500", low=1),
-    Categorical("_optimizer", "update rule; adam is the built-in's", "adam", OPTIMIZERS),
+    Categorical("_optimizer", "update rule; adam is the built-in's", "adam", tuple(OPTIMIZERS)),
     # The next three have no effect on the result.
     Categorical(
         "_kvstore",

@@ -1,4 +1,4 @@
-"""A training job, from the channels under /opt/ml to the model artifact.
+"""A training job: from the channels under /opt/ml to the model artifact.
 
-`job` has the recipe; every other module is one of its parts. Serving imports nothing of it.
+`job` runs the job with the other modules. Serving imports nothing from here.
 """

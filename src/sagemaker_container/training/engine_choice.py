@@ -1,76 +1,77 @@
-"""Which engine trains: chosen by the job, told in its log, and kept in its artifact."""
+"""The choice of the engine that trains a job."""
+
+from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-from scipy.sparse import csr_array
-
-from factorization_machines.config import Settings
+from factorization_machines.config import TrainingConfig
+from factorization_machines.engines.base import Engine
 from factorization_machines.engines.shares import Shares
 from factorization_machines.errors import PlatformError
-from factorization_machines.parameters import Parameters
 from factorization_machines.recordio.decoder import Rows
-from factorization_machines.trainer import Engine
+from sagemaker_container.contract.hyperparameters import Hyperparameters
 
 if TYPE_CHECKING:
+    from factorization_machines.module import FactorizationMachine
     from sagemaker_container.training.host_group import HostGroup
 
 
 @dataclass(frozen=True)
 class Choice:
-    """An engine, and what to call it."""
+    """An engine, and its name for the log and the artifact."""
 
     engine: Engine
     name: str
 
     @property
     def kind(self) -> str:
-        """Return the name without how it runs: what its rounding depends on."""
+        """Return the first word of the name: the engines of a kind round alike."""
         return self.name.split()[0]
 
 
 def choose(
-    name: str,
-    device: str,
-    threads: int,
-    parameters: Parameters,
-    settings: Settings,
+    model: FactorizationMachine,
+    config: TrainingConfig,
+    hyperparameters: Hyperparameters,
+    group: HostGroup,
     rows: Rows | None,
-    shares: Shares | None = None,
-    team: "HostGroup | None" = None,
+    shares: Shares | None,
 ) -> Choice:
-    """Return the engine for a job; `auto` is numba, or torch for a device that is no CPU.
+    """Return the engine for a job, with the rows if they are in memory.
 
-    It has `rows`, or none yet. Of several hosts it is numba, with one thread on each.
+    `_engine` auto means numba on a CPU and torch on another device. Several hosts train with numba
+    and one thread each.
 
-    Raises: PlatformError if the device is not there.
+    Raises: PlatformError if the device does not exist.
     """
-    if rows is None:
-        none = csr_array((0, settings.feature_dim), dtype=np.float32)
-        rows = Rows(none, np.empty(0, np.float32))
-    if team and shares and team.size > 1:
+    device, threads = hyperparameters.text("_device"), hyperparameters.integer("_num_threads")
+    choice: Choice
+    if group.size > 1 and rows is not None and shares is not None:
         from factorization_machines.engines.distributed import HostsEngine
 
-        shared = HostsEngine(parameters, settings, rows.x, rows.y, shares, team)
-        return Choice(shared, f"numba ({team.size} hosts)")
-    if name == "torch" or device != "cpu":
-        return _torch(device, parameters, settings, rows)
-    from factorization_machines.engines.fused import NumbaEngine
+        engine = HostsEngine(model, config, rows, shares, group)
+        return Choice(engine, f"numba ({group.size} hosts)")
+    if hyperparameters.text("_engine") == "torch" or device != "cpu":
+        choice = Choice(_torch_engine(device, model, config), f"torch ({device})")
+    else:
+        from factorization_machines.engines.fused import NumbaEngine
 
-    engine = NumbaEngine(parameters, settings, rows.x, rows.y, threads)
-    return Choice(engine, f"numba ({threads} thread{'s' if threads > 1 else ''})")
+        name = f"numba ({threads} thread{'s' if threads > 1 else ''})"
+        choice = Choice(NumbaEngine(model, config, threads), name)
+    if rows is not None:
+        choice.engine.set_rows(rows.x, rows.y)
+    return choice
 
 
-def _torch(device: str, parameters: Parameters, settings: Settings, rows: Rows) -> Choice:
-    # Here and not above: torch takes a second to load, and bad input should be told at once.
+def _torch_engine(device: str, model: FactorizationMachine, config: TrainingConfig) -> Engine:
     import torch
 
     from factorization_machines.engines.autograd import TorchEngine
 
     if device == "cuda" and not torch.cuda.is_available():
         raise PlatformError("_device 'cuda': torch finds no CUDA device here; use 'cpu'")
-    # The operations of a mini-batch are too small to share: a second thread makes them slower,
-    # and one thread sums in one order.
+    # Operations on a mini-batch are too small for several threads, and a single thread sums in a
+    # fixed order.
     torch.set_num_threads(1)
-    return Choice(TorchEngine(parameters, settings, rows.x, rows.y, device), f"torch ({device})")
+    return TorchEngine(model.to(device), config)

@@ -1,53 +1,55 @@
-"""What of the memory limit the model takes, and what that leaves for data."""
+"""How much of the memory limit the model needs, and how much remains for data."""
 
-from factorization_machines.config import Settings
+from factorization_machines.config import TrainingConfig
 from factorization_machines.errors import PlatformError
 from factorization_machines.memory import fitting, parameter_bytes
 from sagemaker_container.contract import memory_limit
 from sagemaker_container.contract.hyperparameters import Hyperparameters
 
-# What the job takes beside parameters and data, and has not taken yet: kernels, buffers of the
-# streams, the blocks ahead of training, the artifact's last pages; and torch, where that trains.
-_REST = 160_000_000
-_TORCH = 350_000_000
+# Memory that the job allocates later, besides parameters and data: torch's own (130 MB), kernels,
+# stream buffers, prefetched batches, the last pages of the artifact.
+_RESERVED = 290_000_000
+_TORCH_ENGINE = 220_000_000  # more, if torch trains
 
 
-def for_data(settings: Settings, params: Hyperparameters, *, checkpoints: bool = False) -> int:
-    """Return the bytes that decoded channels may take: `_memory_budget_mb`, or by the limit.
+def for_data(
+    config: TrainingConfig, hyperparameters: Hyperparameters, *, checkpoints: bool = False
+) -> int:
+    """Return the bytes that decoded channels may take.
 
-    By the limit it is half of what it leaves beside the model, and beside the copy of it that
-    `checkpoints` are written from.
+    That is `_memory_budget_mb` if it is set. Otherwise it is half of what the memory limit leaves
+    beside the model, and beside the copy of it that `checkpoints` are written from.
 
-    Raises: PlatformError if the model does not fit the limit, or the budget beside it, with what
-        would; before any of it is allocated.
+    Raises: PlatformError if the model, or the budget beside it, exceeds the limit; the message says
+        what would fit.
     """
-    given = params.integer("_memory_budget_mb") * 1_000_000
+    budget = hyperparameters.integer("_memory_budget_mb") * 1_000_000
     limit = memory_limit.limit()
     if limit is None:
-        return given or 1 << 62
-    threads = params.integer("_num_threads")
-    torch = params.text("_engine") == "torch" or params.text("_device") != "cpu"
-    room = limit - memory_limit.used() - _REST - torch * _TORCH
-    held = 1 if torch else threads
-    model = parameter_bytes(settings, held, copied=checkpoints)
-    if model > room:
-        # A little less than what there is: another run finds some MB more in use.
-        k, d = fitting(settings, held, room - room // 20, copied=checkpoints)
-        would = [f"num_factors up to {k}"] if k else []
-        would += [f"feature_dim up to {d}"] if d else []
+        return budget or 1 << 62
+    threads = hyperparameters.integer("_num_threads")
+    torch = hyperparameters.text("_engine") == "torch" or hyperparameters.text("_device") != "cpu"
+    available = limit - memory_limit.used() - _RESERVED - torch * _TORCH_ENGINE
+    copies = 1 if torch else threads
+    model = parameter_bytes(config, copies, copied=checkpoints)
+    if model > available:
+        # Suggest a little less than what fits: the memory in use varies by some MB between runs.
+        k, d = fitting(config, copies, available - available // 20, copied=checkpoints)
+        suggestions = [f"num_factors up to {k}"] if k else []
+        suggestions += [f"feature_dim up to {d}"] if d else []
         what = "training with checkpoints" if checkpoints else "training"
         raise PlatformError(
-            f"not enough memory for feature_dim {settings.feature_dim} x num_factors "
-            f"{settings.num_factors}: {what} takes {_size(model)} of the {_size(room)} that the "
-            f"limit of {_size(limit)} leaves; {' or '.join(would) or 'nothing'} would fit"
+            f"not enough memory for feature_dim {config.feature_dim} x num_factors "
+            f"{config.num_factors}: {what} takes {_size(model)} of the {_size(available)} that the "
+            f"limit of {_size(limit)} leaves; {' or '.join(suggestions) or 'nothing'} would fit"
         )
-    if given > room - model:
+    if budget > available - model:
         raise PlatformError(
-            f"not enough memory for _memory_budget_mb {given // 1_000_000}: the limit of "
-            f"{_size(limit)} leaves {_size(room)}, of which the model takes {_size(model)}; "
-            f"up to {(room - model) // 1_000_000} would fit"
+            f"not enough memory for _memory_budget_mb {budget // 1_000_000}: the limit of "
+            f"{_size(limit)} leaves {_size(available)}, of which the model takes {_size(model)}; "
+            f"up to {(available - model) // 1_000_000} would fit"
         )
-    return given or (room - model) // 2
+    return budget or (available - model) // 2
 
 
 def _size(size: int) -> str:

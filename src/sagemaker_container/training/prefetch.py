@@ -1,4 +1,4 @@
-"""Items made ahead of their use, in a thread."""
+"""Iteration that prepares the next item in a thread."""
 
 import queue
 import threading
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 Item = TypeVar("Item")
-_MOMENT = 0.2  # seconds between two looks at whether the other side is still there
+_POLL = 0.2  # seconds between checks whether the other side is still there
 
 
 @dataclass(frozen=True)
@@ -15,13 +15,14 @@ class _End:
     error: BaseException | None = None
 
 
-def ahead(
+def prefetch(
     make: Callable[[Callable[[], bool]], Iterator[Item]], stopped: Callable[[], bool]
 ) -> Iterator[Item]:
-    """Yield what `make` yields, which runs in a thread: one item is ready, one is being made.
+    """Yield the items of `make`, which runs in a thread: one item is ready, one is being made.
 
-    `make` is given what tells whether the items are still wanted. While the next item is waited
-    for, `stopped` is asked several times a second, and ends the iteration.
+    Args:
+        make: gets a function that returns whether the items are no longer needed.
+        stopped: called several times a second while the next item is not ready; ends the iteration.
 
     Raises: what `make` raises.
     """
@@ -31,7 +32,7 @@ def ahead(
     def put(item: Item | _End) -> bool:
         while not closed.is_set():
             try:
-                items.put(item, timeout=_MOMENT)
+                items.put(item, timeout=_POLL)
                 return True
             except queue.Full:
                 continue
@@ -43,17 +44,17 @@ def ahead(
             for item in make(closed.is_set):
                 if not put(item):
                     return
-                del item  # it may be all the memory that there is
+                del item  # an item may be most of the memory
         except BaseException as error:  # noqa: BLE001
             end = _End(error)
         put(end)
 
-    thread = threading.Thread(target=work, name="ahead", daemon=True)
+    thread = threading.Thread(target=work, name="prefetch", daemon=True)
     thread.start()
     try:
         while True:
             try:
-                item = items.get(timeout=_MOMENT)
+                item = items.get(timeout=_POLL)
             except queue.Empty:
                 if stopped():
                     return

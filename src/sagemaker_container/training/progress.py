@@ -1,4 +1,4 @@
-"""What a job logs while it trains: the built-in's lines, and a progress bar on a terminal."""
+"""The log lines of training, in the built-in's form, and a progress bar on a terminal."""
 
 import os
 import sys
@@ -6,27 +6,26 @@ import time
 
 from tqdm import tqdm
 
-from factorization_machines.config import Settings
+from factorization_machines.config import TrainingConfig
 from factorization_machines.metrics import Metrics
-from factorization_machines.trainer import Epoch
-from sagemaker_container.contract.channels import Channel
+from factorization_machines.trainer import Callback, Epoch
 from sagemaker_container.contract.log import JobLog, Read, counters, statistics
-from sagemaker_container.training.dataset import Source
+from sagemaker_container.training.dataset import ChannelDataset
 
 
-class JobProgress:
-    """Observes `fit`: writes its lines, and keeps the last epoch as `last`.
+class JobProgress(Callback):
+    """Writes the log lines of training, and keeps the last epoch as `last_epoch`.
 
     The service's reader counts two passes an epoch, and one before training, of a single batch.
     """
 
-    def __init__(self, log: JobLog, settings: Settings, channel: Channel, source: Source):
-        self.last: Epoch | None = None
+    def __init__(self, log: JobLog, config: TrainingConfig, dataset: ChannelDataset):
+        self.last_epoch: Epoch | None = None
         self._log = log
-        self._settings = settings
-        self._channel, self._source = channel, source
+        self._config = config
+        self._dataset = dataset
         self._first = 0  # records of the first batch
-        self._bar = tqdm(total=settings.epochs, unit="epoch", disable=not on_terminal())
+        self._bar = tqdm(total=config.epochs, unit="epoch", disable=not on_terminal())
 
     def __enter__(self) -> "JobProgress":
         return self
@@ -34,59 +33,59 @@ class JobProgress:
     def __exit__(self, *_: object) -> None:
         self._bar.close()
 
-    def loaded(self) -> None:
-        """Write that the first batch was read, where that is known before training."""
-        self._end_of_pass(0, self._source.seconds_to_load, 1, self._source.bytes_of_first_batch)
+    def log_first_read(self) -> None:
+        """Log that the first batch was read."""
+        dataset = self._dataset
+        self._log_pass(0, dataset.seconds_to_load, 1, dataset.bytes_of_first_batch)
 
-    def first_batch(self, rows: int) -> None:
-        """Write what was read before training: one batch."""
+    def on_first_batch(self, rows: int) -> None:
+        """Log what was read before training: one batch."""
         self._first = rows
-        if self._source.rows is None:
-            self.loaded()
+        if self._dataset.rows is None:
+            self.log_first_read()
         now = time.time()
         self._log.data_iter("init_train", counters(0, 0, 0, first=rows), now, now)
 
-    def batch(self, epoch: int, batch: int, metrics: Metrics) -> None:
-        """Write the metrics of the epoch so far."""
-        with tqdm.external_write_mode():  # the bar makes room, and comes back
+    def on_batch_end(self, epoch: int, batch: int, metrics: Metrics) -> None:
+        """Log the metrics of the epoch so far."""
+        with tqdm.external_write_mode():  # hides the bar meanwhile
             self._log.quality("train", metrics.scores(), epoch, batch)
 
-    def epoch(self, epoch: Epoch) -> None:
-        """Write the lines of an epoch's end, in the order of the built-in."""
-        self.last = epoch
+    def on_epoch_end(self, epoch: Epoch) -> None:
+        """Log the results of an epoch, in the order of the built-in."""
+        self.last_epoch = epoch
         with tqdm.external_write_mode():
-            self._end_of_epoch(epoch)
+            self._log_epoch(epoch)
         self._bar.update()
 
-    def _end_of_epoch(self, epoch: Epoch) -> None:
-        log, settings = self._log, self._settings
+    def _log_epoch(self, epoch: Epoch) -> None:
+        log, config = self._log, self._config
         seconds = epoch.ended - epoch.started
-        self._end_of_pass(
-            2 * (epoch.number + 1), seconds, epoch.batches, self._source.bytes_of_pass
-        )
+        self._log_pass(2 * (epoch.number + 1), seconds, epoch.batches, self._dataset.bytes_of_pass)
         log.quality("train", epoch.scores, epoch.number)
         if epoch.last:
             log.quality("train", epoch.scores)
         numbers = {"update.time": statistics(1000 * seconds)}
         if epoch.number == 0:
-            numbers = {"epochs": statistics(settings.epochs), **numbers}
+            numbers = {"epochs": statistics(config.epochs), **numbers}
         log.metrics(numbers, epoch.started, epoch.ended)
-        log.progress(epoch.number, settings.epochs)
-        # Each epoch reads the same batches, also those of an earlier run.
+        log.progress(epoch.number, config.epochs)
+        # The counters include the batches of an earlier run.
         read = counters(epoch.records, epoch.batches, epoch.number + 1, first=self._first)
         log.data_iter("training", read, epoch.started, epoch.ended, epoch=epoch.number)
         if epoch.test_scores is not None:
             log.quality("test", epoch.test_scores, epoch.number)
         log.throughput(epoch.records - epoch.resumed, seconds)
 
-    def _end_of_pass(self, number: int, seconds: float, batches: int, nbytes: int) -> None:
-        self._log.epoch_stats(self._channel.folder, number, Read(seconds, batches, nbytes))
+    def _log_pass(self, number: int, seconds: float, batches: int, nbytes: int) -> None:
+        read = Read(seconds, batches, nbytes)
+        self._log.epoch_stats(self._dataset.channel.folder, number, read)
 
 
 def on_terminal() -> bool:
-    """Return whether a person's terminal is there to draw on.
+    """Return whether stderr is a terminal with a width.
 
-    SDK local mode gives the container a terminal that nobody sits at: it has no size.
+    SDK local mode gives the container a terminal without a size, which nobody looks at.
     """
     try:
         return sys.stderr.isatty() and os.get_terminal_size(sys.stderr.fileno()).columns > 0

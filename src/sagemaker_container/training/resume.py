@@ -1,138 +1,124 @@
-"""Where a job begins: at its last checkpoint, if there is one; and who keeps the next ones."""
+"""The checkpoints of a job: resume from the last one, and write the next ones."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from io import BytesIO
 from typing import TYPE_CHECKING
 
-from factorization_machines.parameters import Parameters
-from factorization_machines.trainer import Engine
-from factorization_machines.training_state import Position
-from sagemaker_container.contract.channels import MODEL_CHANNEL, Channel, model_folder
+from factorization_machines.training_state import TrainingState
+from sagemaker_container.contract.channels import MODEL_CHANNEL, model_folder
 from sagemaker_container.contract.hyperparameters import Hyperparameters
 from sagemaker_container.contract.log import JobLog
 from sagemaker_container.contract.paths import OptMl
 from sagemaker_container.errors import ChannelError
 from sagemaker_container.training.checkpoints import (
     Checkpoint,
-    CheckpointKeeper,
-    Folder,
-    Identity,
+    CheckpointManager,
+    CheckpointStore,
     Interval,
+    JobFingerprint,
     digest,
     file,
 )
-from sagemaker_container.training.dataset import Source
+from sagemaker_container.training.dataset import ChannelDataset
+from sagemaker_container.training.engine_choice import Choice
 
 if TYPE_CHECKING:
     from sagemaker_container.training.host_group import HostGroup
 
 
-def resume(
-    paths: OptMl,
-    params: Hyperparameters,
-    parameters: Parameters,
-    sources: Mapping[str, Source],
-    engine: Engine,
-    kind: str,
-    team: "HostGroup",
-    channels: Mapping[str, Channel],
-    log: JobLog,
-) -> tuple[Position, CheckpointKeeper | None]:
-    """Return where training begins, and who keeps checkpoints where the job has a folder for them.
+class JobCheckpoints:
+    """The checkpoint folder of a job. With several hosts it is that of the master."""
 
-    Args:
-        paths: of the job.
-        params: of the job.
-        parameters: the initial ones; they become the checkpoint's, as the engine's state does.
-        sources: of the channels' rows; of many hosts, in memory.
-        engine: works on the parameters.
-        kind: what the engine is called, whose rounding is its own.
-        team: the hosts. The folder that counts is the master's.
-        channels: what the rows are of.
-        log: of the job.
+    def __init__(
+        self, paths: OptMl, hyperparameters: Hyperparameters, group: "HostGroup", log: JobLog
+    ) -> None:
+        self._paths, self._hyperparameters = paths, hyperparameters
+        self._group, self._log = group, log
 
-    Raises: CheckpointError if the last checkpoint is of another job; ChannelError if hosts that
-        are to have the same data or the same initial model do not.
-    """
-    exists = team.any_reduce(team.rank == 0 and paths.checkpoints.is_dir())
-    if team.size == 1 and not exists:
-        return Position(), None
-    data = {
-        name: _digest(team, name, channels[name].sharded, sources[name])
-        for name in _used(params, sources)
-    }
-    if model_folder(paths) is not None:
-        data[MODEL_CHANNEL] = digest(parameters.w0, parameters.w, parameters.v)
-        _same(team, MODEL_CHANNEL, data[MODEL_CHANNEL])
-    if not exists:
-        return Position(), None
-    identity = Identity(params.values, data, kind, team.size)
-    folder = Folder(paths.checkpoints, log.warning)
-    position = Position()
-    path, checkpoint = _latest(team, folder, identity)
-    if checkpoint is not None:
-        parameters.take(checkpoint.parameters)
-        engine.restore(checkpoint.moments)
-        position = checkpoint.position
-        log.message(f"Resuming from {path}: epoch {position.epoch}, batch {position.batch}")
-    if team.rank > 0:
-        return position, None
-    keeper = CheckpointKeeper(
-        folder,
-        identity,
-        _interval(params.text("_checkpoint_interval")),
-        params.integer("epochs"),
-        engine,
-        parameters,
-        log.message,
-        log.warning,
-    )
-    keeper.begin(position)
-    return position, keeper
+    def resume(
+        self, datasets: Mapping[str, ChannelDataset], choice: Choice
+    ) -> tuple[TrainingState, CheckpointManager | None]:
+        """Load the last checkpoint into the engine and its model, if there is one.
 
+        Returns where training starts, and what writes the next checkpoints; None without a folder
+        and on hosts other than the master.
 
-def _latest(team: "HostGroup", folder: Folder, identity: Identity) -> tuple[str, Checkpoint | None]:
-    """Return the master's last checkpoint, on every host."""
-    path, checkpoint, content = "", None, b""
-    if team.rank == 0 and (found := folder.latest()):
-        path, checkpoint = str(found[0]), found[1]
-        checkpoint.identity.check(identity, path)
-        content = found[0].read_bytes() if team.size > 1 else b""
-    content = team.broadcast(content)
-    if team.rank > 0 and content:
-        path = f"the checkpoint of {team.names[0]}"
-        checkpoint = file.load(BytesIO(content), path)
-    return path, checkpoint
+        Raises: CheckpointError if the last checkpoint is of another job; ChannelError if replicated
+            data or the initial model differ between hosts.
+        """
+        group, log = self._group, self._log
+        exists = group.any_reduce(group.rank == 0 and self._paths.checkpoints.is_dir())
+        if group.size == 1 and not exists:
+            return TrainingState(), None
+        fingerprint = self._fingerprint(datasets, choice)  # also compares the hosts
+        if not exists:
+            return TrainingState(), None
+        store = CheckpointStore(self._paths.checkpoints, log.warning)
+        state = TrainingState()
+        name, checkpoint = self._latest(store, fingerprint)
+        if checkpoint is not None:
+            choice.engine.model.copy_from(checkpoint.parameters)
+            choice.engine.load_state_dict(checkpoint.optimizer)
+            state = checkpoint.state
+            log.message(f"Resuming from {name}: epoch {state.epoch}, batch {state.batch}")
+        if group.rank > 0:
+            return state, None
+        interval = Interval.parse(self._hyperparameters.text("_checkpoint_interval"))
+        epochs = self._hyperparameters.integer("epochs")
+        manager = CheckpointManager(store, fingerprint, interval, epochs, choice.engine, log)
+        manager.resume_from(state)
+        return state, manager
 
+    def _fingerprint(
+        self, datasets: Mapping[str, ChannelDataset], choice: Choice
+    ) -> JobFingerprint:
+        # The test data decide the result only if they can end training.
+        early = self._hyperparameters.integer("_early_stopping_patience") > 0
+        data = {
+            name: self._digest(name, dataset)
+            for name, dataset in datasets.items()
+            if name == "train" or early
+        }
+        if model_folder(self._paths) is not None:
+            initial = choice.engine.model.arrays()
+            data[MODEL_CHANNEL] = digest(initial.w0, initial.w, initial.v)
+            self._check_same(MODEL_CHANNEL, data[MODEL_CHANNEL])
+        hyperparameters = self._hyperparameters.values
+        return JobFingerprint(hyperparameters, data, choice.kind, self._group.size)
 
-def _digest(team: "HostGroup", name: str, sharded: bool, source: Source) -> str:
-    """Return the digest of a channel's rows on all hosts, or what is known of a streamed one."""
-    rows = source.rows
-    if rows is None:
-        return source.content
-    mine = digest(rows.x.indptr, rows.x.indices, rows.x.data, rows.y)
-    if sharded:
-        return " ".join(each.decode() for each in team.all_gather_bytes(mine.encode()))
-    _same(team, name, mine)
-    return mine
+    def _latest(
+        self, store: CheckpointStore, fingerprint: JobFingerprint
+    ) -> tuple[str, Checkpoint | None]:
+        """Return the name and the content of the master's last checkpoint, on every host."""
+        group = self._group
+        name, checkpoint, content = "", None, b""
+        if group.rank == 0 and (latest := store.latest()):
+            path, checkpoint = latest
+            name = str(path)
+            checkpoint.fingerprint.check(fingerprint, name)
+            content = path.read_bytes() if group.size > 1 else b""
+        content = group.broadcast(content)
+        if group.rank > 0 and content:
+            name = f"the checkpoint of {group.names[0]}"
+            checkpoint = file.load(BytesIO(content), name)
+        return name, checkpoint
 
+    def _digest(self, name: str, dataset: ChannelDataset) -> str:
+        """Return a digest of a channel's rows on all hosts, or an identification of a stream."""
+        rows = dataset.rows
+        if rows is None:
+            return dataset.source_id
+        own = digest(rows.x.indptr, rows.x.indices, rows.x.data, rows.y)
+        if dataset.channel.sharded:
+            return " ".join(each.decode() for each in self._group.all_gather_bytes(own.encode()))
+        self._check_same(name, own)
+        return own
 
-def _same(team: "HostGroup", name: str, mine: str) -> None:
-    for host, each in zip(team.names, team.all_gather_bytes(mine.encode()), strict=True):
-        if each.decode() != mine:
-            raise ChannelError(
-                f"channel {name!r} is FullyReplicated, but what host {host!r} has is not what "
-                f"{team.names[team.rank]!r} has"
-            )
-
-
-def _used(params: Hyperparameters, names: Iterable[str]) -> list[str]:
-    """Return the channels that decide the result: `test` does where it ends training early."""
-    early = params.integer("_early_stopping_patience") > 0
-    return [name for name in names if name == "train" or early]
-
-
-def _interval(text: str) -> Interval:
-    if text.endswith("s"):
-        return Interval(seconds=float(text.removesuffix("s")))
-    return Interval(epochs=int(text))
+    def _check_same(self, channel: str, own: str) -> None:
+        group = self._group
+        for host, content in zip(group.names, group.all_gather_bytes(own.encode()), strict=True):
+            if content.decode() != own:
+                raise ChannelError(
+                    f"channel {channel!r} is FullyReplicated, but what host {host!r} has is not "
+                    f"what {group.names[group.rank]!r} has"
+                )

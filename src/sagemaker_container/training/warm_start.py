@@ -1,10 +1,10 @@
-"""Where training begins: initial values, or the model in the job's channel `model`."""
+"""The parameters that training starts from: initial values, or the model in the channel `model`."""
 
 from factorization_machines import artifact
 from factorization_machines.artifact import Model
-from factorization_machines.config import Settings
+from factorization_machines.config import TrainingConfig
 from factorization_machines.errors import ArtifactError
-from factorization_machines.initialization import initial
+from factorization_machines.initialization import initial_parameters
 from factorization_machines.parameters import Parameters
 from sagemaker_container.contract import channels
 from sagemaker_container.contract.log import JobLog
@@ -12,34 +12,34 @@ from sagemaker_container.contract.paths import OptMl
 from sagemaker_container.errors import ChannelError, HyperparameterError
 
 
-def starting_point(
-    paths: OptMl, settings: Settings, log: JobLog, *, grow: bool = False
+def starting_parameters(
+    paths: OptMl, config: TrainingConfig, log: JobLog, *, grow: bool = False
 ) -> Parameters:
-    """Return the parameters that training begins with, in memory of their own.
+    """Return the parameters that training starts from, in memory of their own.
 
-    With `grow`, the model may have fewer features than the job: those that it lacks begin as
-    they do without a model.
+    With `grow`, the model may have fewer features than the job. The missing features get their
+    initial values.
 
-    Raises: ChannelError if the channel `model` holds none that can be read; HyperparameterError if
-        the job differs from it in what a model cannot change.
+    Raises: ChannelError if the channel `model` has no readable model; HyperparameterError if a
+        hyperparameter of the job is incompatible with the model.
     """
     folder = channels.model_folder(paths)
     if folder is None:
-        return initial(settings)
+        return initial_parameters(config)
     try:
         model = artifact.read(folder)
     except ArtifactError as error:
         raise ChannelError(f"channel 'model': {error}") from None
-    _check(model, settings, grow)
+    _check(model, config, grow)
     log.message(
         f"Starting from the model in the channel 'model': a {model.predictor_type} of feature_dim "
         f"{model.parameters.feature_dim} and num_factors {model.parameters.num_factors}"
     )
     old = model.parameters.feature_dim
-    if old == settings.feature_dim:
-        return model.parameters.copy()  # the file may go or change while training goes on
-    log.message(f"Growing it to feature_dim {settings.feature_dim}: {old} features and new ones")
-    grown = initial(settings)
+    if old == config.feature_dim:
+        return model.parameters.copy()  # the mapped file may change during training
+    log.message(f"Growing it to feature_dim {config.feature_dim}: {old} features and new ones")
+    grown = initial_parameters(config)
     grown.w0[:], grown.w[:old], grown.v[:old] = (
         model.parameters.w0,
         model.parameters.w,
@@ -48,13 +48,13 @@ def starting_point(
     return grown
 
 
-def _check(model: Model, settings: Settings, grow: bool) -> None:
-    given = "binary_classifier" if settings.classifier else "regressor"
+def _check(model: Model, config: TrainingConfig, grow: bool) -> None:
+    predictor_type = "binary_classifier" if config.classifier else "regressor"
     pairs = (
-        ("num_factors", settings.num_factors, model.parameters.num_factors),
-        ("predictor_type", given, model.predictor_type),
+        ("num_factors", config.num_factors, model.parameters.num_factors),
+        ("predictor_type", predictor_type, model.predictor_type),
     )
-    old, new = model.parameters.feature_dim, settings.feature_dim
+    old, new = model.parameters.feature_dim, config.feature_dim
     problems = []
     if new < old or (new > old and not grow):
         more = " or more" if grow else " (or more, with _grow)" if new > old else ""
@@ -67,8 +67,8 @@ def _check(model: Model, settings: Settings, grow: bool) -> None:
         if ours != theirs
     ]
     terms = (
-        ("use_bias", settings.use_bias, model.parameters.w0),
-        ("use_linear", settings.use_linear, model.parameters.w),
+        ("use_bias", config.use_bias, model.parameters.w0),
+        ("use_linear", config.use_linear, model.parameters.w),
     )
     problems += [
         f"{name} must be 'true', since the model that training starts from has that term; "

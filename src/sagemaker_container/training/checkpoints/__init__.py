@@ -1,12 +1,19 @@
-"""What a job leaves in /opt/ml/checkpoints, so that the next run goes on where it was cut off.
+"""Checkpoints under /opt/ml/checkpoints, from which an interrupted job resumes.
 
-No pickle: `.npz` files, whose arrays have checksums. Nothing here ends a job that could train on,
-but a checkpoint of another job, which is refused.
+They are `.npz` files, whose arrays have checksums; there is no pickle. A failed write never ends a
+job, but a checkpoint of another job is rejected.
 """
 
 from sagemaker_container.training.checkpoints.file import Checkpoint
-from sagemaker_container.training.checkpoints.fingerprint import Identity, digest
-from sagemaker_container.training.checkpoints.manager import CheckpointKeeper, Interval
-from sagemaker_container.training.checkpoints.store import Folder
+from sagemaker_container.training.checkpoints.fingerprint import JobFingerprint, digest
+from sagemaker_container.training.checkpoints.manager import CheckpointManager, Interval
+from sagemaker_container.training.checkpoints.store import CheckpointStore
 
-__all__ = ["Checkpoint", "CheckpointKeeper", "Folder", "Identity", "Interval", "digest"]
+__all__ = [
+    "Checkpoint",
+    "CheckpointManager",
+    "CheckpointStore",
+    "Interval",
+    "JobFingerprint",
+    "digest",
+]

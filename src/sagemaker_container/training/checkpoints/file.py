@@ -1,4 +1,4 @@
-"""One checkpoint as a `.npz` file: the arrays, and the rest as JSON in an array of bytes."""
+"""A checkpoint as a `.npz` file: the arrays, and the rest as JSON in an array of bytes."""
 
 import contextlib
 import json
@@ -15,15 +15,15 @@ from numpy.typing import NDArray
 
 from factorization_machines.errors import CheckpointError
 from factorization_machines.parameters import Parameters
-from factorization_machines.training_state import Best, Moments, Position
-from sagemaker_container.training.checkpoints.fingerprint import Identity
+from factorization_machines.training_state import BestEpoch, OptimizerState, TrainingState
+from sagemaker_container.training.checkpoints.fingerprint import JobFingerprint
 
-# 1: the last batch overlapped the one before, and the start was NumPy's generator.
+# Format 1 had other training rules: an overlapping last batch, and NumPy's initial values.
 FORMAT = 2
 _META = "meta"
 _PARAMETERS = ("w0", "w", "v")
 
-# How zipfile, zlib, numpy and our own reading below meet a file that is cut short or damaged.
+# The errors of zipfile, zlib, numpy and the code below for a truncated or damaged file.
 DAMAGE = (
     *(OSError, EOFError, ValueError, KeyError, TypeError, IndexError, NotImplementedError),
     *(zipfile.BadZipFile, zlib.error, RuntimeError, OverflowError),
@@ -32,18 +32,18 @@ DAMAGE = (
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """All that a run needs to go on, and what job it is of."""
+    """Everything that a run needs to resume, and the fingerprint of its job."""
 
-    identity: Identity
-    position: Position
+    fingerprint: JobFingerprint
+    state: TrainingState
     parameters: Parameters
-    moments: Moments
+    optimizer: OptimizerState
 
 
 def write(path: Path, checkpoint: Checkpoint) -> None:
-    """Write the file as one step: whoever looks sees the old one, none, or all of this one.
+    """Write the file atomically.
 
-    Raises: OSError if it cannot be written; nothing torn is left.
+    Raises: OSError if it cannot be written; no partial file is left.
     """
     part = path.with_name(".checkpoint.part")
     try:
@@ -54,13 +54,13 @@ def write(path: Path, checkpoint: Checkpoint) -> None:
         part.replace(path)
         _sync(path.parent)
     except BaseException:
-        with contextlib.suppress(OSError):  # the first error is the one to tell
+        with contextlib.suppress(OSError):  # the first error is the one to report
             part.unlink()
         raise
 
 
 def _sync(folder: Path) -> None:
-    """Make the folder's new entry last, as `os.fsync` does a file's bytes."""
+    """Flush a folder's entries to the disk."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -69,23 +69,23 @@ def _sync(folder: Path) -> None:
 
 
 def _arrays(checkpoint: Checkpoint) -> dict[str, NDArray[Any]]:
-    position = checkpoint.position
-    best = position.best
+    state = checkpoint.state
+    best = state.best
     meta = {
         "format": FORMAT,
-        "identity": asdict(checkpoint.identity),
-        "steps": checkpoint.moments.steps,
-        "epoch": position.epoch,
-        "batch": position.batch,
-        "rows": position.rows,
-        "sums": position.sums,
-        "scores": dict(position.scores),
+        "identity": asdict(checkpoint.fingerprint),
+        "steps": checkpoint.optimizer.steps,
+        "epoch": state.epoch,
+        "batch": state.batch,
+        "rows": state.rows,
+        "sums": state.sums,
+        "scores": dict(state.scores),
         "best": {"epoch": best.epoch, "loss": best.loss} if best else None,
     }
     arrays = _named("", checkpoint.parameters)
     if best:
         arrays.update(_named("best.", best.parameters))
-    arrays.update({f"moments.{name}": array for name, array in checkpoint.moments.arrays.items()})
+    arrays.update({f"moments.{name}": array for name, array in checkpoint.optimizer.arrays.items()})
     arrays[_META] = np.frombuffer(json.dumps(meta).encode(), np.uint8)
     return arrays
 
@@ -95,18 +95,18 @@ def _named(prefix: str, parameters: Parameters) -> dict[str, NDArray[Any]]:
 
 
 def read(path: Path) -> Checkpoint:
-    """Return what a file holds.
+    """Return the checkpoint in a file.
 
-    Raises: one of DAMAGE if it is not a whole checkpoint; CheckpointError if it is of another
-        version's format.
+    Raises: one of DAMAGE if the file is not a complete checkpoint; CheckpointError if another
+        version wrote it.
     """
     with open(path, "rb") as stream:
         return load(stream, path)
 
 
 def load(stream: BinaryIO, name: object) -> Checkpoint:
-    """Return what a stream holds, which can be searched, as `read` does; errors give the name."""
-    # All checksums first: a damaged size must not be believed.
+    """Return the checkpoint in a seekable stream, as `read` does; `name` is for errors."""
+    # Check all checksums first: a damaged size could request any amount of memory.
     with zipfile.ZipFile(stream) as whole:
         if (damaged := whole.testzip()) is not None:
             raise zipfile.BadZipFile(f"{damaged} is not what was written")
@@ -120,13 +120,14 @@ def load(stream: BinaryIO, name: object) -> Checkpoint:
             "rules of training would go on from it. Empty the folder to begin anew"
         )
     best = meta["best"]
-    position = Position(
+    state = TrainingState(
         epoch=int(meta["epoch"]),
         batch=int(meta["batch"]),
         rows=int(meta["rows"]),
         sums=tuple(map(float, meta["sums"])),
         scores={str(name): float(score) for name, score in meta["scores"].items()},
-        best=best and Best(int(best["epoch"]), float(best["loss"]), _parameters("best.", arrays)),
+        best=best
+        and BestEpoch(int(best["epoch"]), float(best["loss"]), _parameters("best.", arrays)),
     )
     moments = {
         name.removeprefix("moments."): array
@@ -134,10 +135,10 @@ def load(stream: BinaryIO, name: object) -> Checkpoint:
         if name.startswith("moments.")
     }
     return Checkpoint(
-        Identity(**meta["identity"]),
-        position,
+        JobFingerprint(**meta["identity"]),
+        state,
         _parameters("", arrays),
-        Moments(int(meta["steps"]), moments),
+        OptimizerState(int(meta["steps"]), moments),
     )
 
 

@@ -1,4 +1,4 @@
-"""What a checkpoint is of: everything that decides the bits of the result."""
+"""The fingerprint of a job: everything that decides the bits of the result."""
 
 import hashlib
 from collections.abc import Mapping
@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from factorization_machines.errors import CheckpointError
 
-# These decide how a job runs and how long, and not what a step does: they may differ.
+# Hyperparameters that do not change what a step does: they may differ when a job is resumed.
 FREE = frozenset(
     (
         *("epochs", "batch_metrics_publish_interval"),
         *("_kvstore", "_num_gpus", "_num_kv_servers", "_log_level", "_tuning_objective_metric"),
         *("_use_full_symbolic", "_num_threads", "_checkpoint_interval", "_host_timeout"),
-        *("_engine", "_memory_budget_mb"),  # the engine that was chosen counts, by its kind
+        *("_engine", "_memory_budget_mb"),  # the kind of the chosen engine is compared instead
     )
 )
 
@@ -24,36 +24,36 @@ STREAMED, PIPE = "streamed", "Pipe"
 
 
 @dataclass(frozen=True)
-class Identity:
-    """The hyperparameters that decide, by name; the data, by what holds it; engine and hosts."""
+class JobFingerprint:
+    """The hyperparameters, an identification of each channel's data, the engine and the hosts."""
 
     hyperparameters: Mapping[str, Any]
     data: Mapping[str, str]
-    """Of each channel that training works on: the digest of its rows where they are in memory;
-    STREAMED and a digest of its files' names and sizes; or PIPE, of which nothing is known."""
+    """A digest of the rows if they are in memory; STREAMED and a digest of the files' names and
+    sizes; or PIPE."""
     engine: str
     hosts: int
 
-    def check(self, ours: "Identity", where: object) -> None:
-        """Refuse to go on from a checkpoint of this identity in a job of `ours`.
+    def check(self, job: "JobFingerprint", where: object) -> None:
+        """Check that a checkpoint at `where`, which has this fingerprint, belongs to a job.
 
-        Raises: CheckpointError that names everything in which they differ.
+        Raises: CheckpointError that names all differences.
         """
         pairs = [
-            (name, self.hyperparameters.get(name), ours.hyperparameters.get(name))
-            for name in sorted({*self.hyperparameters, *ours.hyperparameters} - FREE)
+            (name, self.hyperparameters.get(name), job.hyperparameters.get(name))
+            for name in sorted({*self.hyperparameters, *job.hyperparameters} - FREE)
         ]
-        pairs += [("the engine", self.engine, ours.engine)]
-        pairs += [("the number of hosts", self.hosts, ours.hosts)]
+        pairs += [("the engine", self.engine, job.engine)]
+        pairs += [("the number of hosts", self.hosts, job.hosts)]
         problems = [
             f"{name} must be {theirs!r}; got {got!r}"
             for name, theirs, got in pairs
             if theirs != got
         ]
         problems += [
-            _difference(name, self.data.get(name, ""), ours.data.get(name, ""))
-            for name in sorted({*self.data, *ours.data})
-            if self.data.get(name) != ours.data.get(name)
+            _difference(name, self.data.get(name, ""), job.data.get(name, ""))
+            for name in sorted({*self.data, *job.data})
+            if self.data.get(name) != job.data.get(name)
         ]
         if problems:
             raise CheckpointError(
@@ -65,15 +65,15 @@ class Identity:
 def _difference(name: str, theirs: str, ours: str) -> str:
     how = {STREAMED: "streamed from its files", PIPE: "in Pipe mode"}
     was, now = (how.get(data.split(" ")[0], "in memory") for data in (theirs, ours))
-    if theirs and ours and was != now:  # what cannot be compared is not taken for the same
+    if theirs and ours and was != now:  # these cannot be compared
         return f"the channel {name!r} must be {was}; it is {now} (see _memory_budget_mb)"
     return f"the data of the channel {name!r} must be the same; it is not"
 
 
 def digest(*arrays: NDArray[Any]) -> str:
-    """Return a SHA-256 over the bytes of arrays, as hexadecimal digits.
+    """Return the SHA-256 of arrays as hexadecimal digits.
 
-    Whole numbers count as int64, so that it does not matter how wide they are held.
+    Integers are converted to int64, so that their width does not matter.
     """
     content = hashlib.sha256()
     for array in arrays:

@@ -1,0 +1,43 @@
+"""The interface of engines."""
+
+from typing import TYPE_CHECKING, Protocol
+
+from scipy.sparse import csr_array
+
+from factorization_machines.batching import Bounds
+from factorization_machines.metrics import Metrics
+from factorization_machines.parameters import Float32
+from factorization_machines.training_state import OptimizerState
+
+if TYPE_CHECKING:  # torch takes seconds to import
+    from factorization_machines.module import FactorizationMachine
+
+
+class Engine(Protocol):
+    """Trains a model in place on the rows that it was given last."""
+
+    @property
+    def model(self) -> "FactorizationMachine":
+        """Return the model that is trained."""
+
+    def set_rows(self, x: csr_array, y: Float32) -> None:
+        """Replace the rows; parameters and optimizer state stay as they are.
+
+        `x` is (n, feature_dim) float32 in canonical CSR form, `y` is (n,) float32.
+        """
+
+    def run(self, batches: Bounds, metrics: Metrics) -> int:
+        """Train on mini-batches and return how many were done.
+
+        Adds the scores of each batch before its update to `metrics`. Returns early after a batch
+        whose loss is not finite.
+        """
+
+    def score(self, x: csr_array) -> Float32:
+        """Return the scores of rows, (n,) float32."""
+
+    def state_dict(self) -> OptimizerState:
+        """Return a copy of the optimizer's state."""
+
+    def load_state_dict(self, state: OptimizerState) -> None:
+        """Continue with this optimizer state and the current parameters of the model."""
