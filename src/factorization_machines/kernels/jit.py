@@ -21,6 +21,7 @@ from numba.core import caching, config
 
 _Function = TypeVar("_Function", bound=Callable[..., object])
 _PACKAGE = Path(__file__).parents[1]
+_PREFIX = "kernels-"  # of the folders with compiled code
 _SOURCES = ("kernels", "recordio")  # the folders with kernels, which import from no other folder
 
 # Numba's fastmath=True also lets the compiler assume that no number is NaN or infinite, and then it
@@ -31,7 +32,6 @@ REASSOCIATE = {"reassoc", "contract", "arcp", "nsz", "afn"}
 # memory that all threads share. Calls are inlined because each array argument is passed as its
 # fields. Together this makes epochs 1.4 times faster (see bench/).
 KERNEL_OPTIONS: dict[str, Any] = {"nogil": True, "_nrt": False, "forceinline": True}
-LEAN = KERNEL_OPTIONS  # the name that recordio still imports
 
 # Inner loops run over num_factors, often 8 or 16. LLVM would unroll them to several vectors, and
 # such short loops would then run in the scalar remainder: 15 % slower at 16 (see bench/).
@@ -99,18 +99,26 @@ def _stamp() -> bytes:
 
 @functools.cache
 def _folder(package: Path) -> Path:
-    """Return the cache folder beside a package if it is writable, else a temporary copy of it."""
-    beside = package / "__pycache__"
-    if os.access(beside if beside.exists() else package, os.W_OK):
-        return beside
+    """Return the cache folder below a package if it is writable, else a temporary copy of it.
+
+    The folder's name has the stamp: Numba unpickles an index before it compares stamps, which fails
+    on the index of a version whose classes had other names.
+    """
+    parent = package / "__pycache__"
+    folder = parent / f"{_PREFIX}{_stamp().hex()[:16]}"
+    existing = next(path for path in (folder, parent, package) if path.exists())
+    if os.access(existing, os.W_OK):
+        if existing != folder:
+            for outdated in parent.glob(f"{_PREFIX}*"):
+                shutil.rmtree(outdated, ignore_errors=True)
+        return folder
     try:
         copy = Path(tempfile.mkdtemp(prefix="fm-kernels-"))
     except OSError:
-        return beside
+        return folder
     atexit.register(_remove, copy, os.getpid())
-    for pattern in ("*.nbi", "*.nbc"):
-        for file in beside.glob(pattern):
-            shutil.copy(file, copy)
+    if folder.exists():
+        shutil.copytree(folder, copy, dirs_exist_ok=True)
     return copy
 
 

@@ -8,10 +8,10 @@ from numba import types
 from numba.core.typing.templates import Signature
 from numba.extending import intrinsic, overload, register_jitable
 
-from factorization_machines.kernels.jit import LEAN, kernel
+from factorization_machines.kernels.jit import KERNEL_OPTIONS, kernel
 from factorization_machines.recordio import framing, parser, protobuf, record
 
-_OPTIONS = {"error_model": "numpy", **LEAN}
+_OPTIONS = {"error_model": "numpy", **KERNEL_OPTIONS}
 _BYTES = types.Array(types.uint8, 1, "C", readonly=True)
 _INT = types.int64
 _ROWS = types.NamedTuple(
@@ -55,7 +55,7 @@ for _function in (
     register_jitable(**_OPTIONS)(_function)
 register_jitable(framing.join_parts)
 
-skip = kernel(types.UniTuple(_INT, 2)(_BYTES, _INT), **LEAN)(framing.skip)
+skip = kernel(types.UniTuple(_INT, 2)(_BYTES, _INT), **KERNEL_OPTIONS)(framing.skip)
 
 # Without the interpreter's lock: training goes on while it decodes.
 parse = kernel(_INT(_BYTES, _INT, _INT, _ROWS), nogil=True)(parser.parse)

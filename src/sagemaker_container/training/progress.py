@@ -25,9 +25,12 @@ class JobProgress(Callback):
         self._config = config
         self._dataset = dataset
         self._first = 0  # records of the first batch
-        self._bar = tqdm(total=config.epochs, unit="epoch", disable=not on_terminal())
+        self._bar = tqdm(disable=True)
 
     def __enter__(self) -> "JobProgress":
+        # Created here, because the lines before training do not make room for it.
+        epochs = self._config.epochs
+        self._bar = tqdm(total=epochs, unit="epoch", disable=not on_terminal())
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -41,14 +44,15 @@ class JobProgress(Callback):
     def on_first_batch(self, rows: int) -> None:
         """Log what was read before training: one batch."""
         self._first = rows
-        if self._dataset.rows is None:
-            self.log_first_read()
         now = time.time()
-        self._log.data_iter("init_train", counters(0, 0, 0, first=rows), now, now)
+        with tqdm.external_write_mode():  # hides the bar meanwhile
+            if self._dataset.rows is None:
+                self.log_first_read()
+            self._log.data_iter("init_train", counters(0, 0, 0, first=rows), now, now)
 
     def on_batch_end(self, epoch: int, batch: int, metrics: Metrics) -> None:
         """Log the metrics of the epoch so far."""
-        with tqdm.external_write_mode():  # hides the bar meanwhile
+        with tqdm.external_write_mode():
             self._log.quality("train", metrics.scores(), epoch, batch)
 
     def on_epoch_end(self, epoch: Epoch) -> None:
