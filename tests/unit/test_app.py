@@ -4,15 +4,25 @@ import io
 import re
 import socket
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
 from flask import Flask
+from gunicorn.http.body import Body, ChunkedReader
+from gunicorn.http.unreader import IterUnreader
 
-from factorization_machines.errors import ArtifactError, FactorizationMachinesError
+from factorization_machines.errors import (
+    AlgorithmError,
+    ArtifactError,
+    DataError,
+    FactorizationMachinesError,
+    PlatformError,
+)
 from factorization_machines.scoring import Predictor
+from sagemaker_container.contract.paths import OptMl
 from sagemaker_container.serving import app as application
-from sagemaker_container.serving import request_log
+from sagemaker_container.serving import loading, request_log
 from sagemaker_container.serving.app import create_app
 from sagemaker_container.serving.errors import PayloadTooLarge, RequestTimeout
 from sagemaker_container.serving.request_body import BodyReader
@@ -184,6 +194,42 @@ def test_a_client_that_leaves() -> None:
         read(io.BytesIO(b'{"instances"'), BodyReader(100, 60), 20)
     with pytest.raises(RequestTimeout, match="the body ended after 12 bytes"):
         read(io.BytesIO(b'{"instances"'), BodyReader(None, 60), 20)
+
+
+@pytest.mark.parametrize(
+    ("chunks", "kind"),
+    [
+        (b"5\r\nhello\r\n0\r\n\r\n", None),
+        (b"5\r\nhel", RequestTimeout),
+        (b"five\r\nhello\r\n", DataError),
+    ],
+)
+def test_a_body_in_chunks(chunks: bytes, kind: type[Exception] | None) -> None:
+    body = Body(ChunkedReader(object(), IterUnreader([chunks])))
+    if kind is None:
+        assert read(body, BodyReader(5, 60), None) == b"hello"
+        return
+    with pytest.raises(kind):
+        read(body, BodyReader(5, 60), None)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "message"),
+    [
+        (ArtifactError("cut"), ArtifactError, "cut"),
+        (MemoryError(), PlatformError, "not enough memory for the model"),
+        (ValueError("what"), AlgorithmError, "ValueError: what"),
+    ],
+)
+def test_a_model_that_cannot_be_loaded(
+    error: Exception, kind: type, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(loading.artifact, "read", fail)
+    loaded = loading.load(OptMl(tmp_path))
+    assert (type(loaded), str(loaded)) == (kind, message)
 
 
 def test_a_body_that_comes_byte_by_byte_ends_in_time() -> None:
