@@ -80,7 +80,7 @@ def _start_and_memory(repeats: int) -> None:
 
 
 def _body_sent(running: Running) -> None:
-    """Ask each worker something, so that it has what an answer takes."""
+    """Send requests to each worker, so that it has allocated what a response takes."""
     for _ in range(8):
         connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=10)
         body = json.dumps({"instances": [_dense(), _sparse(1, 2)]})
@@ -90,12 +90,12 @@ def _body_sent(running: Running) -> None:
 
 
 def _inside_the_handler(options: Options) -> None:
-    """Print what `answer` takes, from bytes to bytes, in this process."""
+    """Print the time of `answer`, from bytes to bytes, in this process."""
     predictor = loading.load(OptMl(servers.model()))
     assert isinstance(predictor, Predictor)
     _, test = lab(options.data)
     records = write_records(test, WORK / "test.rec").read_bytes()
-    # As `serve` does before it answers: a collection need not look at what was imported.
+    # As `serve` does, so that garbage collections skip the objects of imported modules.
     gc.collect()
     gc.freeze()
     table = Table(f"Inside the handler: {len(test):,} records as recordIO", milliseconds)
@@ -117,7 +117,7 @@ def _inside_the_handler(options: Options) -> None:
     top = json.dumps({"instances": [user], "top_k": block}).encode()
     pairs = _pairs(range(MOVIES), _sparse)
     single = [_pairs([movie], _sparse) for movie in range(MOVIES)]
-    # As the lab's own serializer writes them, in as few requests as are small enough.
+    # As the lab's serializer writes them, in as few requests as the payload limit allows.
     lab_form = [
         _pairs(range(MOVIES)[start : start + 400], _dense) for start in range(0, MOVIES, 400)
     ]
@@ -150,7 +150,7 @@ def _inside_the_handler(options: Options) -> None:
 def _pairs(movies: Iterable[int], row: Callable[[int, int], object]) -> bytes:
     """Return the request that scores these movies for one user.
 
-    Nothing else of it stays: a collection of garbage would look through millions of numbers.
+    Only its bytes are kept: garbage collections would have to visit millions of numbers.
     """
     return json.dumps({"instances": [row(7, movie) for movie in movies]}).encode()
 
@@ -176,7 +176,7 @@ def _requests(title: str, options: Options, body: Path, starts: dict[str, Start]
 
 
 def _best(start: Start, body: Path, content_type: str, workers: int = 2) -> tuple[float, int]:
-    """Return the most requests a second, and with how many connections."""
+    """Return the highest rate of requests a second, and its number of connections."""
     with start() as running:
         running.all_workers(workers)
         found = {}
@@ -189,7 +189,7 @@ def _best(start: Start, body: Path, content_type: str, workers: int = 2) -> tupl
 
 
 def _half_load(start: Start, body: Path) -> None:
-    """Print how late answers are where half of what can be asked is asked."""
+    """Print the latency at half of the highest rate."""
     most, _ = _best(start, body, JSON)
     connections = 16
     for pause in _pauses(1000 * connections / (most / 2)):

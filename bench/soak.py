@@ -1,4 +1,4 @@
-"""Minutes at full load with faults mixed in: statuses, restarts, and memory over the time."""
+"""Minutes of full load with faulty clients: statuses, restarts, and memory over time."""
 
 import json
 import re
@@ -24,7 +24,7 @@ CONNECTIONS = 16
 SAMPLE = 5.0  # seconds
 HEAD = b"POST /invocations HTTP/1.1\r\nHost: soak\r\nContent-Type: application/json\r\n"
 
-# Each request at random by its weight; the answers' statuses are counted by kind.
+# Requests are chosen at random by weight; responses are counted by status.
 SCRIPT = """
 local kinds, bodies, total = %s, {}, 0
 for i, kind in ipairs(kinds) do
@@ -80,7 +80,7 @@ def run(options: Options) -> None:
 
 
 def _kinds(options: Options) -> Iterator[dict[str, object]]:
-    """Yield what is asked: a name, how often, and the request."""
+    """Yield each kind of request with its weight."""
     _, test = lab(options.data)
     records = write_records(Rows(test.x[:500], test.y[:500]), WORK / "soak.rec").read_bytes()
     sparse, dense = _sparse(3, 5), _dense()
@@ -122,7 +122,7 @@ def _lua(kinds: list[dict[str, object]]) -> str:
 
 
 class _Faults(threading.Thread):
-    """Clients that leave, stall, reset, or speak no HTTP, beside the load."""
+    """Clients that disconnect, stall, reset, or do not speak HTTP, in parallel to the load."""
 
     def __init__(self, port: int):
         super().__init__(daemon=True)
@@ -132,7 +132,13 @@ class _Faults(threading.Thread):
         self._stalled: list[socket.socket] = []
 
     def run(self) -> None:
-        faults = (self._leaves, self._stalls, self._resets, self._babbles, self._does_not_read)
+        faults = (
+            self._disconnects,
+            self._stalls,
+            self._resets,
+            self._sends_no_http,
+            self._does_not_read,
+        )
         while not self._ending.wait(0.05):
             for fault in faults:
                 try:
@@ -148,7 +154,7 @@ class _Faults(threading.Thread):
         for client in self._stalled:
             client.close()
 
-    def _leaves(self, client: socket.socket) -> None:
+    def _disconnects(self, client: socket.socket) -> None:
         client.sendall(HEAD + b'Content-Length: 99\r\n\r\n{"instances"')
         client.close()
 
@@ -163,7 +169,7 @@ class _Faults(threading.Thread):
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         client.close()
 
-    def _babbles(self, client: socket.socket) -> None:
+    def _sends_no_http(self, client: socket.socket) -> None:
         client.sendall(b"\x16\x03\x01\x02\x00\x01\x00 hello\r\n\r\n")
         client.close()
 
@@ -177,7 +183,7 @@ class _Faults(threading.Thread):
 def _samples(
     running: Running, workers: list[int], seconds: int
 ) -> Iterator[tuple[float, list[float]]]:
-    """Yield the time and the resident memory of each worker, now and then."""
+    """Yield the time and the resident memory of each worker, every SAMPLE seconds."""
     began = perf_counter()
     while (now := perf_counter() - began) < seconds:
         progress(f"soak: {now:.0f} of {seconds} s")
@@ -198,8 +204,8 @@ def _report(
 ) -> None:
     statuses = {int(status): int(count) for status, count in
                 re.findall(r"^status (\d+) (\d+)$", output, re.MULTILINE)}  # fmt: skip
-    print(f"\n### {seconds} s at full load with faults mixed in, 2 workers\n")
-    print("| status | answers |\n|---|---|")
+    print(f"\n### {seconds} s of full load with faulty clients, 2 workers\n")
+    print("| status | responses |\n|---|---|")
     for status, count in sorted(statuses.items()):
         print(f"| {status} | {count:,} |")
     for line in re.findall(r"^(?:errors|p99).*$", output, re.MULTILINE):
@@ -207,11 +213,11 @@ def _report(
     print("\nFaults: " + ", ".join(f"{name} {count:,}" for name, count in faults.items()))
     bad = sum(count for status, count in statuses.items() if status >= 500)
     logged = len(re.findall(r"^\S+ \S+ 5\d\d,", log, re.MULTILINE))
-    print(f"\n5xx answers: {bad}; in the log: {logged}; traces: {log.count('Traceback')}")
-    print(f"The same workers at the end, and /ping answers: {'yes' if alive else 'NO'}")
-    print("\nResident memory of the workers in MB, each mean of a tenth of the time:")
+    print(f"\n5xx responses: {bad}; in the log: {logged}; traces: {log.count('Traceback')}")
+    print(f"The same workers at the end, and /ping responds: {'yes' if alive else 'NO'}")
+    print("\nResident memory of the workers in MB, the mean of each tenth of the time:")
     size = max(len(samples) // 10, 1)
     for start in range(0, len(samples), size):
         part = samples[start : start + size]
-        means = [sum(one) / len(part) for one in zip(*(mb for _, mb in part), strict=True)]
+        means = [sum(values) / len(part) for values in zip(*(mb for _, mb in part), strict=True)]
         print(f"  {part[0][0]:4.0f} s  " + "  ".join(f"{mean:6.1f}" for mean in means))

@@ -120,18 +120,22 @@ def _leave(code: int) -> NoReturn:
     sys.exit(code)
 
 
-def serve(**gunicorn: str) -> NoReturn:
-    """Serve the model under /opt/ml/model until a signal ends it.
+def serve(
+    config: str = "python:sagemaker_container.serving.gunicorn_config",
+    application: str = "sagemaker_container.serving.wsgi:app",
+) -> NoReturn:
+    """Serve the model under /opt/ml/model with gunicorn until a signal ends it.
 
     Args:
-        gunicorn: `config` and `application` of `server.run`, where they are not the package's own.
+        config: gunicorn's configuration, a file or `python:MODULE`.
+        application: the WSGI application, as MODULE:NAME.
     """
     # There is a worker for each core, so numpy's products may use no more than one thread each.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from sagemaker_container.serving.server import run
 
     try:
-        run(**gunicorn)
+        run(config, application)
     except FactorizationMachinesError as error:
         _say(error.failure_text())
         sys.exit(exit_code(error))

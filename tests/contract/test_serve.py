@@ -1,4 +1,4 @@
-"""`serve` as a real process: health, answers, errors, signals."""
+"""`serve` as a real process: health, responses, errors, signals."""
 
 import concurrent.futures
 import contextlib
@@ -193,14 +193,14 @@ def test_without_a_model_it_says_why(job: Job, spoil: Any, reason: str) -> None:
     assert [line.split(",")[0] for line in more] == ["POST /invocations 503"]
 
 
-def test_a_stop_answers_what_is_in_flight(job: Job) -> None:
+def test_a_stop_finishes_requests_in_flight(job: Job) -> None:
     lay_out(job)
     body = b'{"instances": [{"features": [1, 0, 0, 0, 0, 0]}]}'
     head = (
         "POST /invocations HTTP/1.1\r\nHost: here\r\nConnection: close\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     )
-    # One worker: an answer to a second request says that it has taken the first.
+    # One worker: once it responds to a second request, it has accepted the first.
     with job.served({"SAGEMAKER_MODEL_SERVER_WORKERS": "1"}) as running:
         with socket.create_connection(("127.0.0.1", running.port), PATIENCE) as client:
             # The server has the head, asks for the rest, and is told to stop in between.
@@ -208,7 +208,7 @@ def test_a_stop_answers_what_is_in_flight(job: Job) -> None:
             assert running.ping().status_code == 200
             running.process.send_signal(signal.SIGTERM)
             with pytest.raises(requests.RequestException):
-                while True:  # until nobody is answered any more, which is after the signal
+                while True:  # until the server accepts no more, which is after the signal
                     requests.get(f"{running.url}/ping", timeout=0.5)
             client.sendall(body[10:])
             answer = client.makefile("rb").read()
@@ -273,13 +273,13 @@ def test_the_bare_bytes_of_one_record(endpoint: Endpoint) -> None:
     assert prediction["score"] == pytest.approx(expected(row)[0], rel=1e-6)
 
 
-def test_an_accept_that_cannot_be_met(endpoint: Endpoint) -> None:
+def test_an_accept_header_without_a_match(endpoint: Endpoint) -> None:
     answer = endpoint.invoke({"instances": []}, accept="text/html")
     assert answer.status_code == 406
     assert error(answer)[0] == "NotAcceptable"
 
 
-def test_the_best_of_a_block(endpoint: Endpoint) -> None:
+def test_top_k(endpoint: Endpoint) -> None:
     user = {"features": {"keys": [0], "values": [1]}}
     top = {"from": [2, 5], "k": 2, "exclude": [3]}
     answer = endpoint.invoke({"instances": [user], "top_k": top})
@@ -332,7 +332,7 @@ def test_503_while_the_model_is_loaded(job: Job) -> None:
         for answer in answers:
             assert answer.status_code == 503
             assert error(answer) == ("Loading", "the model is being loaded")
-        # A client that says nothing does not keep the server from starting.
+        # A client that sends nothing does not delay the start.
         with socket.create_connection(("127.0.0.1", running.port), PATIENCE):
             until = time.monotonic() + PATIENCE
             while running.ping().status_code != 200:
@@ -353,7 +353,7 @@ def test_a_port_that_is_taken(job: Job) -> None:
     assert done.stderr.count("\n") == 1
 
 
-def test_clients_that_stall_hold_nothing_up(job: Job) -> None:
+def test_stalled_clients_do_not_block_others(job: Job) -> None:
     lay_out(job)
     head = b"POST /invocations HTTP/1.1\r\nHost: here\r\nContent-Length: 99\r\n"
     environment = {"SAGEMAKER_MODEL_SERVER_WORKERS": "1", "SAGEMAKER_MODEL_SERVER_TIMEOUT": "2"}
@@ -366,13 +366,13 @@ def test_clients_that_stall_hold_nothing_up(job: Job) -> None:
         assert running.ping().status_code == 200
         answer = running.invoke({"instances": [{"features": [1, 0, 0, 0, 0, 0]}]})
         assert answer.status_code == 200
-        # A body that does not come is given up, and its client told.
+        # A body that is late gets 408.
         assert b" 408 " in clients[-1].makefile("rb").readline()
         clients[0].close()
         assert running.ping().status_code == 200
 
 
-def test_what_is_no_http(endpoint: Endpoint) -> None:
+def test_bytes_that_are_not_http(endpoint: Endpoint) -> None:
     with socket.create_connection(("127.0.0.1", endpoint.port), PATIENCE) as client:
         client.sendall(b"\x16\x03\x01 what?\r\n\r\n")
         assert b" 400 " in client.makefile("rb").readline()
@@ -393,44 +393,6 @@ def test_the_log_has_a_line_for_each_request_but_health_checks(job: Job) -> None
         rf"GET /a%0Ab 404, 0 bytes in, \d+ out, {number} ms",
         "\n".join(lines),
     )
-
-
-def open_sockets(process: str) -> int:
-    """Return how many sockets a process has open."""
-    found = []
-    for file in Path(f"/proc/{process}/fd").iterdir():
-        with contextlib.suppress(FileNotFoundError):  # closed since it was listed
-            found.append(os.readlink(file))
-    return sum(name.startswith("socket:") for name in found)
-
-
-def test_the_workers_share_connections(job: Job) -> None:
-    lay_out(job)
-    with job.served({"SAGEMAKER_MODEL_SERVER_WORKERS": "2"}) as running:
-        children = Path(f"/proc/{running.process.pid}/task/{running.process.pid}/children")
-
-        def sockets() -> list[int]:
-            return [open_sockets(worker) for worker in children.read_text().split()]
-
-        def settled() -> list[int]:
-            found = sockets()
-            while (again := time.sleep(0.1) or sockets()) != found:
-                found = again
-            return found
-
-        def taken(connections: int) -> list[int]:
-            before = settled()
-            with contextlib.ExitStack() as stack:
-                for _ in range(connections):
-                    session = stack.enter_context(requests.Session())
-                    session.get(f"{running.url}/ping", timeout=PATIENCE)
-                return [new - old for new, old in zip(settled(), before, strict=True)]
-
-        until = time.monotonic() + PATIENCE
-        while len(sockets()) < 2 or min(taken(4)) < 1:  # until the second one is there
-            assert time.monotonic() < until
-        found = taken(20)
-        assert min(found) >= 5, found
 
 
 def test_the_image_runs_the_same_server(job: Job) -> None:

@@ -1,4 +1,4 @@
-"""`docker run -p … IMAGE serve`, asked by curl."""
+"""`docker run -p … IMAGE serve`, with requests by curl."""
 
 import contextlib
 import json
@@ -101,12 +101,12 @@ def test_formats(content_type, body, endpoint, model):
     status, text = post(endpoint, body, content_type)
     assert status == 200
     lines = text.splitlines() if content_type == "application/jsonlines" else None
-    found = map(json.loads, lines) if lines else json.loads(text)["predictions"]
+    predictions = map(json.loads, lines) if lines else json.loads(text)["predictions"]
     want = expected(model[1], [[1, 0, 0, 1, 0], [0, 0.5, 0, 0, -2]])
-    assert [one["score"] for one in found] == pytest.approx(want, rel=1e-6)
+    assert [one["score"] for one in predictions] == pytest.approx(want, rel=1e-6)
 
 
-def test_the_best_of_a_block(endpoint, model):
+def test_top_k(endpoint, model):
     body = {"instances": [{"features": [1, 0, 0, 0, 0]}], "top_k": {"from": [1, 4], "k": 2}}
     status, text = post(endpoint, json.dumps(body))
     assert status == 200
@@ -145,10 +145,10 @@ def test_without_a_model_it_says_so(tmp_path):
         assert message in container.logs()
 
 
-def test_docker_stop_answers_what_is_in_flight(model):
+def test_docker_stop_finishes_requests_in_flight(model):
     row = [1, 0, 0, 1, 0]
     body = json.dumps({"instances": [{"features": row}]}).encode()
-    # One worker: an answer to a second request says that it has taken the first.
+    # One worker: once it responds to a second request, it has accepted the first.
     with served(model[0], "-e", "SAGEMAKER_MODEL_SERVER_WORKERS=1") as (container, port):
         with socket.create_connection(("127.0.0.1", port), PATIENCE) as client:
             head = (

@@ -1,4 +1,4 @@
-"""Answers to the letter, in each format."""
+"""Each encoder's exact bytes."""
 
 import io
 import struct
@@ -46,18 +46,18 @@ def test_csv() -> None:
 @pytest.mark.parametrize("labels", [LABELS, None])
 def test_records(labels: np.ndarray | None) -> None:
     stream = io.BytesIO(encode_records(SCORES, labels))
-    found = []
+    records = []
     while head := stream.read(8):
         magic, length = struct.unpack("<II", head)
         assert magic == MAGIC
         record = Record.FromString(stream.read(length))
         stream.read(-length % 4)
         assert not record.features
-        found.append({name: list(value.float32_tensor.values)
+        records.append({name: list(value.float32_tensor.values)
                       for name, value in record.label.items()})  # fmt: skip
     want = [{"score": [score]} for score in SCORES.tolist()]
     if labels is not None:
         for one, label in zip(want, labels.tolist(), strict=True):
             one["predicted_label"] = [label]
-    assert found == want
+    assert records == want
     assert encode_records(SCORES[:0], labels if labels is None else labels[:0]) == b""

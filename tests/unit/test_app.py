@@ -1,18 +1,28 @@
-"""The application asked without a server: routes, formats, limits, and each error as JSON."""
+"""The application without a server: routes, formats, limits, and each error as JSON."""
 
 import io
 import re
 import socket
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
 from flask import Flask
+from gunicorn.http.body import Body, ChunkedReader
+from gunicorn.http.unreader import IterUnreader
 
-from factorization_machines.errors import ArtifactError, FactorizationMachinesError
+from factorization_machines.errors import (
+    AlgorithmError,
+    ArtifactError,
+    DataError,
+    FactorizationMachinesError,
+    PlatformError,
+)
 from factorization_machines.scoring import Predictor
+from sagemaker_container.contract.paths import OptMl
 from sagemaker_container.serving import app as application
-from sagemaker_container.serving import request_log
+from sagemaker_container.serving import loading, request_log
 from sagemaker_container.serving.app import create_app
 from sagemaker_container.serving.errors import PayloadTooLarge, RequestTimeout
 from sagemaker_container.serving.request_body import BodyReader
@@ -51,7 +61,7 @@ def test_execution_parameters() -> None:
     assert answer.get_json()["MaxPayloadInMB"] == 9
 
 
-def test_a_classifiers_and_a_regressors_answer() -> None:
+def test_responses_of_a_classifier_and_a_regressor() -> None:
     answer = invoke(app(), ONE)
     assert (answer.status_code, answer.content_type) == (200, "application/json")
     assert answer.get_json() == {
@@ -75,7 +85,7 @@ LINE = b'{"features": [1, 0, 2]}'
         ("text/libsvm", b"1 0:1 2:2", "application/jsonlines", "application/jsonlines"),
     ],
 )
-def test_what_is_answered_to_what(
+def test_the_type_of_the_response(
     content_type: str, body: bytes, accept: str | None, kind: str
 ) -> None:
     answer = invoke(app(), body, content_type, accept)
@@ -84,7 +94,7 @@ def test_what_is_answered_to_what(
     assert float(score) == pytest.approx(P)
 
 
-def test_batch_transform_is_answered_line_by_line() -> None:
+def test_batch_transform_gets_json_lines() -> None:
     batch = app(SAGEMAKER_BATCH="true")
     for content_type, body in (
         ("text/csv", b"1,0,2\n0,0,0\n"),
@@ -96,14 +106,14 @@ def test_batch_transform_is_answered_line_by_line() -> None:
         assert not answer.data.endswith(b"\n")
 
 
-def test_without_a_model_both_say_why() -> None:
+def test_without_a_model_both_respond_with_the_reason() -> None:
     without = app(ArtifactError("there is none"))
     for answer in (without.test_client().get("/ping"), invoke(without, ONE)):
         assert answer.status_code == 503
         assert error(answer) == ("ArtifactError", "there is none")
 
 
-def test_a_score_beyond_float32_is_told_and_not_sent() -> None:
+def test_a_score_beyond_float32_is_an_error() -> None:
     body = {"instances": [{"features": [0, 0, 0]}, {"features": [3e38, 3e38, 3e38]}]}
     answer = invoke(app(known("regressor", v=1e10)), body)
     assert answer.status_code == 400
@@ -123,7 +133,7 @@ def test_a_score_beyond_float32_is_told_and_not_sent() -> None:
         ("POST", "/invocations/", 404, "NotFound", None),
     ],
 )
-def test_what_is_not_there(
+def test_unknown_paths_and_methods(
     method: str, path: str, status: int, code: str, allow: str | None
 ) -> None:
     answer = app().test_client().open(path, method=method)
@@ -140,7 +150,7 @@ def test_what_is_not_there(
         ("application/json", "text/html", 406, "NotAcceptable"),
     ],
 )
-def test_types_that_are_not_known(
+def test_unknown_types(
     content_type: str | None, accept: str | None, status: int, code: str
 ) -> None:
     answer = invoke(app(), ONE, content_type, accept)
@@ -179,14 +189,50 @@ def test_a_body_that_is_too_large_is_read_to_its_end(length: int | None) -> None
     assert stream.read() == b""
 
 
-def test_a_client_that_leaves() -> None:
+def test_a_client_that_disconnects() -> None:
     with pytest.raises(RequestTimeout, match="the body ended after 12 bytes"):
         read(io.BytesIO(b'{"instances"'), BodyReader(100, 60), 20)
     with pytest.raises(RequestTimeout, match="the body ended after 12 bytes"):
         read(io.BytesIO(b'{"instances"'), BodyReader(None, 60), 20)
 
 
-def test_a_body_that_comes_byte_by_byte_ends_in_time() -> None:
+@pytest.mark.parametrize(
+    ("chunks", "kind"),
+    [
+        (b"5\r\nhello\r\n0\r\n\r\n", None),
+        (b"5\r\nhel", RequestTimeout),
+        (b"five\r\nhello\r\n", DataError),
+    ],
+)
+def test_a_body_in_chunks(chunks: bytes, kind: type[Exception] | None) -> None:
+    body = Body(ChunkedReader(object(), IterUnreader([chunks])))
+    if kind is None:
+        assert read(body, BodyReader(5, 60), None) == b"hello"
+        return
+    with pytest.raises(kind):
+        read(body, BodyReader(5, 60), None)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "message"),
+    [
+        (ArtifactError("cut"), ArtifactError, "cut"),
+        (MemoryError(), PlatformError, "not enough memory for the model"),
+        (ValueError("what"), AlgorithmError, "ValueError: what"),
+    ],
+)
+def test_a_model_that_cannot_be_loaded(
+    error: Exception, kind: type, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(loading.artifact, "read", fail)
+    loaded = loading.load(OptMl(tmp_path))
+    assert (type(loaded), str(loaded)) == (kind, message)
+
+
+def test_a_body_that_arrives_byte_by_byte_is_ended_in_time() -> None:
     client, server = socket.socketpair()
     ended = threading.Event()
 
@@ -206,13 +252,13 @@ def test_a_body_that_comes_byte_by_byte_ends_in_time() -> None:
         server.close()
 
 
-def test_a_large_request_is_answered_too() -> None:
+def test_a_large_request() -> None:
     body = b"1,0,2\n" * 50_000
     answer = invoke(app(), body, "text/csv", "text/csv")
     assert answer.data.count(b"\n") == 49_999
 
 
-def test_an_error_of_ours_is_told_without_its_trace(lines: list[str]) -> None:
+def test_an_internal_error_hides_its_traceback(lines: list[str]) -> None:
     model = known()
     model.v = None  # type: ignore[assignment]
     answer = invoke(app(model), ONE)
@@ -224,7 +270,7 @@ def test_an_error_of_ours_is_told_without_its_trace(lines: list[str]) -> None:
     assert lines[0].startswith(f"error {mark}\nTraceback")
 
 
-def test_too_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_out_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     model = known()
     monkeypatch.setattr(model, "predict", lambda rows: bytearray(1 << 62))
     answer = invoke(app(model), ONE)

@@ -1,4 +1,4 @@
-"""The best features of a block: equal to scoring each pair, and what is refused."""
+"""top_k: equal to scoring each pair, and the errors of invalid options."""
 
 import json
 from typing import Any
@@ -24,7 +24,7 @@ PARAMETERS = fm.parameters(7, DIM, K, scale=0.4)
 
 
 def pairs(row: np.ndarray, first: int, last: int, exclude: list[int], kind: str) -> list[Any]:
-    """Return what scoring the instance with each candidate gives, the best first."""
+    """Return the scores of the instance with each candidate, the best first."""
     model = predictor(PARAMETERS, kind)
     found = []
     for key in range(first, last + 1):
@@ -96,14 +96,14 @@ def test_the_best_of_many(kind: str, excluded: list[int], k: int) -> None:
     assert [item["score"] for item in answer["top_k"]] == w[want].tolist()
 
 
-def test_of_equal_ones_the_smaller_keys() -> None:
+def test_among_equals_the_smaller_keys_win() -> None:
     flat = fm.parameters(0, 9, 2, scale=0)
     top = top_k_options.parse({"from": [1, 8], "k": 3, "exclude": [2]}, 9)
     (answer,) = top_k.rank(predictor(flat), instances(np.zeros((1, 9), np.float32)), top)
     assert [item["key"] for item in answer["top_k"]] == [1, 3, 4]
 
 
-def test_many_rows_and_a_large_block_are_done_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_rows_are_scored_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = instances(fm.rows(1, 30, DIM)[0])
     top = top_k_options.parse({"from": [0, 11], "k": 4}, DIM)
     whole = top_k.rank(predictor(PARAMETERS), rows, top)
@@ -164,13 +164,13 @@ RANGE = '"from" must be [first, last] with 0 <= first <= last < 12; got '
         ({"from": [0, 1], "k": 1, "exclude": [12]}, "key 12 must be from 0 to 11"),
     ],
 )  # fmt: skip
-def test_what_is_refused(top_k: object, message: str) -> None:
+def test_invalid_options(top_k: object, message: str) -> None:
     answer = ask(top_k)
     assert answer.status_code == 400
     assert error(answer) == ("DataError", f"top_k: {message}")
 
 
-def test_an_instance_that_is_none_is_named() -> None:
+def test_an_invalid_instance_is_named() -> None:
     answer = ask({"from": [0, 1], "k": 1}, {"features": [1]})
     assert answer.status_code == 400
     assert (
@@ -206,7 +206,7 @@ def test_scores_whose_squares_are_beyond_float32() -> None:
     assert answer == {"top_k": want}
 
 
-def test_nothing_is_left() -> None:
+def test_every_feature_is_excluded() -> None:
     top = top_k_options.parse({"from": [2, 3], "k": 1, "exclude": [2, 3]}, DIM)
     rows = instances(np.zeros((2, DIM), np.float32))
     assert top_k.rank(predictor(PARAMETERS), rows, top) == [{"top_k": []}] * 2

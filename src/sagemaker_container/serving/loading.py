@@ -9,11 +9,16 @@ import os
 import signal
 import threading
 import time
+import traceback
 
 from flask import Flask
 
 from factorization_machines import artifact
-from factorization_machines.errors import FactorizationMachinesError
+from factorization_machines.errors import (
+    AlgorithmError,
+    FactorizationMachinesError,
+    PlatformError,
+)
 from factorization_machines.scoring import Predictor
 from sagemaker_container.contract.paths import OptMl
 from sagemaker_container.serving.app import create_app
@@ -32,6 +37,11 @@ def load(paths: OptMl) -> Predictor | FactorizationMachinesError:
         return Predictor(artifact.read(paths.model))
     except FactorizationMachinesError as error:
         return error
+    except MemoryError:
+        return PlatformError("not enough memory for the model")
+    except Exception as error:  # the thread ends here: the endpoint must say what happened
+        log(traceback.format_exc())
+        return AlgorithmError(f"{type(error).__name__}: {error}")
 
 
 def create_loading_app(paths: OptMl) -> Flask:

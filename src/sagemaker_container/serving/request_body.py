@@ -7,6 +7,9 @@ import time
 from collections.abc import MutableMapping
 from typing import IO, Any
 
+from gunicorn.http.errors import ParseException
+
+from factorization_machines.errors import DataError
 from sagemaker_container.serving.errors import PayloadTooLarge, RequestTimeout
 from sagemaker_container.serving.request_log import RECEIVED_BYTES
 
@@ -33,7 +36,7 @@ class BodyReader:
     def read(self, environ: MutableMapping[str, Any]) -> bytes:
         """Return the body of a WSGI request, and note in `environ` how many bytes it had.
 
-        Raises: PayloadTooLarge, RequestTimeout.
+        Raises: PayloadTooLarge, RequestTimeout, DataError for invalid chunks.
         """
         connection = environ.get("gunicorn.socket")
         if connection is None:  # without a server, in a test
@@ -54,8 +57,10 @@ class BodyReader:
         try:
             if limit is None or length <= limit:
                 body = stream.read(-1 if limit is None else limit + 1)
-        except OSError as error:  # of gunicorn, for chunks without the last one
+        except OSError as error:  # of gunicorn, or of the connection
             raise RequestTimeout("the body ended before its last chunk") from error
+        except ParseException as error:
+            raise DataError(f"the chunks of the body are invalid: {error}") from error
         environ[RECEIVED_BYTES] = len(body)
         if limit is not None and max(len(body), length) > limit:
             environ[RECEIVED_BYTES] += _discard(stream)
@@ -86,7 +91,7 @@ class BodyReader:
 def _discard(stream: IO[bytes]) -> int:
     """Read the rest of a body and return its size."""
     size = 0
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, ParseException):
         while size < _MAX_DISCARDED_BYTES and (chunk := stream.read(1 << 20)):
             size += len(chunk)
     return size

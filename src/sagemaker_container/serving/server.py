@@ -8,11 +8,8 @@ from gunicorn.app import wsgiapp
 from factorization_machines.errors import PlatformError
 from sagemaker_container.serving.settings import Settings
 
-CONFIG = "python:sagemaker_container.serving.gunicorn_config"
-APPLICATION = "sagemaker_container.serving.wsgi:app"
 
-
-def run(config: str = CONFIG, application: str = APPLICATION) -> None:
+def run(config: str, application: str) -> None:
     """Serve until a signal ends it, as `gunicorn --config CONFIG APPLICATION` does.
 
     Raises: PlatformError if a setting is invalid or the port is taken.
