@@ -1,4 +1,5 @@
-"""RecordIO framing and the `aialgs.data.Record` message: the only place that knows both.
+"""RecordIO framing and the `aialgs.data.Record` message: the only package that knows both formats.
 
-Decodes channels to CSR rows with compiled functions, and request bodies with NumPy alone.
+One decoder (`parser`, `record`, `protobuf`, `framing`) reads every legal encoding: compiled for
+channels, as Python for requests. `batch` decodes common request bodies with NumPy.
 """

@@ -1,7 +1,7 @@
-"""The one layout of a record that SageMaker's SDK writes, all records of a body at a time.
+"""Decodes all records of a request at once with NumPy, where they have the layout the SDK writes.
 
-`sdk_layout` says what the layout is, and reads it record by record for training. Here each step
-is taken for all records at once, as numpy does it: n records, every position (n,) int64.
+The layout: an entry "values" of the features, with the tensor's fields packed and in order, then at
+most one entry of the label. Each step handles all n records; positions are (n,) int64.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ _PADDING = 16  # behind the data, so that a position just beyond its end can be 
 
 
 class _Other(Exception):
-    """Not this layout, or not right: another reader will say what it is."""
+    """Another layout, or an error: the general decoder reads it or says what is wrong."""
 
 
 def decode(body: bytes, feature_dim: int) -> Instances | None:
@@ -38,7 +38,7 @@ class _Records:
         self.data[: self.size] = np.frombuffer(body, np.uint8)
 
     def at_bytes(self, layout: str) -> NDArray[Any]:
-        """Return what can be read as such a number from each byte on, aligned or not."""
+        """Return the number of this type at each byte offset, aligned or not."""
         last = self.data.size - np.dtype(layout).itemsize + 1
         numbers: NDArray[Any] = np.ndarray((last,), layout, self.data.data, strides=(1,))
         return numbers
@@ -99,14 +99,14 @@ class _Records:
         return start, start + length
 
     def optional(self, at: Int64, end: Int64, tag: int) -> tuple[Int64, Int64]:
-        """Return the same where there is such a field, and nothing at `at` where there is none."""
+        """Return the same for a field that may be missing; its content is then empty, at `at`."""
         there = (at < end) & (self.data[at] == tag)
         length, start = self.short(at + there, there)
         need(length <= end - start)
         return start, start + length
 
     def short(self, at: Int64, more: NDArray[np.bool_]) -> tuple[Int64, Int64]:
-        """Return a number of at most four base-128 bytes, 0 where `more` is not, and its end."""
+        """Return an integer of at most four base-128 bytes (0 where not `more`), and its end."""
         number = np.zeros(at.size, np.int64)
         for shift in range(0, 28, 7):
             byte = np.where(more, self.data[at], 0).astype(np.int64)

@@ -1,4 +1,4 @@
-"""RecordIO-protobuf streams to labelled sparse rows, with errors that say where and what."""
+"""Decodes RecordIO-protobuf to labelled sparse rows; errors name record, byte and reason."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,16 +14,16 @@ from factorization_machines.instances import Float32
 from factorization_machines.recordio import compiled, decode_errors, record
 from factorization_machines.recordio.layout import HEADER_SIZE, MAGIC_BYTES
 
-# Bytes read at once; a larger record gets a larger buffer. Whole words, as records are: where one
-# is in the buffer its padding is too, but for the last one's, which may be missing.
+# Bytes read at once; a larger record gets a larger buffer. A multiple of four, as the size of each
+# record is: a record is never in the buffer without its padding, which only the last may lack.
 BUFFER = 1 << 23
 
 
 class Stream(Protocol):
-    """Bytes in their order, as of `io.RawIOBase`."""
+    """A binary stream, such as `io.RawIOBase`."""
 
     def readinto(self, buffer: memoryview, /) -> int | None:
-        """Fill a buffer as far as there are bytes; return how many, 0 at the end."""
+        """Read bytes into a buffer; return their number, 0 at the end."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Rows:
 
     @property
     def nbytes(self) -> int:
-        """Return their size in memory, with what a row is handled by."""
+        """Return the size of the rows in memory, with the overhead of each row."""
         return _bytes(self.x.nnz, len(self))
 
 
@@ -120,7 +120,7 @@ class Decoder:
                 buffer = grown
 
     def take(self) -> Rows:
-        """Return the rows since the last time, and go on with the next record."""
+        """Return the rows since the last call, and continue with the next record."""
         self._records += len(self)
         rows = self.rows()
         self._allocate(BUFFER)
@@ -147,7 +147,7 @@ class Decoder:
         return used
 
     def rows(self) -> Rows:
-        """Return all rows so far, and give the arrays away: the decoder is done with."""
+        """Return all rows so far, with the decoder's arrays: it must not be used afterwards."""
         n, nnz = len(self), int(self._state[record.NNZ])
         for array, size in (
             (self._values, nnz),
@@ -161,7 +161,7 @@ class Decoder:
         indptr: Any = self._indptr.astype(np.int32) if narrow else self._indptr
         x: Any = csr_array((self._values, self._keys, indptr), shape=(n, self.feature_dim))
         if not self._state[record.SORTED]:
-            # A repeated key stands for the sum of its values, as everywhere in sparse algebra.
+            # The values of a repeated key are added, as SciPy does.
             x.sum_duplicates()
             x.eliminate_zeros()
         return Rows(x, self._labels)
@@ -172,7 +172,7 @@ class Decoder:
         nnz = room + most + max(left // 5, room // 8)
         rows = self._labels.size + 64 + max(left // 64, self._labels.size // 8)
         try:
-            # In place, for what fell short alone: the new part is written with zeros.
+            # In place, and only the arrays that are full: the new part is filled with zeros.
             if int(self._state[record.NNZ]) + most > room:
                 self._values.resize(nnz, refcheck=False)
                 self._keys.resize(nnz, refcheck=False)
