@@ -1,7 +1,7 @@
-"""A model in other libraries' formats, and back; vectors for nearest-neighbour search; a summary.
+"""Converts models to and from other libraries' formats, and exports embeddings and summaries.
 
-A library that not everybody has is imported by the function that needs it. No pickle: of torch's
-files only weights are loaded.
+Optional libraries are imported in the functions that need them. No pickle: torch files are loaded
+with `weights_only=True`.
 """
 
 from factorization_machines.export.embeddings import Embeddings, embeddings

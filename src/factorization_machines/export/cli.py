@@ -1,4 +1,4 @@
-"""The command `fm-model`: look at a model, turn it into other formats and back."""
+"""The command `fm-model`: shows a model, and converts it to and from other formats."""
 
 import argparse
 import json
@@ -20,53 +20,53 @@ _MODEL = "model.tar.gz, model_algo-1, a folder with either or its parts, or an e
 
 
 def run(arguments: Sequence[str] | None = None) -> None:
-    """Do what the command line says. Raises: UserError or PlatformError; SystemExit for usage."""
-    given = _parser().parse_args(arguments)
-    given.do(given)
+    """Run the command line. Raises: UserError or PlatformError; SystemExit for wrong usage."""
+    options = _parser().parse_args(arguments)
+    options.command(options)
 
 
-def _load(given: argparse.Namespace) -> Model:
-    return load(given.model, given.form, given.predictor_type)
+def _load(options: argparse.Namespace) -> Model:
+    return load(options.model, options.form, options.predictor_type)
 
 
-def _info(given: argparse.Namespace) -> None:
-    content = summary(_load(given))
-    print(json.dumps(content, indent=2) if given.json else "\n".join(lines(content)))  # noqa: T201
+def _info(options: argparse.Namespace) -> None:
+    content = summary(_load(options))
+    print(json.dumps(content, indent=2) if options.json else "\n".join(lines(content)))  # noqa: T201
 
 
-def _export(given: argparse.Namespace) -> None:
-    save(given.output, _load(given), given.to)
-    print(given.output)  # noqa: T201
+def _export(options: argparse.Namespace) -> None:
+    save(options.output, _load(options), options.to)
+    print(options.output)  # noqa: T201
 
 
-def _import(given: argparse.Namespace) -> None:
-    model = _load(given)
-    output: Path = given.output
+def _import(options: argparse.Namespace) -> None:
+    model = _load(options)
+    output: Path = options.output
     if not output.name.endswith((".tar.gz", ".tgz")):
         artifact.check_writable(output)
         print(artifact.write(output, model))  # noqa: T201
         return
     try:
         with tempfile.TemporaryDirectory(dir=output.parent, prefix=".fm-model-") as folder:
-            made, part = artifact.write(Path(folder), model), Path(folder, "packed")
+            file, part = artifact.write(Path(folder), model), Path(folder, "packed")
             with tarfile.open(part, "w:gz", compresslevel=1) as archive:
-                archive.add(made, made.name)
+                archive.add(file, file.name)
             part.replace(output)
     except OSError as error:
         raise PlatformError(f"{output} cannot be written: {error.strerror or error}") from error
     print(output)  # noqa: T201
 
 
-def _embeddings(given: argparse.Namespace) -> None:
-    parameters = _load(given).parameters
-    users = given.users
-    items = given.items or range(users.stop, parameters.feature_dim)
-    for path in write_vectors(given.output, embeddings(parameters, users, items)):
+def _embeddings(options: argparse.Namespace) -> None:
+    parameters = _load(options).parameters
+    users = options.users
+    items = options.items or range(users.stop, parameters.feature_dim)
+    for path in write_vectors(options.output, embeddings(parameters, users, items)):
         print(path)  # noqa: T201
 
 
-def _block(text: str) -> range:
-    """Return the features of `N`, the first N, or of `START:STOP`."""
+def _features(text: str) -> range:
+    """Return the range of features of `N` (the first N) or `START:STOP`."""
     start, colon, stop = text.rpartition(":")
     if not (stop.isascii() and stop.isdigit() and (not colon or start.isdigit() or not start)):
         raise argparse.ArgumentTypeError(f"must be N or START:STOP; got {text!r}")
@@ -77,37 +77,48 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="fm-model", description=__doc__, allow_abbrev=False)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def command(name: str, text: str, do: Command) -> argparse.ArgumentParser:
-        made = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
-        made.set_defaults(do=do)
-        made.add_argument("model", type=Path, help=_MODEL)
-        made.add_argument("--from", dest="form", choices=list(FORMATS), help="else by its ending")
-        made.add_argument(
+    def command(name: str, text: str, function: Command) -> argparse.ArgumentParser:
+        subparser = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
+        subparser.set_defaults(command=function)
+        subparser.add_argument("model", type=Path, help=_MODEL)
+        subparser.add_argument(
+            "--from", dest="form", choices=list(FORMATS), help="default: by the file's ending"
+        )
+        subparser.add_argument(
             "--predictor-type",
             choices=PREDICTOR_TYPES,
-            help="of a file that does not say it, as a torch state_dict does not",
+            help="for a file without it, such as a torch state_dict",
         )
-        return made
+        return subparser
 
-    def output(made: argparse.ArgumentParser, what: str, note: str | None = None) -> None:
-        made.add_argument("-o", "--output", type=Path, required=True, metavar=what, help=note)
+    def output(subparser: argparse.ArgumentParser, metavar: str, text: str | None = None) -> None:
+        subparser.add_argument(
+            "-o", "--output", type=Path, required=True, metavar=metavar, help=text
+        )
 
-    info = command("info", "what a model is: type, dimensions, norms, training parameters", _info)
+    info = command("info", "show a model's type, dimensions, norms and training parameters", _info)
     info.add_argument("--json", action="store_true", help="as JSON")
 
     export = command("export", "write a model in another library's format", _export)
     export.add_argument("--to", required=True, choices=list(FORMATS))
     output(export, "FILE")
 
-    back = command("import", "write model_algo-1 or model.tar.gz of any of these", _import)
-    output(back, "FOLDER", "or a file that ends in .tar.gz")
+    importer = command(
+        "import", "convert any of these formats to model_algo-1 or model.tar.gz", _import
+    )
+    output(importer, "FOLDER", "or a file that ends in .tar.gz")
 
-    vectors = command("embeddings", "write users' and items' vectors for a search", _embeddings)
-    vectors.add_argument(
-        "--users", type=_block, required=True, metavar="N", help="the first N features, or A:B"
+    vectors = command(
+        "embeddings", "write users' and items' vectors for nearest-neighbour search", _embeddings
     )
     vectors.add_argument(
-        "--items", type=_block, metavar="A:B", help="features from A up to B, else those after"
+        "--users", type=_features, required=True, metavar="N", help="the first N features, or A:B"
+    )
+    vectors.add_argument(
+        "--items",
+        type=_features,
+        metavar="A:B",
+        help="features A to B - 1; default: all after the users",
     )
     output(vectors, "FILE", ".npz, .npy or .csv")
     return parser

@@ -1,4 +1,4 @@
-"""Vectors for nearest-neighbour search, as public recommenders build them from the parameters."""
+"""Vectors of users and items for nearest-neighbour search."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ from factorization_machines.parameters import Float32, Parameters
 
 @dataclass(frozen=True)
 class Embeddings:
-    """Float32 vectors; the inner product of a user's and an item's ranks items for that user.
+    """Float32 vectors; the inner product of a user's and an item's vector ranks items for the user.
 
-    It is <v_u, v_i> + w_i: the score of the pair less the bias and the user's own weight, which are
-    the same for all items.
+    It is <v_u, v_i> + w_i: the score of the pair without the bias and the user's linear weight,
+    which are the same for all items.
 
     Attributes:
         users: (n, num_factors + 1), v_u and a 1; items: (m, num_factors + 1), v_i and w_i.
-        user_keys: (n,) int64, the feature that each row is; item_keys: (m,) int64.
+        user_keys: (n,) int64, the feature of each row; item_keys: (m,) int64.
     """
 
     users: Float32
@@ -30,9 +30,9 @@ class Embeddings:
 
 
 def embeddings(parameters: Parameters, users: range, items: range) -> Embeddings:
-    """Return the vectors of two blocks of features.
+    """Return the vectors of two ranges of features.
 
-    Raises: UserError if a block is empty, or leaves the features.
+    Raises: UserError if a range is empty or exceeds the features.
     """
     for name, block in (("users", users), ("items", items)):
         if not 0 <= block.start < block.stop <= parameters.feature_dim:
@@ -51,10 +51,10 @@ def embeddings(parameters: Parameters, users: range, items: range) -> Embeddings
 
 
 def write(path: Path, vectors: Embeddings) -> list[Path]:
-    """Write vectors as the path's ending says; return the files.
+    """Write vectors in the format of the path's ending, and return the paths of the files.
 
     `.npz`: the four arrays by name. `.npy` and `.csv`: two files, NAME-users and NAME-items. A line
-    of `.csv` is the key, then the vector.
+    of `.csv` holds the key, then the vector.
 
     Raises: UserError for any other ending; PlatformError if they cannot be written.
     """
@@ -81,9 +81,9 @@ def _npy(path: Path, keys: Any, block: Float32) -> None:
 
 
 def _csv(path: Path, keys: Any, block: Float32) -> None:
-    # Nine digits give every float32 back.
-    forms = ["%d", *["%.9g"] * block.shape[1]]
-    np.savetxt(path, np.column_stack((keys, block)), forms, delimiter=",")
+    # Nine digits represent every float32 exactly.
+    formats = ["%d", *["%.9g"] * block.shape[1]]
+    np.savetxt(path, np.column_stack((keys, block)), formats, delimiter=",")
 
 
 _WRITERS: dict[str, Callable[[Path, Any, Float32], None]] = {".npy": _npy, ".csv": _csv}

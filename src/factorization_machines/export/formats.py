@@ -1,4 +1,4 @@
-"""The formats by name, and a model read from or written to a file of any."""
+"""Reads and writes models in all supported formats."""
 
 import os
 import tempfile
@@ -15,7 +15,7 @@ from factorization_machines.export.metadata import Content
 
 @dataclass(frozen=True)
 class Format:
-    """How a format is written and read, and by which endings its files are known."""
+    """The functions that write and read a format, and the endings of its files."""
 
     write: Callable[[Path, Model], None]
     read: Callable[[Path], Content]
@@ -31,12 +31,12 @@ FORMATS = {
 
 
 def load(path: Path, name: str | None = None, predictor_type: str | None = None) -> Model:
-    """Return the model in a file of a format, or in an artifact.
+    """Return the model in a file or an artifact.
 
     Args:
-        path: of the file, or whatever `artifact.read` takes.
-        name: of the format; by the file's ending where it is not given, an artifact otherwise.
-        predictor_type: of a file that does not say it, and instead of what it says.
+        path: of the file, or any path that `artifact.read` accepts.
+        name: of the format; by default that of the file's ending, or else an artifact.
+        predictor_type: overrides the file's; needed if the file has none.
 
     Raises: ArtifactError if it cannot be read; PlatformError if a library is not installed.
     """
@@ -51,28 +51,28 @@ def load(path: Path, name: str | None = None, predictor_type: str | None = None)
         raise ArtifactError(f"{path}: {error}") from None
     except (FactorizationMachinesError, MemoryError):
         raise
-    except Exception as error:  # each library has its own words for what is not its file
-        words = " ".join(str(error).split())[:200]
-        raise ArtifactError(f"{path} cannot be read as {name}: {words}") from None
+    except Exception as error:  # each library raises its own errors for malformed files
+        reason = " ".join(str(error).split())[:200]
+        raise ArtifactError(f"{path} cannot be read as {name}: {reason}") from None
 
 
 def save(path: Path, model: Model, name: str) -> None:
-    """Write a model as one step; whoever looks sees the old file, none, or all of this one.
+    """Write a model to a file atomically.
 
     Raises: PlatformError if it cannot be written, or a library is not installed.
     """
-    os.umask(mask := os.umask(0))  # there is no other way to ask
+    os.umask(mask := os.umask(0))  # the mask can only be read by setting it
     try:
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".fm-model-") as folder:
             FORMATS[name].write(Path(folder, path.name), model)
-            # What lies beside a file is there before it.
-            for made in sorted(Path(folder).iterdir(), key=lambda made: made.name == path.name):
-                made.chmod(0o666 & ~mask)  # some libraries leave it to its owner alone
-                made.replace(path.parent / made.name)
-    except (OSError, RuntimeError) as error:  # the second is torch's word for a full disk
-        words = getattr(error, "strerror", None) or error
-        raise PlatformError(f"{path} cannot be written: {words}") from error
+            # The main file comes last, after the data file that it may refer to.
+            for file in sorted(Path(folder).iterdir(), key=lambda file: file.name == path.name):
+                file.chmod(0o666 & ~mask)  # some libraries make it readable by the owner only
+                file.replace(path.parent / file.name)
+    except (OSError, RuntimeError) as error:  # torch raises RuntimeError for a full disk
+        reason = getattr(error, "strerror", None) or error
+        raise PlatformError(f"{path} cannot be written: {reason}") from error
 
 
 def _by_ending(path: Path) -> str | None:
-    return next((name for name, form in FORMATS.items() if path.suffix in form.endings), None)
+    return next((name for name, item in FORMATS.items() if path.suffix in item.endings), None)

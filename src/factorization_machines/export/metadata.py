@@ -1,4 +1,4 @@
-"""What every format holds of a model: three arrays, and three texts."""
+"""The content that all formats share: three arrays, and three texts of metadata."""
 
 import json
 from collections.abc import Mapping
@@ -11,20 +11,20 @@ from factorization_machines.errors import ArtifactError, PlatformError
 from factorization_machines.parameters import Float32
 
 _TEXTS = ("training_parameters", "notes")
-# The arrays' names here, and in MXNet's files.
+# Our names of arrays, and those in MXNet's files.
 _TO_MXNET = {"w": "w1_weight", "w0": "w0_weight"}
 
 
 @dataclass(frozen=True)
 class Content:
-    """What a file holds; `texts` as `texts` below makes them, as far as the file has them."""
+    """The arrays of a file, and those of the texts in `texts()` that the file has."""
 
     arrays: Mapping[str, Any]
     texts: Mapping[str, str] = field(default_factory=dict)
 
 
 def arrays(model: Model) -> dict[str, Float32]:
-    """Return the parameters as our torch module names and shapes them.
+    """Return the parameters with the names and shapes of our torch module.
 
     `w0` (1,), `w` (feature_dim, 1), `v` (feature_dim, num_factors), all float32.
     """
@@ -33,7 +33,7 @@ def arrays(model: Model) -> dict[str, Float32]:
 
 
 def texts(model: Model) -> dict[str, str]:
-    """Return the rest: `predictor_type`, and as JSON `training_parameters` and `notes`."""
+    """Return `predictor_type`, and `training_parameters` and `notes` as JSON."""
     return {
         "predictor_type": model.predictor_type,
         "training_parameters": json.dumps(dict(model.training_parameters)),
@@ -46,14 +46,14 @@ def model(content: Content, predictor_type: str | None) -> Model:
 
     Args:
         content: of the file.
-        predictor_type: what the file may leave out, and what goes before what it says.
+        predictor_type: overrides the file's; needed if the file has none.
 
-    Raises: ArtifactError if this is no factorization machine.
+    Raises: ArtifactError if the content is not that of a factorization machine.
     """
     training, notes = (_object(content.texts, name) for name in _TEXTS)
-    kind = predictor_type or content.texts.get("predictor_type")
-    if kind:
-        training["predictor_type"] = kind
+    predictor_type = predictor_type or content.texts.get("predictor_type")
+    if predictor_type:
+        training["predictor_type"] = predictor_type
     named = {_TO_MXNET.get(name, name): array for name, array in content.arrays.items()}
     return artifact.assemble(named, training, notes)
 
@@ -69,7 +69,7 @@ def _object(texts: Mapping[str, str], name: str) -> dict[str, Any]:
 
 
 def missing(library: str, error: ImportError) -> PlatformError:
-    """Return what to tell where a library of the extra `export` is not installed."""
+    """Return the error for a library of the extra `export` that is not installed."""
     return PlatformError(
         f"{library} is not installed ({error}): pip install 'local-factorization-machines[export]'"
     )

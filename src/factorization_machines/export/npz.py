@@ -1,4 +1,4 @@
-"""NumPy's .npz: the arrays by name, and each text as an array without dimensions."""
+"""The format .npz of NumPy: the arrays by name, and each text as an array without dimensions."""
 
 from pathlib import Path
 
@@ -12,13 +12,13 @@ from factorization_machines.export.metadata import Content
 def write(path: Path, model: Model) -> None:
     """Write the file; `numpy.load` reads it without pickle."""
     texts = {name: np.array(text) for name, text in metadata.texts(model).items()}
-    with open(path, "wb") as stream:  # by its name, savez would add .npz
+    with open(path, "wb") as stream:  # given a path, savez would append .npz
         np.savez(stream, allow_pickle=False, **metadata.arrays(model), **texts)
 
 
 def read(path: Path) -> Content:
-    """Return what a file holds."""
-    # Opened here: of a file that is none numpy would leave it open.
+    """Return the content of a file."""
+    # Opened here, because numpy does not close a malformed file.
     with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
         content = {name: file[name] for name in file.files}
     texts = {name: str(array) for name, array in content.items() if array.dtype.kind == "U"}

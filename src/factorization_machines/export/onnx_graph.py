@@ -1,9 +1,9 @@
 """An ONNX graph that scores sparse rows.
 
 Inputs, for a batch of B rows with at most N non-zeros each: `keys` int64 (B, N) and `values`
-float32 (B, N). A shorter row is filled up with the value 0, under any key from 0 to
-feature_dim - 1; the other keys of a row are distinct. Outputs: `score` float32 (B,), as `serve`
-gives it, and of a classifier `predicted_label` float32 (B,).
+float32 (B, N). A shorter row is padded with the value 0 and any key from 0 to
+feature_dim - 1; the other keys of a row must be distinct. Outputs: `score` float32 (B,), the same
+as in `serve`, and for a classifier `predicted_label` float32 (B,).
 """
 
 from pathlib import Path
@@ -15,12 +15,12 @@ from factorization_machines.artifact import Model
 from factorization_machines.export import metadata
 from factorization_machines.export.metadata import Content
 
-_OPSET, _IR = 17, 8  # of 2022: read by every runtime since onnxruntime 1.12
-LARGEST_INSIDE = 1 << 30  # bytes; a protobuf message ends at 2 GB, and larger arrays go beside it
+_OPSET, _IR = 17, 8  # of 2022, supported since onnxruntime 1.12
+LARGEST_INSIDE = 1 << 30  # bytes; a protobuf message is limited to 2 GB
 
 
 def write(path: Path, model: Model) -> None:
-    """Write the graph; arrays of more than a gigabyte go to a file beside it, PATH.data."""
+    """Write the graph; arrays larger than 1 GiB go to a second file, PATH.data."""
     try:
         import onnx
         from onnx import helper, numpy_helper
@@ -48,21 +48,21 @@ def write(path: Path, model: Model) -> None:
         [helper.make_tensor_value_info(name, floats, ["batch"]) for name in outputs],
         [numpy_helper.from_array(np.asarray(a), name) for name, a in constants.items()],
     )
-    made = helper.make_model(
+    onnx_model = helper.make_model(
         graph,
         producer_name="local-factorization-machines",
         opset_imports=[helper.make_opsetid("", _OPSET)],
         ir_version=_IR,
         doc_string=__doc__ or "",
     )
-    helper.set_model_props(made, metadata.texts(model))
-    beside = parameters.v.nbytes + parameters.w.nbytes > LARGEST_INSIDE
-    name = f"{path.name}.data" if beside else None
-    onnx.save_model(made, path, save_as_external_data=beside, location=name)
+    helper.set_model_props(onnx_model, metadata.texts(model))
+    external = parameters.v.nbytes + parameters.w.nbytes > LARGEST_INSIDE
+    name = f"{path.name}.data" if external else None
+    onnx.save_model(onnx_model, path, save_as_external_data=external, location=name)
 
 
 def _nodes(helper: Any, classifier: bool, floats: int) -> list[Any]:
-    """Return Rendle's lemma 3.1 over the rows of v and w that the keys name."""
+    """Return nodes for Rendle's lemma 3.1 over the rows of v and w selected by the keys."""
     nodes = [
         ("Gather", ["v", "keys"], "factors"),
         ("Unsqueeze", ["values", "last"], "weights"),
@@ -94,13 +94,16 @@ def _nodes(helper: Any, classifier: bool, floats: int) -> list[Any]:
 
 
 def read(path: Path) -> Content:
-    """Return what a graph that `write` left holds."""
+    """Return the content of a graph that `write` has written."""
     try:
         import onnx
         from onnx import numpy_helper
     except ImportError as error:
         raise metadata.missing("onnx", error) from None
-    made = onnx.load(path)
-    held = {tensor.name: tensor for tensor in made.graph.initializer}
-    arrays = {name: numpy_helper.to_array(held[name]) for name in ("v", "w", "w0") if name in held}
-    return Content(arrays, {prop.key: prop.value for prop in made.metadata_props})
+    model = onnx.load(path)
+    arrays = {
+        tensor.name: numpy_helper.to_array(tensor)
+        for tensor in model.graph.initializer
+        if tensor.name in ("v", "w", "w0")
+    }
+    return Content(arrays, {prop.key: prop.value for prop in model.metadata_props})

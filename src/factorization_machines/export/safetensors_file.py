@@ -1,4 +1,4 @@
-"""Hugging Face's safetensors: the arrays by name, the texts as metadata."""
+"""The format safetensors of Hugging Face: the arrays by name, the texts as metadata."""
 
 from pathlib import Path
 
@@ -16,12 +16,12 @@ def write(path: Path, model: Model) -> None:
         raise metadata.missing("safetensors", error) from None
     try:
         save_file(metadata.arrays(model), path, {"format": "np", **metadata.texts(model)})
-    except SafetensorError as error:  # that it is of the file system is in its text alone
+    except SafetensorError as error:  # also raised for errors of the file system
         raise OSError(str(error)) from None
 
 
 def read(path: Path) -> Content:
-    """Return what a file holds."""
+    """Return the content of a file."""
     try:
         from safetensors import safe_open
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""What a model is, in numbers."""
+"""Summarizes a model in numbers."""
 
 from typing import Any
 
@@ -11,10 +11,10 @@ _ROWS = 1 << 16
 
 
 def summary(model: Model) -> dict[str, Any]:
-    """Return a model's type, dimensions, norms, training parameters and notes, fit for JSON.
+    """Return a model's type, dimensions, norms, training parameters and notes, for JSON.
 
-    Of the linear weights and the factors: the Euclidean norm, the largest absolute value, and how
-    many features have none but zeros.
+    For the linear weights and the factors: the Euclidean norm, the largest absolute value, and the
+    number of features with only zeros.
     """
     parameters = model.parameters
     return {
@@ -22,17 +22,17 @@ def summary(model: Model) -> dict[str, Any]:
         "feature_dim": parameters.feature_dim,
         "num_factors": parameters.num_factors,
         "bias": float(parameters.w0[0]),
-        "linear": _measures(parameters.w[:, None]),
-        "factors": _measures(parameters.v),
+        "linear": _statistics(parameters.w[:, None]),
+        "factors": _statistics(parameters.v),
         "training_parameters": dict(model.training_parameters),
         "notes": dict(model.notes),
     }
 
 
-def _measures(array: Float32) -> dict[str, float | int]:
+def _statistics(array: Float32) -> dict[str, float | int]:
     squares, largest, zeros = 0.0, 0.0, 0
-    for at in range(0, len(array), _ROWS):  # in blocks: a model may be as large as memory
-        block = array[at : at + _ROWS]
+    for start in range(0, len(array), _ROWS):  # in blocks, to limit the memory needed
+        block = array[start : start + _ROWS]
         squares += float(np.square(block, dtype=np.float64).sum())
         largest = max(largest, float(block.max()), -float(block.min()))
         zeros += int(np.count_nonzero(~block.any(axis=1)))
@@ -40,8 +40,8 @@ def _measures(array: Float32) -> dict[str, float | int]:
 
 
 def lines(content: dict[str, Any]) -> list[str]:
-    """Return a summary as lines for a person."""
-    told = [
+    """Return a summary as lines of text."""
+    rows = [
         ("predictor_type", content["predictor_type"]),
         ("feature_dim", content["feature_dim"]),
         ("num_factors", content["num_factors"]),
@@ -50,8 +50,8 @@ def lines(content: dict[str, Any]) -> list[str]:
     for name in ("linear", "factors"):
         part = content[name]
         text = f"norm {part['norm']:.6g}, largest {part['largest']:.6g}"
-        told.append((name, f"{text}, {part['zeros']} features without"))
-    result = [f"{name:<16}{value}" for name, value in told]
+        rows.append((name, f"{text}, {part['zeros']} features without"))
+    result = [f"{name:<16}{value}" for name, value in rows]
     for name in ("training_parameters", "notes"):
         if content[name]:
             result += [name.replace("_", " ")]

@@ -1,4 +1,4 @@
-"""A torch state_dict of `algorithm.model.FactorizationMachine`: three tensors and nothing else."""
+"""A torch state_dict of `module.FactorizationMachine`: three tensors and nothing else."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from factorization_machines.export.metadata import Content
 def write(path: Path, model: Model) -> None:
     """Write the state_dict; `torch.load(path, weights_only=True)` reads it.
 
-    There is no place in it for the predictor type and the training parameters.
+    It cannot hold the predictor type and the training parameters.
     """
     import torch
 
@@ -19,7 +19,7 @@ def write(path: Path, model: Model) -> None:
 
 
 def read(path: Path) -> Content:
-    """Return what a file holds; whatever would run code in it is an error of torch's."""
+    """Return the content of a file; torch raises an error if loading it would execute code."""
     import torch
 
     state = torch.load(path, map_location="cpu", weights_only=True)
