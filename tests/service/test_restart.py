@@ -2,6 +2,7 @@
 
 import json
 import time
+from pathlib import Path
 
 from support.recordio import sparse_file
 from support.service import BUCKET, channel, down, ended, kill, planted, training, up
@@ -9,7 +10,7 @@ from support.service import BUCKET, channel, down, ended, kill, planted, trainin
 
 def is_alive(pid):
     try:
-        return open(f"/proc/{pid}/stat").read().split()[2] != "Z"
+        return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
     except FileNotFoundError:
         return False
 

@@ -56,13 +56,17 @@ def opt_ml(job: Job, model: str = "rw") -> list[str]:
     ]
 
 
-def run(*options: str, command: tuple[str, ...] = (), check: bool = False) -> Result:
-    """Run a container to its end and remove it, whatever becomes of the client."""
+def run(
+    *options: str,
+    command: tuple[str, ...] = (),
+    check: bool = False,
+    timeout: float = PATIENCE,
+) -> Result:
+    """Run a container to its end, and remove it even if the client fails."""
     name = _new_name()
+    arguments = ("run", "--rm", "--name", name, *_LABEL, *options, IMAGE, *command)
     try:
-        return docker(
-            "run", "--rm", "--name", name, *_LABEL, *options, IMAGE, *command, check=check
-        )  # fmt: skip
+        return docker(*arguments, check=check, timeout=timeout)
     finally:
         docker("rm", "-f", name, check=False)
 

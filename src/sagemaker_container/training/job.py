@@ -1,6 +1,7 @@
 """A training job: configuration, data, training, test scores, model artifact."""
 
 import contextlib
+import gc
 import importlib
 import os
 import threading
@@ -57,6 +58,7 @@ def train(paths: OptMl, stopped: Callable[[], bool]) -> bool:
         job = TrainingJob(paths, checked, group, log, lambda: group.any_reduce(stopped()))
         job.load()
         job.prepare()
+        gc.enable()  # disabled by the command train, for the imports up to here
         setup = clock.seconds
         outcome = job.fit()
         job.save(outcome)
