@@ -118,7 +118,7 @@ def test_a_model_folder_goes_to_s3_and_back(tmp_path):
     (model / "model_algo-1").write_bytes(b"\x00\x01")
     (model / "sub" / "more").write_text("m")
     s3 = FakeS3({})
-    uri = objects.upload_folder(s3, model, "s3://b/out/job/output/model.tar.gz")
+    uri = objects.upload_folders(s3, [model], "s3://b/out/job/output/model.tar.gz")
     with tarfile.open(fileobj=io.BytesIO(s3.stored["b", "out/job/output/model.tar.gz"])) as tar:
         assert sorted(tar.getnames()) == ["model_algo-1", "sub", "sub/more"]
     objects.unpack(s3, uri, again)

@@ -44,11 +44,6 @@ def download_prefix(s3: Any, uri: str, folder: Path) -> list[Path]:
     return files
 
 
-def upload_folder(s3: Any, folder: Path, uri: str) -> str:
-    """Upload the content of a folder as a tar.gz, and return its URI."""
-    return upload_folders(s3, [folder], uri)
-
-
 def upload_folders(s3: Any, folders: Sequence[Path], uri: str) -> str:
     """Upload the content of several folders as one tar.gz, and return its URI."""
     bucket, key = split_uri(uri)
