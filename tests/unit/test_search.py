@@ -94,6 +94,8 @@ def test_a_filter_of_a_training_job(name, operator, value, expected):
     ("name", "operator", "value", "expected"),
     [
         ("Parents.ExperimentName", "Equals", "e", True),
+        ("Parents.ExperimentName", "Equals", "E", True),  # names of experiments have no case
+        ("Parents.ExperimentName", "In", "D,E", True),
         ("Parents.TrialName", "Equals", "u", False),
         ("Parameters.lr", "LessThan", "0.2", True),
         ("Parameters.kind", "Equals", "fm", True),

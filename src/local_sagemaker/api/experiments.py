@@ -1,6 +1,7 @@
 """SageMaker's operations on experiments and trials, and the records that trial components share."""
 
 from collections.abc import Callable
+from typing import Any
 
 from local_sagemaker.api.pagination import listing
 from local_sagemaker.context import Caller, Context, arn
@@ -38,7 +39,7 @@ def update_experiment(context: Context, request: Record, caller: Caller) -> Reco
 
 def delete_experiment(context: Context, request: Record, caller: Caller) -> Record:
     """Delete an experiment that has no trials."""
-    name = request["ExperimentName"]
+    name = find_name(context, EXPERIMENT, request, caller)
     trials = context.store.all(KINDS[TRIAL])
     linked = any(trial["ExperimentName"] == name for trial in trials)
     return delete(context, EXPERIMENT, name, caller, "trials" if linked else None)
@@ -46,8 +47,8 @@ def delete_experiment(context: Context, request: Record, caller: Caller) -> Reco
 
 def create_trial(context: Context, request: Record, caller: Caller) -> Record:
     """Create a trial of an experiment."""
-    find(context, EXPERIMENT, request["ExperimentName"], caller)
-    return create(context, TRIAL, request, caller)
+    experiment = find_name(context, EXPERIMENT, request, caller)
+    return create(context, TRIAL, {**request, "ExperimentName": experiment}, caller)
 
 
 def describe_trial(context: Context, request: Record, caller: Caller) -> Record:
@@ -57,9 +58,8 @@ def describe_trial(context: Context, request: Record, caller: Caller) -> Record:
 
 def list_trials(context: Context, request: Record, caller: Caller) -> Record:
     """Return the trials: all, of an experiment, or of a trial component."""
-    experiment, component = request.get("ExperimentName"), request.get("TrialComponentName")
-    if experiment:
-        find(context, EXPERIMENT, experiment, caller)
+    experiment = find_name(context, EXPERIMENT, request, caller)
+    component = find_name(context, COMPONENT, request, caller)
     of_component = find(context, COMPONENT, component, caller)["Trials"] if component else ()
     return entries(
         context,
@@ -79,7 +79,7 @@ def update_trial(context: Context, request: Record, caller: Caller) -> Record:
 
 def delete_trial(context: Context, request: Record, caller: Caller) -> Record:
     """Delete a trial that has no trial components."""
-    name = request["TrialName"]
+    name = find_name(context, TRIAL, request, caller)
     linked = any(name in component["Trials"] for component in context.store.all(KINDS[COMPONENT]))
     return delete(context, TRIAL, name, caller, "trial components" if linked else None)
 
@@ -99,7 +99,7 @@ def create(context: Context, title: str, members: Record, caller: Caller) -> Rec
         f"{title}Arn": resource,
         "CreationTime": now(),
     }
-    if not context.store.add(KINDS[title], name, record):
+    if lookup(context, title, name) or not context.store.add(KINDS[title], name, record):
         raise invalid(
             f"{title} names must be unique within an AWS account and region."
             f" {title} with name ({name}) already exists."
@@ -112,10 +112,28 @@ def find(context: Context, title: str, name: str, caller: Caller) -> Record:
 
     Raises: ServiceError if there is none.
     """
-    record = context.store.get(KINDS[title], name)
+    record = lookup(context, title, name)
     if record is None:
         raise not_found(f"{title} '{arn(KINDS[title], name, caller.region)}' does not exist.")
     return record
+
+
+def find_name(context: Context, title: str, request: Record, caller: Caller) -> Any:
+    """Return the name of the record that a request names, or None if it names none.
+
+    Raises: ServiceError if there is no such record.
+    """
+    name = request.get(f"{title}Name")
+    return name and find(context, title, name, caller)[f"{title}Name"]
+
+
+def lookup(context: Context, title: str, name: str) -> Record | None:
+    """Return a record by its name in any case: SDKs ask for some names in lower case."""
+    record, lower = context.store.get(KINDS[title], name), name.lower()
+    if record is not None:
+        return record
+    records = context.store.all(KINDS[title])
+    return next((each for each in records if each[f"{title}Name"].lower() == lower), None)
 
 
 def entries(
@@ -151,7 +169,7 @@ def delete(context: Context, title: str, name: str, caller: Caller, linked: str 
 
 
 def _update(context: Context, title: str, request: Record, caller: Caller) -> Record:
-    name = request[f"{title}Name"]
-    resource = find(context, title, name, caller)[f"{title}Arn"]
-    context.store.update(KINDS[title], name, **request)
+    record = find(context, title, request[f"{title}Name"], caller)
+    name, resource = record[f"{title}Name"], record[f"{title}Arn"]
+    context.store.update(KINDS[title], name, **{**request, f"{title}Name": name})
     return {f"{title}Arn": resource}

@@ -23,19 +23,16 @@ def check(context: Context, kind: str, request: Record, caller: Caller) -> None:
     Raises: ServiceError if the experiment or the trial does not exist, or does not fit.
     """
     config, name = request.get("ExperimentConfig") or {}, request[f"{JOBS[kind].title}Name"]
-    experiment, trial = config.get("ExperimentName"), config.get("TrialName")
-    if experiment:
-        experiments.find(context, EXPERIMENT, experiment, caller)
-    if trial:
-        experiments.find(context, TRIAL, trial, caller)
-    existing = context.store.get(KINDS[TRIAL], trial or name)
+    experiment = experiments.find_name(context, EXPERIMENT, config, caller)
+    trial = experiments.find_name(context, TRIAL, config, caller)
+    existing = experiments.lookup(context, TRIAL, trial or name)
     if existing and experiment not in (None, existing["ExperimentName"]):
         raise invalid(
             f"Trial {existing['TrialName']} belongs to Experiment {existing['ExperimentName']},"
             f" not {experiment}."
         )
     component = component_name(kind, request)
-    if context.store.get(KINDS[COMPONENT], component) and not context.store.get(kind, name):
+    if experiments.lookup(context, COMPONENT, component) and not context.store.get(kind, name):
         raise invalid(f"TrialComponent {component} already exists, which would be this job's.")
 
 
@@ -46,10 +43,11 @@ def create(context: Context, kind: str, job: Record, caller: Caller) -> None:
     """
     title = JOBS[kind].title
     config = job.get("ExperimentConfig") or {}
-    trial, experiment = config.get("TrialName"), config.get("ExperimentName")
+    experiment = experiments.find_name(context, EXPERIMENT, config, caller)
+    trial = experiments.find_name(context, TRIAL, config, caller)
     if experiment and not trial:
         trial = job[f"{title}Name"]
-        if context.store.get(KINDS[TRIAL], trial) is None:
+        if experiments.lookup(context, TRIAL, trial) is None:
             new = {"TrialName": trial, "ExperimentName": experiment}
             experiments.create_trial(context, new, caller)
     name = component_name(kind, job)

@@ -165,7 +165,11 @@ def _document(record: Record) -> Record:
     document["Metrics"] = [
         {
             **metric,
-            **{f"{metric['MetricName']}.{key}": value for key, value in metric.items()},
+            **{
+                f"{metric['MetricName']}.{spelling}": value
+                for key, value in metric.items()
+                for spelling in (key, key.lower())
+            },
             metric["MetricName"]: metric.get("Last", metric.get("Value")),
         }
         for metric in record.get("Metrics") or ()

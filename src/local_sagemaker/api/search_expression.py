@@ -16,6 +16,7 @@ _ORDER: Mapping[str, Callable[[Any, Any], bool]] = {
 }
 _CONTAINERS = ("structure", "map")
 _TEXT = ("Contains", "In")  # operators for text alone
+_NAME = "ExperimentEntityName"  # the shape of the names of experiments and their parts
 _DEPTH = 4  # members of a property's path that are suggested
 _PARTS = ("Filters", "NestedFilters", "SubExpressions")
 
@@ -39,15 +40,15 @@ class Properties:
         members, parts = self._members, name.split(".")
         for index, part in enumerate(parts):
             shape = next((s for key, s in members.items() if _same(key, part)), None)
-            if shape is None and not (index == 0 and part in self._free):
+            is_free = index == 0 and any(_same(part, each) for each in self._free)
+            if shape is None and not is_free:
                 raise invalid(f"Unknown property name: {name}")
             shape = _element(shape)
-            is_last = index == len(parts) - 1
-            if is_last:
+            if index == len(parts) - 1:
                 return shape
             if index == 0 and _same(part, "Tags"):
                 return shape.members["Value"]
-            if shape is None or shape.type_name == "map" or part.capitalize() in self._free:
+            if is_free or shape.type_name == "map":
                 return None
             members = getattr(shape, "members", {})
         return None
@@ -162,13 +163,16 @@ def _nested(properties: Properties, nested: Record, document: Record) -> bool:
 def _comparison(shape: Any | None, name: str, operator: str, value: str) -> Callable[[Any], bool]:
     """Return whether an actual value satisfies a filter; NotEquals compares as Equals does."""
     kind = None if shape is None else shape.type_name
+    fold: Callable[[str], str] = str
+    if shape is not None and shape.name == _NAME:  # upper and lower case are the same in it
+        value, fold = value.lower(), str.lower
     if operator in _TEXT:
         if kind not in (None, "string", *_CONTAINERS):
             raise invalid(f"Filter {name}: the operator {operator} is for text properties alone.")
         choices = [choice.strip() for choice in value.split(",")]
         if operator == "In":
-            return lambda actual: str(actual) in choices
-        return lambda actual: value in str(actual)
+            return lambda actual: fold(str(actual)) in choices
+        return lambda actual: value in fold(str(actual))
     if kind in _CONTAINERS:
         raise invalid(f"Filter {name}: the property has no single value; name a member of it.")
     if operator in _ORDER and kind in ("string", "boolean"):
@@ -178,6 +182,8 @@ def _comparison(shape: Any | None, name: str, operator: str, value: str) -> Call
         _number(name, value)
     if kind is None:
         return lambda actual: _compare_free(order, actual, value)
+    if kind == "string":
+        return lambda actual: fold(actual) == value
     wanted = _CONVERSIONS.get(kind, _number)(name, value)
     return lambda actual: order(actual, wanted)
 
@@ -208,7 +214,6 @@ def _boolean(name: str, value: str) -> bool:
 
 
 _CONVERSIONS: Mapping[str, Callable[[str, str], Any]] = {
-    "string": lambda name, value: value,
     "boolean": _boolean,
     "timestamp": lambda name, value: timestamp(value),
 }

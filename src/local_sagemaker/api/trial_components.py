@@ -30,17 +30,13 @@ def describe_trial_component(context: Context, request: Record, caller: Caller) 
 
 def list_trial_components(context: Context, request: Record, caller: Caller) -> Record:
     """Return the trial components: all, of an experiment, of a trial, or of a job."""
-    experiment, trial = request.get("ExperimentName"), request.get("TrialName")
-    trials = set()
-    if experiment:
-        experiments.find(context, EXPERIMENT, experiment, caller)
-        trials = {
-            record["TrialName"]
-            for record in context.store.all(KINDS[TRIAL])
-            if record["ExperimentName"] == experiment
-        }
-    if trial:
-        experiments.find(context, TRIAL, trial, caller)
+    experiment = experiments.find_name(context, EXPERIMENT, request, caller)
+    trial = experiments.find_name(context, TRIAL, request, caller)
+    trials = {
+        record["TrialName"]
+        for record in context.store.all(KINDS[TRIAL])
+        if record["ExperimentName"] == experiment
+    }
     source = request.get("SourceArn")
     return experiments.entries(
         context,
@@ -57,11 +53,12 @@ def list_trial_components(context: Context, request: Record, caller: Caller) -> 
 
 def update_trial_component(context: Context, request: Record, caller: Caller) -> Record:
     """Change members; parameters and artifacts are added, replaced by name, or removed."""
-    name = request["TrialComponentName"]
-    resource = experiments.find(context, COMPONENT, name, caller)["TrialComponentArn"]
+    component = experiments.find(context, COMPONENT, request["TrialComponentName"], caller)
+    name, resource = component["TrialComponentName"], component["TrialComponentArn"]
 
     def change(record: Record) -> Record:
         changes = {k: v for k, v in request.items() if not k.endswith("ToRemove")}
+        changes["TrialComponentName"] = name
         for member in _MAPS:
             removed = dict.fromkeys(request.get(f"{member}ToRemove") or ())
             changes[member] = {
@@ -78,9 +75,9 @@ def update_trial_component(context: Context, request: Record, caller: Caller) ->
 
 def delete_trial_component(context: Context, request: Record, caller: Caller) -> Record:
     """Delete a trial component that belongs to no trial."""
-    name = request["TrialComponentName"]
-    linked = experiments.find(context, COMPONENT, name, caller)["Trials"]
-    return experiments.delete(context, COMPONENT, name, caller, "trials" if linked else None)
+    component = experiments.find(context, COMPONENT, request["TrialComponentName"], caller)
+    linked = "trials" if component["Trials"] else None
+    return experiments.delete(context, COMPONENT, component["TrialComponentName"], caller, linked)
 
 
 def associate_trial_component(context: Context, request: Record, caller: Caller) -> Record:
@@ -95,10 +92,7 @@ def disassociate_trial_component(context: Context, request: Record, caller: Call
 
 def batch_put_metrics(context: Context, request: Record, caller: Caller) -> Record:
     """Add values of metrics; a value without a step gets the one after the metric's last."""
-    wanted = request["TrialComponentName"]  # in lower case: the API takes no other
-    names = [record["TrialComponentName"] for record in context.store.all(_KIND)]
-    name = next((each for each in names if each.lower() == wanted), wanted)
-    experiments.find(context, COMPONENT, name, caller)
+    name = experiments.find_name(context, COMPONENT, request, caller)
     errors = [
         {"Code": "VALIDATION_ERROR", "MetricIndex": index}
         for index, entry in enumerate(request["MetricData"])
@@ -158,9 +152,9 @@ def parents(context: Context, component: Record) -> list[Record]:
 
 
 def _set_trials(context: Context, request: Record, caller: Caller, is_member: bool) -> Record:
-    name, trial = request["TrialComponentName"], request["TrialName"]
-    component = experiments.find(context, COMPONENT, name, caller)
-    resource = experiments.find(context, TRIAL, trial, caller)["TrialArn"]
+    component = experiments.find(context, COMPONENT, request["TrialComponentName"], caller)
+    record = experiments.find(context, TRIAL, request["TrialName"], caller)
+    name, trial = component["TrialComponentName"], record["TrialName"]
     if not is_member and trial not in component["Trials"]:
         raise not_found(f"TrialComponent {name} is not associated with Trial {trial}.")
 
@@ -169,7 +163,7 @@ def _set_trials(context: Context, request: Record, caller: Caller, is_member: bo
         return {"Trials": [*others, trial] if is_member else others}
 
     context.store.modify(_KIND, name, change)
-    return {"TrialComponentArn": component["TrialComponentArn"], "TrialArn": resource}
+    return {"TrialComponentArn": component["TrialComponentArn"], "TrialArn": record["TrialArn"]}
 
 
 def _check_sizes(component: Mapping[str, object]) -> None:
