@@ -57,28 +57,6 @@ def test_boto3_raises_the_refusal(service, sm):
         runtime.invoke_endpoint_async(EndpointName="nobody", InputLocation="s3://bucket/key")
 
 
-def test_records_are_kept_and_never_overwritten(service, sm):
-    sm.create_experiment(ExperimentName="e")
-    sm.create_trial(TrialName="t", ExperimentName="e")
-    sm.create_trial_component(TrialComponentName="c", Parameters={"k": {"NumberValue": 1.0}})
-    sm.associate_trial_component(TrialComponentName="c", TrialName="t")
-    metrics = [{"MetricName": "rmse", "Timestamp": 1_700_000_000, "Step": 1, "Value": 0.5}]
-    client = service.client("sagemaker-metrics")
-    assert client.batch_put_metrics(TrialComponentName="c", MetricData=metrics)["Errors"] == []
-    for create in (
-        lambda: sm.create_experiment(ExperimentName="e"),
-        lambda: sm.create_trial(TrialName="t", ExperimentName="e"),
-        lambda: sm.create_trial_component(TrialComponentName="c"),
-    ):
-        with pytest.raises(ClientError, match=r"\(ValidationException\).*already exists"):
-            create()
-    component = sm.describe_trial_component(TrialComponentName="c")
-    assert component["Parameters"] == {"k": {"NumberValue": 1.0}}
-    assert component["Metrics"][0]["MetricName"] == "rmse"
-    with pytest.raises(ClientError, match=r"\(ResourceNotFound\).*'nobody'"):
-        sm.describe_experiment(ExperimentName="nobody")
-
-
 def test_the_model_registry_keeps_packages(sm):
     group = sm.create_model_package_group(ModelPackageGroupName="g")["ModelPackageGroupArn"]
     package = sm.create_model_package(

@@ -27,6 +27,10 @@ _TITLES = {
     "api.hosting": "Models and endpoints",
     "api.runtime": "Inference",
     "api.transform": "Batch transform",
+    "api.experiments": "Experiments and trials",
+    "api.trial_components": "Trial components",
+    "api.lineage": "Lineage: artifacts and associations",
+    "api.search": "Search",
     "api.tags": "Tags",
 }
 

@@ -7,11 +7,18 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from botocore.utils import parse_timestamp
+
 from local_sagemaker.api import validation
 from local_sagemaker.errors import invalid
 from local_sagemaker.storage.records import Record
 
 _PAGE = 10  # without MaxResults, as on AWS
+_TIMES = (  # the member of a record, and how the request's members for it begin
+    ("CreationTime", "CreationTime"),
+    ("CreationTime", "Created"),
+    ("LastModifiedTime", "LastModifiedTime"),
+)
 
 
 def listing(
@@ -38,15 +45,28 @@ def listing(
         key=lambda record: _sortable(record.get(key or "CreationTime")),
         reverse=request.get("SortOrder", default) == "Descending",
     )
+    title, shape = validation.summary_shape(operation)
+    chosen, token = page(matches, request, _PAGE)
+    return {title: [validation.select(record, shape) for record in chosen], **token}
+
+
+def page(
+    records: Sequence[Record], request: Mapping[str, Any], size: int
+) -> tuple[Sequence[Record], dict[str, str]]:
+    """Return the page of sorted records that a request asks for, and the NextToken after it.
+
+    Args:
+        records: all records that match.
+        request: its MaxResults and NextToken choose the page.
+        size: the records of a page without MaxResults.
+    """
     query = _digest(request)
     start = _start(request.get("NextToken"), query)
-    end = start + (request.get("MaxResults") or _PAGE)
-    title, shape = validation.summary_shape(operation)
-    page = [validation.select(record, shape) for record in matches[start:end]]
-    response: dict[str, Any] = {title: page}
-    if end < len(matches):
-        response["NextToken"] = base64.urlsafe_b64encode(f"{end}:{query}".encode()).decode()
-    return response
+    end = start + (request.get("MaxResults") or size)
+    if end >= len(records):
+        return records[start:end], {}
+    token = base64.urlsafe_b64encode(f"{end}:{query}".encode()).decode()
+    return records[start:end], {"NextToken": token}
 
 
 def _matches(record: Record, request: Mapping[str, Any], name: str, status: str | None) -> bool:
@@ -54,20 +74,26 @@ def _matches(record: Record, request: Mapping[str, Any], name: str, status: str 
         return False
     if status and request.get("StatusEquals") and record.get(status) != request["StatusEquals"]:
         return False
-    for member in ("CreationTime", "LastModifiedTime"):
+    for member, prefix in _TIMES:
         at = record.get(member)
-        after, before = (_time(request.get(member + word)) for word in ("After", "Before"))
+        after, before = (timestamp(request.get(prefix + word)) for word in ("After", "Before"))
         if (after and at and at < after) or (before and at and at > before):
             return False
     return True
 
 
-def _time(value: Any) -> datetime.datetime | None:
+def timestamp(value: Any) -> datetime.datetime | None:
+    """Return the time that a request's member holds: seconds since 1970, or ISO 8601.
+
+    Raises: ServiceError if it is neither.
+    """
     if value is None:
         return None
-    if isinstance(value, str):
-        return datetime.datetime.fromisoformat(value)
-    return datetime.datetime.fromtimestamp(value, datetime.timezone.utc)
+    try:
+        at: datetime.datetime = parse_timestamp(value)
+    except (ValueError, RuntimeError) as error:
+        raise invalid(f"{value!r} is not a time in ISO 8601, as 2026-01-31T23:59:59.") from error
+    return at if at.tzinfo else at.replace(tzinfo=datetime.timezone.utc)
 
 
 def _sortable(value: Any) -> Any:

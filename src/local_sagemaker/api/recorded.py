@@ -20,31 +20,18 @@ _LINES = {
         *("CreateModelCard", "DescribeModelCard", "ListModelCards", "ListModelCardVersions"),
         *("UpdateModelCard", "DeleteModelCard"),
     ),
-    "Experiments": (
-        *("CreateExperiment", "DescribeExperiment", "ListExperiments", "DeleteExperiment"),
-        *("CreateTrial", "DescribeTrial", "ListTrials", "DeleteTrial"),
-        *("CreateTrialComponent", "DescribeTrialComponent", "ListTrialComponents"),
-        *("UpdateTrialComponent", "DeleteTrialComponent", "BatchPutMetrics"),
-        *("AssociateTrialComponent", "DisassociateTrialComponent"),
-    ),
 }
 RECORDED = {name: title for title, names in _LINES.items() for name in names}
 
 # The resources that moto tags, and moto's attribute that holds them by name.
 TAGGED = {
-    "experiment": "experiments",
-    "experiment-trial": "trials",
-    "experiment-trial-component": "trial_components",
     "model-package-group": "model_package_groups",
     "model-card": "model_cards",
 }
 _KINDS = {
-    "Experiment": "experiment",
-    "Trial": "experiment-trial",
-    "TrialComponent": "experiment-trial-component",
     "ModelPackageGroup": "model-package-group",
 }
-_VERBS = ("Create", "Describe", "Update", "Associate", "Disassociate")
+_VERBS = ("Create", "Describe", "Update")
 
 
 def check(operation: str, request: Record, region: str) -> None:
@@ -54,8 +41,6 @@ def check(operation: str, request: Record, region: str) -> None:
     """
     if operation == "CreateModelPackage" and "ValidationSpecification" in request:
         raise invalid("ValidationSpecification is not offered here: nothing would be validated.")
-    if operation == "BatchPutMetrics" and any("Step" not in m for m in request["MetricData"]):
-        raise invalid("Each metric must have a Step here.")
     resource = next((operation[len(v) :] for v in _VERBS if operation.startswith(v)), "")
     kind = _KINDS.get(resource)
     if kind is None:
@@ -64,8 +49,6 @@ def check(operation: str, request: Record, region: str) -> None:
     if operation.startswith("Create"):
         if exists(kind, name, region):
             raise invalid(f"{resource} {name!r} already exists.")
-        if resource == "Trial":
-            _require("experiment", request["ExperimentName"], region)
     else:
         _require(kind, name, region)
 

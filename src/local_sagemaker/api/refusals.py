@@ -49,11 +49,6 @@ GROUPS = (
         ),
     ),
     Group(
-        "Search",
-        "Use the List and Describe operations.",
-        ("Search GetSearchSuggestions",),
-    ),
-    Group(
         "Asynchronous and streaming inference",
         "Call InvokeEndpoint.",
         ("InvokeEndpointAsync InvokeEndpointWithResponseStream",),
@@ -62,11 +57,6 @@ GROUPS = (
         "Experiment metrics",
         "Read them with DescribeTrialComponent.",
         ("BatchGetMetrics",),
-    ),
-    Group(
-        "Changes of experiments and trials",
-        "Delete the resource and create it again.",
-        ("Update: Experiment Trial",),
     ),
     Group(
         "Changes of training jobs",
@@ -86,8 +76,7 @@ GROUPS = (
         "Lineage",
         "Keep the relations in tags.",
         (
-            "Create Delete Describe List Update: Action Artifact Context",
-            "Add Delete List: Association",
+            "Create Delete Describe List Update: Action Context",
             "Describe List: LineageGroup",
             "GetLineageGroupPolicy QueryLineage",
         ),

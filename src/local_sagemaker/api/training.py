@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from local_sagemaker import builtin
+from local_sagemaker.api import job_components
 from local_sagemaker.api.long_poll import first_describe, forget
 from local_sagemaker.api.pagination import listing
 from local_sagemaker.context import Caller, Context, arn
@@ -24,6 +25,7 @@ _DEFAULTS: Record = {  # members that SDKs read without a default
 
 def create_training_job(context: Context, request: Record, caller: Caller) -> Record:
     """Create a job and queue it."""
+    job_components.check(context, KIND, request, caller)
     name = request["TrainingJobName"]
     resource = arn(KIND, name, caller.region)
     record: Record = {
@@ -41,6 +43,7 @@ def create_training_job(context: Context, request: Record, caller: Caller) -> Re
             "Training job names must be unique within an AWS account and region, and a"
             f" training job with this name already exists ({resource})"
         )
+    job_components.create(context, KIND, record, caller)
     forget(context, KIND, name)
     if len(context.running) >= context.settings.cores:
         context.store.update(KIND, name, **next_status(record, "Pending"))
@@ -76,11 +79,13 @@ def stop_training_job(context: Context, request: Record, _: Caller) -> Record:
 
 
 def delete_training_job(context: Context, request: Record, _: Caller) -> Record:
-    """Delete a job that has ended, with its log."""
+    """Delete a job that has ended, with its log and its trial component."""
     name = request["TrainingJobName"]
-    if _record(context, name)["TrainingJobStatus"] not in ENDED:
+    record = _record(context, name)
+    if record["TrainingJobStatus"] not in ENDED:
         raise in_use(f"The training job {name} runs; stop it first.")
     context.store.remove(KIND, name)
+    job_components.remove(context, KIND, record)
     context.metric_scrapers.pop(name, None)
     shutil.rmtree(context.folder(KIND, name), ignore_errors=True)
     return {}

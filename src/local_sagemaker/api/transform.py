@@ -1,5 +1,6 @@
 """SageMaker's operations on batch transform jobs."""
 
+from local_sagemaker.api import job_components
 from local_sagemaker.api.long_poll import first_describe, forget
 from local_sagemaker.api.pagination import listing
 from local_sagemaker.context import Caller, Context, arn
@@ -16,6 +17,7 @@ def create_transform_job(context: Context, request: Record, caller: Caller) -> R
     if context.store.get(MODEL, model) is None:
         raise invalid(f'Could not find model "{arn(MODEL, model, caller.region)}".')
     _check(request)
+    job_components.check(context, KIND, request, caller)
     resource = arn(KIND, name, caller.region)
     record = {
         **request,
@@ -25,6 +27,7 @@ def create_transform_job(context: Context, request: Record, caller: Caller) -> R
     }
     if not context.store.add(KIND, name, record):
         raise in_use(f"A transform job with this name already exists ({resource})")
+    job_components.create(context, KIND, record, caller)
     forget(context, KIND, name)
     TransformJob(context, name).submit()
     return {"TransformJobArn": resource}

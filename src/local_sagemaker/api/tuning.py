@@ -42,12 +42,12 @@ def create_hyper_parameter_tuning_job(context: Context, request: Record, caller:
 
 def describe_hyper_parameter_tuning_job(context: Context, request: Record, _: Caller) -> Record:
     """Return a tuning job, with its counts and its best training job so far."""
-    return _with_results(context, _record(context, request["HyperParameterTuningJobName"]))
+    return with_results(context, _record(context, request["HyperParameterTuningJobName"]))
 
 
 def list_hyper_parameter_tuning_jobs(context: Context, request: Record, _: Caller) -> Record:
     """Return the tuning jobs."""
-    records = [_with_results(context, record) for record in context.store.all(KIND)]
+    records = [with_results(context, record) for record in context.store.all(KIND)]
     for record in records:
         config = record["HyperParameterTuningJobConfig"]
         record |= {"Strategy": config["Strategy"], "ResourceLimits": config["ResourceLimits"]}
@@ -90,7 +90,8 @@ def delete_hyper_parameter_tuning_job(context: Context, request: Record, _: Call
     return {}
 
 
-def _with_results(context: Context, record: Record) -> Record:
+def with_results(context: Context, record: Record) -> Record:
+    """Return a tuning job's record with its counts and its best training job so far."""
     jobs = jobs_of(context, record["HyperParameterTuningJobName"])
     objective = record["HyperParameterTuningJobConfig"]["HyperParameterTuningJobObjective"]
     best = best_job(context, record["HyperParameterTuningJobName"], objective)

@@ -3,6 +3,7 @@
 import datetime
 import math
 import re
+import statistics
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -68,6 +69,20 @@ def final(points: Mapping[str, Sequence[Point]]) -> list[dict[str, Any]]:
         {"MetricName": name, "Value": values[-1].value, "Timestamp": _time(values[-1])}
         for name, values in points.items()
     ]
+
+
+def summary(values: Sequence[Point]) -> dict[str, Any]:
+    """Return the statistics of a metric's values, in the order of their times."""
+    numbers = [point.value for point in values]
+    return {
+        "TimeStamp": _time(values[-1]),
+        "Max": max(numbers),
+        "Min": min(numbers),
+        "Last": numbers[-1],
+        "Count": len(numbers),
+        "Avg": statistics.fmean(numbers),
+        "StdDev": statistics.pstdev(numbers),
+    }
 
 
 def data(points: Mapping[str, Sequence[Point]], job: str) -> Iterable[dict[str, Any]]:

@@ -55,6 +55,13 @@ class Store:
                 self._records[kind][name] = {**record, **changes, "LastModifiedTime": now()}
                 self._write(kind, name)
 
+    def modify(self, kind: str, name: str, change: Callable[[Record], Record]) -> None:
+        """Update a record with what `change` returns for it; other changes wait meanwhile."""
+        with self._changed:
+            record = self.get(kind, name)
+            if record is not None:
+                self.update(kind, name, **change(record))
+
     def move(self, kind: str, name: str, member: str, before: str, after: str) -> None:
         """Change a status if it is still `before`: the job may just have ended."""
         with self._changed:
