@@ -26,6 +26,7 @@ _TITLES = {
     "api.tuning": "Tuning jobs",
     "api.hosting": "Models and endpoints",
     "api.runtime": "Inference",
+    "api.model_registry": "Model registry",
     "api.transform": "Batch transform",
     "api.tags": "Tags",
 }

@@ -12,14 +12,6 @@ from local_sagemaker.errors import invalid, not_found
 from local_sagemaker.storage.records import Record
 
 _LINES = {
-    "Model registry": (
-        *("CreateModelPackage", "DescribeModelPackage", "ListModelPackages", "UpdateModelPackage"),
-        *("CreateModelPackageGroup", "DescribeModelPackageGroup", "ListModelPackageGroups"),
-    ),
-    "Model cards": (
-        *("CreateModelCard", "DescribeModelCard", "ListModelCards", "ListModelCardVersions"),
-        *("UpdateModelCard", "DeleteModelCard"),
-    ),
     "Experiments": (
         *("CreateExperiment", "DescribeExperiment", "ListExperiments", "DeleteExperiment"),
         *("CreateTrial", "DescribeTrial", "ListTrials", "DeleteTrial"),
@@ -35,14 +27,11 @@ TAGGED = {
     "experiment": "experiments",
     "experiment-trial": "trials",
     "experiment-trial-component": "trial_components",
-    "model-package-group": "model_package_groups",
-    "model-card": "model_cards",
 }
 _KINDS = {
     "Experiment": "experiment",
     "Trial": "experiment-trial",
     "TrialComponent": "experiment-trial-component",
-    "ModelPackageGroup": "model-package-group",
 }
 _VERBS = ("Create", "Describe", "Update", "Associate", "Disassociate")
 
@@ -52,8 +41,6 @@ def check(operation: str, request: Record, region: str) -> None:
 
     Raises: ServiceError.
     """
-    if operation == "CreateModelPackage" and "ValidationSpecification" in request:
-        raise invalid("ValidationSpecification is not offered here: nothing would be validated.")
     if operation == "BatchPutMetrics" and any("Step" not in m for m in request["MetricData"]):
         raise invalid("Each metric must have a Step here.")
     resource = next((operation[len(v) :] for v in _VERBS if operation.startswith(v)), "")

@@ -11,6 +11,7 @@ _MAX_TAGS = 50
 _KINDS = (
     *("training-job", "model", "endpoint-config", "endpoint"),
     *("transform-job", "hyper-parameter-tuning-job"),
+    *("model-package", "model-package-group"),
 )
 
 
