@@ -28,7 +28,7 @@ registration = {
     "transform_instances": ["ml.c4.xlarge"],
     "model_package_group_name": "by-the-sdk",
 }
-fm.register(**registration, customer_metadata_properties={"dataset": "planted"})
+fm.create_model().register(**registration, customer_metadata_properties={"dataset": "planted"})
 package = fm.create_model().register(**registration, approval_status="Approved")
 print("ARN", package.model_package_arn)
 sm = boto3.client("sagemaker")
