@@ -99,10 +99,11 @@ def call(context: Context, operation: str, request: Record, caller: Caller) -> R
     if operation not in EXECUTED:
         raise unknown(operation)
     validation.check(operation, request)
+    request = validation.known(operation, request)
     return validation.response(operation, EXECUTED[operation](context, request, caller))
 
 
 def unknown(operation: str) -> ServiceError:
     """Return the error for an operation that no class of the registry holds."""
     text = f"{operation} is not an operation that the local SageMaker service knows."
-    return ServiceError("UnknownOperationException", text, 404)
+    return ServiceError("UnknownOperationException", text)

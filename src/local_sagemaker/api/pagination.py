@@ -62,12 +62,10 @@ def _matches(record: Record, request: Mapping[str, Any], name: str, status: str 
     return True
 
 
-def _time(value: Any) -> datetime.datetime | None:
-    if value is None:
+def _time(seconds: float | None) -> datetime.datetime | None:
+    if seconds is None:
         return None
-    if isinstance(value, str):
-        return datetime.datetime.fromisoformat(value)
-    return datetime.datetime.fromtimestamp(value, datetime.timezone.utc)
+    return datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc)
 
 
 def _sortable(value: Any) -> Any:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from local_sagemaker.backends.base import Running, Sink, Task
-from local_sagemaker.builtin import is_ours
+from local_sagemaker.builtin import is_ours, problem_of_other
 from local_sagemaker.errors import LocalError
 
 _running: set["ChildProcess"] = set()
@@ -124,9 +124,9 @@ class ProcessRunner:
         """Return why an image cannot be run: it is not ours."""
         if is_ours(image):
             return None
-        return (
+        return problem_of_other(image) or (
             f"the backend 'process' runs the factorization-machines image alone, not {image};"
-            " start the service with --backend docker"
+            " with --backend docker the service runs the images that the Docker engine has"
         )
 
     def start(self, task: Task, sink: Sink) -> Running:
