@@ -92,7 +92,7 @@ def algorithm(context: Context, definition: Mapping[str, Any]) -> Record:
     Raises: ServiceError if the image, a channel, the output or a stopping condition is not usable.
     """
     _check_spot(definition)
-    specification = definition["AlgorithmSpecification"]
+    specification = definition.get("AlgorithmSpecification") or {}
     image = specification.get("TrainingImage")
     if not image:
         raise invalid("AlgorithmSpecification must have a TrainingImage.")
