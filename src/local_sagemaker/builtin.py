@@ -21,6 +21,17 @@ _HOST = r"#quality_metric: host=\S+, "
 _SCOPES = {"": "", ":epoch": r"epoch=\S+, ", ":batch": r"epoch=\S+, batch=\S+ "}
 _REGISTRIES = Path(__file__).with_name("registry_accounts.tsv")
 
+# SageMaker's other algorithms, by the names of their repositories.
+_OTHERS = (
+    *("blazingtext", "forecasting-deepar", "image-classification", "ipinsights", "kmeans", "knn"),
+    *("lda", "linear-learner", "ntm", "object-detection", "object2vec", "pca", "randomcutforest"),
+    *("semantic-segmentation", "seq2seq", "xgboost"),
+)
+_INSTEAD = {
+    "knn": "; for nearest items, `fm-model embeddings` exports vectors from a model.tar.gz, and"
+    " `top_k` in a request to an endpoint returns the best items"
+}
+
 _PROGRESS = re.compile(r"#progress_metric: host=\S+, completed ([0-9.]+) % of epochs")
 
 
@@ -32,8 +43,25 @@ def progress(lines: Iterable[str]) -> float | None:
 
 def is_ours(image: str) -> bool:
     """Return whether an image has the built-in's name, in any registry and with any tag."""
-    repository = image.rpartition("/")[2].partition("@")[0].partition(":")[0]
-    return repository == "factorization-machines"
+    return _repository(image) == "factorization-machines"
+
+
+def problem_of_other(image: str) -> str | None:
+    """Return why no backend runs the image of another of SageMaker's algorithms.
+
+    Returns: None for images that are not of SageMaker's algorithms.
+    """
+    name, registry = _repository(image), image.rpartition("/")[0]
+    if name not in _OTHERS or not (registry == "" or ".dkr.ecr." in registry):
+        return None
+    return (
+        f"the image {image} cannot be had: {name} is an algorithm of SageMaker, whose image runs"
+        f" on AWS alone{_INSTEAD.get(name, '')}"
+    )
+
+
+def _repository(image: str) -> str:
+    return image.rpartition("/")[2].partition("@")[0].partition(":")[0]
 
 
 def requested(specification: Mapping[str, Any]) -> dict[str, Any]:

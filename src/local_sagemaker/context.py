@@ -85,8 +85,13 @@ class Context:
         return self.settings.state / kind / name
 
     def work(self, name: str) -> Path:
-        """Return a job's working folder, which is removed when the job ends."""
+        """Return the working folder of a job or a server, which is removed when that ends."""
         return self.settings.state / "work" / name
+
+    def clear_work(self) -> None:
+        """Remove all working folders; nothing may run."""
+        for folder in self.work("").glob("*"):
+            self.runner.remove(folder)
 
 
 def arn(kind: str, name: str, region: str) -> str:

@@ -24,6 +24,11 @@ def in_use(message: str) -> ServiceError:
     return ServiceError("ResourceInUse", message)
 
 
+def conflict(message: str) -> ServiceError:
+    """Return a ConflictException."""
+    return ServiceError("ConflictException", message)
+
+
 def not_found(message: str) -> ServiceError:
     """Return a ResourceNotFound."""
     return ServiceError("ResourceNotFound", message)

@@ -63,6 +63,7 @@ class Service:
             job.abandon("InternalServerError: the local service was stopped while the job ran.")
         self.context.jobs.shutdown(wait=True, cancel_futures=True)
         self.context.endpoints.stop()
+        self.context.clear_work()
         self.context.logs.stop()
         self._s3.stop()
         self._server.stop()

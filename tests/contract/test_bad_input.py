@@ -92,7 +92,8 @@ CASES: dict[str, tuple[Spoil, int, str]] = {
     "feature_dim below a key": (
         hyper(feature_dim=20),
         2,
-        "DataError: train/part-0: record 1 at byte 0: key ",
+        "DataError: train/part-0: record 1 at byte 0: the record's shape must be feature_dim 20; "
+        "got 100",
     ),
     "num_factors 0": (
         hyper(num_factors=0),

@@ -9,7 +9,7 @@ from local_sagemaker.lab.printed import parse
 from local_sagemaker.server.up import running
 from support import sdk
 from support.ratings import write_ratings
-from support.service import PATIENCE, ROOT, command, down, up
+from support.service import PATIENCE, ROOT, command, down, run_sdk, up
 
 pytestmark = pytest.mark.sdk
 NOTEBOOK = ROOT / ".sdk" / "notebook" / "bin" / "jupyter"
@@ -22,24 +22,11 @@ def ratings(tmp_path_factory):
     return folder
 
 
-def run(service, version, *arguments):
-    done = subprocess.run(
-        [sdk.python(version), *map(str, arguments)],
-        env=service.environment() | {"COLUMNS": "5000"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=PATIENCE,
-    )
-    assert done.returncode == 0, done.stdout[-4000:]
-    return done.stdout
-
-
 @pytest.mark.parametrize("version", [1, 2])
 def test_the_lab_as_it_is_written(service, version, ratings):
     if reason := sdk.missing(version, containers=False):
         pytest.skip(reason)
-    output = run(service, version, ROOT / "tests/service/lab2.py", ratings)
+    output = run_sdk(service, version, ROOT / "tests/service/lab2.py", ratings)
     log = parse(output.splitlines())
     assert log.test["binary_classification_accuracy"] > 0.65
     assert len(log.epochs["binary_classification_accuracy"]) == 100
@@ -50,7 +37,7 @@ def test_the_lab_as_it_is_written(service, version, ratings):
 def test_the_lab_by_the_sdk_v3(service, ratings):
     if reason := sdk.missing(3, containers=False):
         pytest.skip(reason)
-    output = run(service, 3, ROOT / "tests/service/lab_v3.py", ratings)
+    output = run_sdk(service, 3, ROOT / "tests/service/lab_v3.py", ratings)
     metrics = dict(re.findall(r"^metric (\S+) (\S+)$", output, re.MULTILINE))
     assert float(metrics["test:binary_classification_accuracy"]) > 0.65
     assert len(re.findall(r"'predicted_label': [01]\.0", output)) == 10
@@ -77,7 +64,7 @@ def test_the_notebook_runs_whole_and_leaves_no_service(ratings, tmp_path):
 def test_other_code_for_the_sdk_v2(service):
     if reason := sdk.missing(2, containers=False):
         pytest.skip(reason)
-    output = run(service, 2, ROOT / "tests/service/others_v2.py")
+    output = run_sdk(service, 2, ROOT / "tests/service/others_v2.py")
     printed = dict(re.findall(r"^(ANALYTICS|LABELS|BEST|REASON) (.*)$", output, re.MULTILINE))
     assert "train:binary_classification_accuracy" in printed["ANALYTICS"]
     assert printed["LABELS"].count(".0") == 10
@@ -96,7 +83,7 @@ def test_the_lab_in_a_container(version, tmp_path, ratings):
     try:
         client = started.client("s3")
         assert client.list_buckets()["Buckets"] == []
-        output = run(started, version, ROOT / "tests/service/lab2.py", ratings)
+        output = run_sdk(started, version, ROOT / "tests/service/lab2.py", ratings)
     finally:
         down(started)
     assert parse(output.splitlines()).test["binary_classification_accuracy"] > 0.65

@@ -57,18 +57,6 @@ def test_boto3_raises_the_refusal(service, sm):
         runtime.invoke_endpoint_async(EndpointName="nobody", InputLocation="s3://bucket/key")
 
 
-def test_the_model_registry_keeps_packages(sm):
-    group = sm.create_model_package_group(ModelPackageGroupName="g")["ModelPackageGroupArn"]
-    package = sm.create_model_package(
-        ModelPackageGroupName="g", ModelApprovalStatus="PendingManualApproval"
-    )["ModelPackageArn"]
-    sm.update_model_package(ModelPackageArn=package, ModelApprovalStatus="Approved")
-    described = sm.describe_model_package(ModelPackageName=package)
-    assert described["ModelApprovalStatus"] == "Approved"
-    sm.add_tags(ResourceArn=group, Tags=[{"Key": "a", "Value": "b"}])
-    assert sm.list_tags(ResourceArn=group)["Tags"] == [{"Key": "a", "Value": "b"}]
-
-
 @pytest.mark.parametrize(
     "arn",
     [

@@ -20,11 +20,17 @@ def fill(service):
     s3.create_bucket(Bucket=BUCKET)
     x, y = planted(0)
     s3.put_object(
-        Bucket=BUCKET, Key="data/train/a/ä b", Body=sparse_file(x, y), Metadata={"by": "me"}
-    )
+        Bucket=BUCKET, Key="data/train/a/ä b", Body=sparse_file(x, y), Metadata={"by": "me"},
+        CacheControl="no-store", ContentEncoding="identity",
+    )  # fmt: skip
     sm = service.client("sagemaker")
     request = training("done", InputDataConfig=[channel("train")])
     sm.create_training_job(**request)
+    group = sm.create_model_package_group(
+        ModelPackageGroupName="g", Tags=[{"Key": "a", "Value": "b"}]
+    )
+    sm.create_model_package(ModelPackageGroupName="g", ModelApprovalStatus="Approved")
+    sm.add_tags(ResourceArn=group["ModelPackageGroupArn"], Tags=[{"Key": "c", "Value": "d"}])
     return ended(sm.describe_training_job, "TrainingJobStatus", TrainingJobName="done")
 
 
@@ -37,6 +43,7 @@ def test_a_restart_keeps_buckets_jobs_logs_and_models(tmp_path):
     )
     sm.create_training_job(**request)
     time.sleep(3)  # objects are saved two seconds after they change, at most
+    (tmp_path / "state" / "work" / "serve-left").mkdir()
     kill(service)
     noted = [path.name for path in (tmp_path / "state" / "processes").iterdir()]
     service = up(tmp_path / "state")
@@ -54,6 +61,15 @@ def test_a_restart_keeps_buckets_jobs_logs_and_models(tmp_path):
         )
         kept = s3.get_object(Bucket=BUCKET, Key="data/train/a/ä b")
         assert kept["Metadata"] == {"by": "me"}
+        assert (kept["CacheControl"], kept["ContentEncoding"]) == ("no-store", "identity")
+        package = sm.describe_model_package(ModelPackageName="g/1")
+        assert package["ModelApprovalStatus"] == "Approved"
+        group = sm.describe_model_package_group(ModelPackageGroupName="g")
+        tags = sm.list_tags(ResourceArn=group["ModelPackageGroupArn"])["Tags"]
+        assert {tag["Key"]: tag["Value"] for tag in tags} == {"a": "b", "c": "d"}
+        second = sm.create_model_package(ModelPackageGroupName="g")["ModelPackageArn"]
+        assert second.endswith("/g/2")
+        assert list((tmp_path / "state" / "work").iterdir()) == []
         s3.head_object(Bucket=BUCKET, Key="out/done/output/model.tar.gz")
         group = "/aws/sagemaker/TrainingJobs"
         streams = logs.describe_log_streams(logGroupName=group, logStreamNamePrefix="done/")
@@ -72,6 +88,7 @@ def test_an_orderly_end_leaves_no_process_and_no_running_job(tmp_path):
     sm.create_training_job(**request)
     time.sleep(1)
     down(service)
-    assert list((tmp_path / "state" / "work").iterdir()) == []
+    for folder in ("work", "processes"):
+        assert list((tmp_path / "state" / folder).iterdir()) == []
     record = json.loads((tmp_path / "state/records/training-job/runs.json").read_text())
     assert record["TrainingJobStatus"] == "Failed"

@@ -106,6 +106,26 @@ def test_a_job_that_fails_says_why(sm):
     assert "ModelArtifacts" not in job
 
 
+def test_all_faults_of_a_job_are_told_at_once_with_the_containers_paths(job, sm, service):
+    failed = run(
+        sm,
+        "faults",
+        InputDataConfig=[channel("train"), channel("validation", "data/test")],
+        HyperParameters={"wd": "1"},
+    )
+    assert failed["FailureReason"].splitlines() == [
+        "HyperparameterError: 2 problems",
+        "'wd' is not a hyperparameter of this algorithm; did you mean 'bias_wd' or 'linear_wd' or"
+        " 'factors_wd'?",
+        "unknown channel 'validation'; the channels are 'train', 'test' and 'model'",
+    ]
+    service.client("s3").put_object(Bucket=BUCKET, Key="markers/_committed_123", Body=b"x")
+    missing = run(sm, "markers", InputDataConfig=[channel("train", "markers")])
+    assert "no file with data below /opt/ml/input/data/train" in missing["FailureReason"]
+    for name in ("faults", "markers", "whole"):
+        assert not [line for line in events(service, name) if str(service.state) in line]
+
+
 def test_a_channel_without_objects_fails_the_job(sm):
     job = run(sm, "nothing-there", InputDataConfig=[channel("train", "nowhere")])
     assert job["TrainingJobStatus"] == "Failed"
@@ -237,6 +257,18 @@ def test_checkpoints_go_to_s3_and_back(sm, s3):
                 "StoppingCondition": {"MaxRuntimeInSeconds": 60, "MaxWaitTimeInSeconds": 59},
             },
             "Invalid MaxWaitTimeInSeconds",
+        ),
+        (
+            {"OutputDataConfig": {"S3OutputPath": "s3://no-such-bucket/out"}},
+            'OutputDataConfig.S3OutputPath: the S3 bucket "no-such-bucket" does not exist.',
+        ),
+        (
+            {"CheckpointConfig": {"S3Uri": "s3://no-such-bucket/out"}},
+            'CheckpointConfig.S3Uri: the S3 bucket "no-such-bucket" does not exist.',
+        ),
+        (
+            {"OutputDataConfig": {"S3OutputPath": "s3://[x/"}},
+            'OutputDataConfig.S3OutputPath: the S3 bucket "[x" does not exist.',
         ),
         (
             {"StoppingCondition": {"MaxRuntimeInSeconds": 60, "MaxWaitTimeInSeconds": 60}},

@@ -99,3 +99,27 @@ def test_recordio_is_cut_between_whole_records():
 def test_answers_are_put_together():
     assert assemble([b"a", b"b\n"], "Line") == b"a\nb\n"
     assert assemble([b"a", b"b"], "None") == b"ab"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"TransformOutput": {"S3OutputPath": "s3://no-such-bucket/out"}},
+            'TransformOutput.S3OutputPath: the S3 bucket "no-such-bucket" does not exist',
+        ),
+        (
+            {
+                "TransformInput": {
+                    "DataSource": {
+                        "S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": "s3://bucket/nowhere"}
+                    }
+                }
+            },
+            'No S3 objects found under S3 URL "s3://bucket/nowhere" given in input data source',
+        ),
+    ],
+)
+def test_a_job_without_its_input_or_its_output_bucket_is_refused(sm, model, changes, message):
+    with pytest.raises(ClientError, match=message):
+        transform(sm, model, "no-bucket", "in/lines", "Line", **changes)

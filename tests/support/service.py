@@ -17,6 +17,7 @@ import boto3
 import numpy as np
 from botocore.config import Config
 
+from support import sdk
 from support.fm import rows
 
 PATIENCE = 120.0  # seconds, far more than anything takes
@@ -139,3 +140,17 @@ def ended(describe: Callable[..., Any], status: str, **name: str) -> Any:
             return description
         time.sleep(0.1)
     raise AssertionError(f"{name} has not ended: {description}")
+
+
+def run_sdk(service: Service, version: int, *arguments: Any) -> str:
+    """Run a script with an SDK in the environment of `up --env`; return what it printed."""
+    done = subprocess.run(
+        [sdk.python(version), *map(str, arguments)],
+        env=service.environment() | {"COLUMNS": "5000"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=PATIENCE,
+    )
+    assert done.returncode == 0, done.stdout[-4000:]
+    return done.stdout

@@ -155,7 +155,9 @@ def test_a_process_gets_the_tasks_environment_and_none_of_the_users(tmp_path, mo
     task = Task(IMAGE, "serve", tmp_path / "base", {"EXTRA": "more"}, port=1234)
     running = ProcessRunner(tmp_path).start(task, lines.append)
     assert running.wait(20) == running.stop() == 0
-    assert lines == [f"{tmp_path / 'base'} 1234 more None None"]
+    # The environment has this machine's folder; what is shown of the output has the container's.
+    assert lines == ["/opt/ml 1234 more None None"]
+    assert list((tmp_path / "processes").iterdir()) == []
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="reads /proc")
@@ -174,6 +176,18 @@ def test_the_process_backend_runs_our_image_only(tmp_path):
     runner = ProcessRunner(tmp_path)
     assert runner.problem(IMAGE) is None
     assert "not nowhere/none:1" in runner.problem("nowhere/none:1")
+
+
+@pytest.mark.parametrize("runner", [ProcessRunner, docker.DockerRunner])
+@pytest.mark.parametrize("name", ["knn", "linear-learner", "pca"])
+def test_the_image_of_another_algorithm_cannot_be_had(monkeypatch, tmp_path, runner, name):
+    monkeypatch.setattr(docker, "docker", lambda *_: None)
+    for image in (name, f"382416733822.dkr.ecr.us-east-1.amazonaws.com/{name}:1"):
+        problem = runner(tmp_path).problem(image)
+        assert problem.startswith(f"the image {image} cannot be had: {name} is an algorithm of")
+        assert "--backend" not in problem and "pull" not in problem
+        advice = ("fm-model embeddings", "top_k")
+        assert all((text in problem) == (name == "knn") for text in advice)
 
 
 INSPECT = ("image", "inspect", "--format", "{{.Id}}")

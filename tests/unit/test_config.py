@@ -61,6 +61,8 @@ def test_files_come_sorted_by_path_from_all_sub_folders(job: Job) -> None:
 
 def test_hidden_files_and_empty_objects_are_left_out(job: Job) -> None:
     job.channel("train", {"a": b"x", ".b": b"x", ".git/c": b"x", "d": b"", "e/.f": b"x"})
+    markers = ("_committed_123", "_started_123", "_temporary/0/part-0", ".part-0.crc")
+    job.channel("train", dict.fromkeys(markers, b"x"))
     assert names(job) == ["a"]
 
 
@@ -90,6 +92,18 @@ def test_an_unknown_channel(job: Job) -> None:
     assert (
         problem(job) == "unknown channel 'validation'; the channels are 'train', 'test' and 'model'"
     )
+
+
+def test_all_problems_of_the_channels_are_told_together(job: Job) -> None:
+    csv = {"ContentType": "text/csv"}
+    job.configure("inputdataconfig", {"training": FILE, "test": csv, "validation": FILE})
+    assert problem(job).splitlines() == [
+        "unknown channel 'training'; the channels are 'train', 'test' and 'model'",
+        "unknown channel 'validation'; the channels are 'train', 'test' and 'model'",
+        "the channel 'train' is required; the job's channels: 'training', 'test', 'validation'",
+        "channel 'test': ContentType must be 'application/x-recordio-protobuf'; got 'text/csv'",
+    ]
+    assert channels.problems(OptMl(job.base)) == problem(job).splitlines()
 
 
 def test_the_channel_of_a_model(job: Job) -> None:
@@ -123,7 +137,10 @@ def test_a_declared_channel_without_folder_or_data(job: Job) -> None:
     folder = job.data / "test"
     assert problem(job) == f"channel 'test': the folder {folder} does not exist"
     job.channel("test", {"_SUCCESS": b"", ".hidden": b"x"})
-    assert problem(job) == f"channel 'test' is empty: no file with data below {folder}"
+    assert problem(job) == (
+        f"channel 'test' is empty: no file with data below {folder}; names that begin with '.' or"
+        " '_' are skipped"
+    )
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from sagemaker_container.contract.hyperparameter_types import (
     Integer,
 )
 from sagemaker_container.contract.hyperparameters import BY_NAME, TABLE, check, defaults
+from sagemaker_container.contract.suggestions import suggestions
 from sagemaker_container.errors import ConfigurationError, HyperparameterError
 
 REQUIRED = {"feature_dim": "10", "num_factors": "2", "predictor_type": "regressor"}
@@ -243,11 +244,47 @@ def test_an_unknown_name_is_told_the_nearest(name: str, near: str) -> None:
     )
 
 
-def test_an_unknown_name_without_a_near_one_is_told_them_all() -> None:
+RATES = ["bias_lr", "linear_lr", "factors_lr"]
+DECAYS = ["bias_wd", "linear_wd", "factors_wd"]
+
+
+@pytest.mark.parametrize(
+    ("names", "meant"),
+    [
+        ("lr learning_rate learningRate learn_rate eta stepSize learning_rates", RATES),
+        ("wd weight_decay l2 reg lambda regParam regularization", DECAYS),
+        ("linear_learning_rate linearLearningRate learning_rate_linear w_lr", ["linear_lr"]),
+        ("bias_learning_rate", ["bias_lr"]),
+        ("factors_weight_decay factor_reg v_l2", ["factors_wd"]),
+        ("factors k rank n_factors factorSize no_components embedding_dim", ["num_factors"]),
+        ("batch_size batchsize bs", ["mini_batch_size"]),
+        ("n_iter num_epochs max_epochs maxIter iterations", ["epochs"]),
+        ("n_features num_features", ["feature_dim"]),
+        ("loss objective task", ["predictor_type"]),
+        ("optimizer", ["_optimizer"]),
+        ("seed random_state", ["_seed"]),
+        ("init_stdev init_std", ["bias_init_sigma", "linear_init_sigma", "factors_init_sigma"]),
+        ("gradient_clip", ["clip_gradient"]),
+        ("fit_intercept", ["use_bias"]),
+        ("patience", ["_early_stopping_patience"]),
+    ],
+)
+def test_a_name_of_another_library_is_told_ours(names: str, meant: list[str]) -> None:
+    for name in names.split():
+        assert list(suggestions(name, BY_NAME)) == meant, name
+
+
+def test_a_name_without_a_near_one_is_told_the_public_names() -> None:
     with pytest.raises(HyperparameterError) as caught:
-        check({**REQUIRED, "zzz": "1"})
-    for name in BY_NAME:
-        assert name in str(caught.value)
+        check({**REQUIRED, "dropout": "1"})
+    assert str(caught.value) == (
+        "'dropout' is not a hyperparameter of this algorithm; the hyperparameters are feature_dim,"
+        " num_factors, predictor_type, epochs, mini_batch_size, {bias,linear,factors}_lr,"
+        " {bias,linear,factors}_wd, {bias,linear,factors}_init_method,"
+        " {bias,linear,factors}_init_sigma, {bias,linear,factors}_init_scale,"
+        " {bias,linear,factors}_init_value, clip_gradient, eps, rescale_grad, use_bias, use_linear,"
+        " batch_metrics_publish_interval"
+    )
 
 
 def test_all_problems_are_told_together() -> None:

@@ -124,7 +124,7 @@ def test_bodies_that_are_no_json(body: bytes) -> None:
 
 NO_VALUES = '"features" must be a list of numbers, or an object with "values"'
 WHOLE = '"keys" must be a list of whole numbers'
-SHAPE = '"shape" must be a list of one number, [4]'
+SHAPE = '"shape" must be [4], the model\'s feature_dim; got '
 
 
 @pytest.mark.parametrize(
@@ -154,8 +154,9 @@ SHAPE = '"shape" must be a list of one number, [4]'
         (sparse([4], [1]), "key 4 must be from 0 to 3"),
         (sparse([-1], [1]), "key -1 must be from 0 to 3"),
         (sparse([2**63], [1]), f"key {2**63} must be from 0 to 3"),
-        (sparse([2], [1], shape=[2]), "key 2 must be from 0 to 1"),
-        (sparse([5], [1], shape=[9]), "key 5 must be from 0 to 3"),
+        (sparse([2], [1], shape=[2]), SHAPE + "[2]"),
+        (sparse([2], [1], shape=[5]), SHAPE + "[5]"),
+        ({"features": {"values": [1, 2, 3, 4], "shape": [3]}}, SHAPE + "[3]"),
         (sparse([0, 1], [1]), "2 keys for 1 values"),
         (sparse([], [1]), "0 keys for 1 values"),
         (sparse([0.0], [1]), f"{WHOLE}; got [0.0]"),
@@ -163,10 +164,10 @@ SHAPE = '"shape" must be a list of one number, [4]'
         (sparse([True], [1]), f"{WHOLE}; got [true]"),
         (sparse(0, [1]), f"{WHOLE}; got 0"),
         (sparse({"0": 1}, [1]), f'{WHOLE}; got {{"0":1}}'),
-        (sparse([0], [1], shape=4), SHAPE),
-        (sparse([0], [1], shape=[1, 4]), SHAPE),
-        (sparse([0], [1], shape=["4"]), SHAPE),
-        (sparse([0], [1], shape=[0]), SHAPE),
+        (sparse([0], [1], shape=4), SHAPE + "4"),
+        (sparse([0], [1], shape=[1, 4]), SHAPE + "[1,4]"),
+        (sparse([0], [1], shape=["4"]), SHAPE + '["4"]'),
+        (sparse([0], [1], shape=[0]), SHAPE + "[0]"),
     ],
 )
 def test_instances_that_are_none(instance: object, message: str) -> None:

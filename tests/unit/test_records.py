@@ -139,8 +139,10 @@ GOOD = message([1, 2], keys=[0, 3], shape=[DIM])
         (message([1, 2]), "a dense row must have feature_dim 6 values; got 2"),
         (message([np.nan], keys=[1]), "the value of feature 1 is not a finite float32"),
         (message([1e300], keys=[1], kind="float64"), "the value of feature 1 is not a finite"),
-        (message([1], keys=[3], shape=[2]), "keys and values do not fit the record's own shape, 2"),
-        (message([1] * 6, shape=[7]), "keys and values do not fit the record's own shape, 7"),
+        (message([1], keys=[3], shape=[2]), "the record's shape must be feature_dim 6; got 2"),
+        (message([1], keys=[3], shape=[5]), "the record's shape must be feature_dim 6; got 5"),
+        (message([1], keys=[3], shape=[7]), "the record's shape must be feature_dim 6; got 7"),
+        (message([1] * 6, shape=[7]), "the record's shape must be feature_dim 6; got 7"),
         (b"", "no features: the map 'features' has no key 'values'"),
         (b"\x0a\xff", "the content is not an aialgs.data.Record protobuf message"),
         (

@@ -63,16 +63,16 @@ class _Records:
         need(shape_end == tensor_end)
         shape, shape_stop = self.short(shape_start, shape_start < shape_end)
         need(shape_stop == shape_end)
-        shape = np.where(shape_start < shape_end, shape, self.dim)
+        need((shape_start == shape_end) | (shape == self.dim))
 
         sizes, values = self.numbers(tag, value_at, key_at)
         if not (key_start < shape_at).any():
-            need((sizes == self.dim) & (shape == self.dim))
+            need(sizes == self.dim)
             rows, keys = values.reshape(-1, self.dim).nonzero()
             return stack(np.bincount(rows, minlength=sizes.size), keys, values[values != 0])
         counts, keys = self.varints(key_start, shape_at)
         need(counts == sizes)
-        need(keys < np.repeat(np.minimum(shape, self.dim), counts))
+        need(keys < self.dim)
         return stack(sizes, keys, values)
 
     def frames(self) -> tuple[Int64, Int64]:

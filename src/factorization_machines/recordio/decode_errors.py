@@ -34,7 +34,7 @@ _MESSAGES = {
     NOT_FINITE: "the value of feature {detail} is not a finite float32",
     LABEL_NOT_FINITE: "the label is not a finite float32",
     BYTES_VALUE: "a Value of type bytes cannot be read; send float32_tensor",
-    SHAPE_SIZE: "keys and values do not fit the record's own shape, {detail}",
+    SHAPE_SIZE: "the record's shape must be feature_dim {dim}; got {detail}",
 }
 
 

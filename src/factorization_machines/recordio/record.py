@@ -202,25 +202,18 @@ def row(
     if not sparse and n_values > 0 and n_values != feature_dim:
         state[DETAIL] = n_values
         return start, DENSE_SIZE
-    bound = feature_dim
-    if state[DIMENSIONS] > 0:
-        if not sparse and n_values > 0 and state[PRODUCT] != n_values:
-            state[DETAIL] = state[PRODUCT]
-            return start, SHAPE_SIZE
-        if state[DIMENSIONS] == 1:
-            bound = min(bound, state[PRODUCT])
-    if sparse and first == start and are_ready(first, n_values, bound, rows):
+    if state[DIMENSIONS] > 0 and state[PRODUCT] != feature_dim:
+        state[DETAIL] = state[PRODUCT]
+        return start, SHAPE_SIZE
+    if sparse and first == start and are_ready(first, n_values, feature_dim, rows):
         return start + n_values, OK
     last_key, nnz = -1, start
     for i in range(n_values):
         key = keys[first + i] if sparse else i
         value = values[first + i]
-        if key < 0 or key >= bound:
+        if key < 0 or key >= feature_dim:
             state[DETAIL] = state[LARGE_KEY] if key < 0 else key
-            if state[DETAIL] >= feature_dim:
-                return start, KEY_RANGE
-            state[DETAIL] = bound
-            return start, SHAPE_SIZE
+            return start, KEY_RANGE
         if not math.isfinite(value):
             state[DETAIL] = key
             return start, NOT_FINITE

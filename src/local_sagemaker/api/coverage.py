@@ -3,8 +3,7 @@
 import sys
 from collections.abc import Iterable, Mapping
 
-from local_sagemaker.api.dispatch import EXECUTED
-from local_sagemaker.api.recorded import RECORDED
+from local_sagemaker.api.dispatch import EXECUTED, RECORDED, Handler
 from local_sagemaker.api.refusals import GROUPS, REFUSED
 
 _HEAD = """\
@@ -26,6 +25,7 @@ _TITLES = {
     "api.tuning": "Tuning jobs",
     "api.hosting": "Models and endpoints",
     "api.runtime": "Inference",
+    "api.model_registry": "Model registry",
     "api.transform": "Batch transform",
     "api.experiments": "Experiments and trials",
     "api.trial_components": "Trial components",
@@ -40,8 +40,8 @@ def markdown() -> str:
     lines = [
         _HEAD.format(executed=len(EXECUTED), recorded=len(RECORDED), refused=len(REFUSED)),
         "## Executed\n\n| resource | operations |\n|---|---|",
-        *_rows({name: _title(handler.__module__) for name, handler in EXECUTED.items()}),
-        "\n## Recorded\n\nA restart loses these records.\n\n| resource | operations |\n|---|---|",
+        *_rows(EXECUTED),
+        "\n## Recorded\n\n| resource | operations |\n|---|---|",
         *_rows(RECORDED),
         "\n## Refused\n\n| resource | instead | operations |\n|---|---|---|",
         *(f"| {g.title} | {g.advice} | {_names(g.operations())} |" for g in GROUPS),
@@ -53,7 +53,8 @@ def _title(module: str) -> str:
     return _TITLES[module.removeprefix("local_sagemaker.")]
 
 
-def _rows(titles: Mapping[str, str]) -> Iterable[str]:
+def _rows(handlers: Mapping[str, Handler]) -> Iterable[str]:
+    titles = {name: _title(handler.__module__) for name, handler in handlers.items()}
     for title in dict.fromkeys(titles.values()):
         yield f"| {title} | {_names(name for name in titles if titles[name] == title)} |"
 

@@ -1,7 +1,7 @@
-"""The registry of SageMaker's operations: executed here, recorded by moto, or refused.
+"""The registry of SageMaker's operations: executed here, recorded here, or refused.
 
-To add an operation, write its handler in the module of its resource, add a line to EXECUTED and
-remove its name from `refusals` or `recorded`.
+To add an operation, write its handler in the module of its resource, add a line to EXECUTED, or to
+RECORDED if nothing acts on what it keeps, and remove its name from `refusals`.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,7 +10,7 @@ from local_sagemaker.api import (
     experiments,
     hosting,
     lineage,
-    recorded,
+    model_registry,
     runtime,
     search,
     tags,
@@ -78,6 +78,24 @@ EXECUTED: Mapping[str, Handler] = {
     "AssociateTrialComponent": trial_components.associate_trial_component,
     "DisassociateTrialComponent": trial_components.disassociate_trial_component,
     "BatchPutMetrics": trial_components.batch_put_metrics,
+    "Search": search.search,
+    "GetSearchSuggestions": search.get_search_suggestions,
+    "CreateModelPackageGroup": model_registry.create_model_package_group,
+    "DescribeModelPackageGroup": model_registry.describe_model_package_group,
+    "ListModelPackageGroups": model_registry.list_model_package_groups,
+    "DeleteModelPackageGroup": model_registry.delete_model_package_group,
+    "CreateModelPackage": model_registry.create_model_package,
+    "DescribeModelPackage": model_registry.describe_model_package,
+    "ListModelPackages": model_registry.list_model_packages,
+    "UpdateModelPackage": model_registry.update_model_package,
+    "DeleteModelPackage": model_registry.delete_model_package,
+    "BatchDescribeModelPackage": model_registry.batch_describe_model_package,
+    "AddTags": tags.add_tags,
+    "ListTags": tags.list_tags,
+    "DeleteTags": tags.delete_tags,
+}
+
+RECORDED: Mapping[str, Handler] = {
     "CreateArtifact": lineage.create_artifact,
     "DescribeArtifact": lineage.describe_artifact,
     "ListArtifacts": lineage.list_artifacts,
@@ -86,25 +104,10 @@ EXECUTED: Mapping[str, Handler] = {
     "AddAssociation": lineage.add_association,
     "ListAssociations": lineage.list_associations,
     "DeleteAssociation": lineage.delete_association,
-    "Search": search.search,
-    "GetSearchSuggestions": search.get_search_suggestions,
-    "AddTags": tags.add_tags,
-    "ListTags": tags.list_tags,
-    "DeleteTags": tags.delete_tags,
+    "GetModelPackageGroupPolicy": model_registry.get_model_package_group_policy,
+    "PutModelPackageGroupPolicy": model_registry.put_model_package_group_policy,
+    "DeleteModelPackageGroupPolicy": model_registry.delete_model_package_group_policy,
 }
-
-
-def is_recorded(operation: str, request: Record, region: str) -> bool:
-    """Return whether moto answers a request: a record, or the tags of one."""
-    if operation in tags.OPERATIONS:
-        return recorded.exists(*tags.resource(request), region)
-    return operation in recorded.RECORDED
-
-
-def check_recorded(operation: str, request: Record, region: str) -> None:
-    """Raise a ServiceError if a request must not reach moto."""
-    validation.check(operation, request)
-    recorded.check(operation, request, region)
 
 
 def call(context: Context, operation: str, request: Record, caller: Caller) -> Record:
@@ -114,13 +117,15 @@ def call(context: Context, operation: str, request: Record, caller: Caller) -> R
     """
     if operation in REFUSED:
         raise refusal(operation)
-    if operation not in EXECUTED:
+    handler = EXECUTED.get(operation) or RECORDED.get(operation)
+    if handler is None:
         raise unknown(operation)
     validation.check(operation, request)
-    return validation.response(operation, EXECUTED[operation](context, request, caller))
+    request = validation.known(operation, request)
+    return validation.response(operation, handler(context, request, caller))
 
 
 def unknown(operation: str) -> ServiceError:
     """Return the error for an operation that no class of the registry holds."""
     text = f"{operation} is not an operation that the local SageMaker service knows."
-    return ServiceError("UnknownOperationException", text, 404)
+    return ServiceError("UnknownOperationException", text)

@@ -1,5 +1,6 @@
 """SageMaker's operations on models, endpoint configurations and endpoints."""
 
+from local_sagemaker.api import model_registry
 from local_sagemaker.api.long_poll import first_describe, forget
 from local_sagemaker.api.pagination import listing
 from local_sagemaker.context import Caller, Context, arn
@@ -14,13 +15,21 @@ _REFUSED = ("AsyncInferenceConfig", "ShadowProductionVariants", "ExplainerConfig
 def create_model(context: Context, request: Record, caller: Caller) -> Record:
     """Create a model; its image must be one that can run here."""
     containers = request.get("Containers") or [request.get("PrimaryContainer")]
-    if len(containers) != 1 or not containers[0] or "Image" not in containers[0]:
-        raise invalid("A model must have exactly one container, with an Image.")
-    if containers[0].get("Mode") == "MultiModel":
+    if len(containers) != 1 or not containers[0]:
+        raise invalid("A model must have exactly one container.")
+    container = model_registry.model_container(context, containers[0], caller)
+    if "Image" not in container:
+        raise invalid("A model's container must have an Image or a ModelPackageName.")
+    if container.get("Mode") == "MultiModel":
         raise invalid("Mode must be SingleModel; MultiModel is not offered here.")
-    if problem := context.runner.problem(containers[0]["Image"]):
+    if problem := context.runner.problem(container["Image"]):
         raise invalid(f"{problem[0].upper()}{problem[1:]}.")
-    return _create(context, "Model", MODEL, request, caller)
+    member = (
+        {"Containers": [container]}
+        if request.get("Containers")
+        else {"PrimaryContainer": container}
+    )
+    return _create(context, "Model", MODEL, {**request, **member}, caller)
 
 
 def describe_model(context: Context, request: Record, caller: Caller) -> Record:

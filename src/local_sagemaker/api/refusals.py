@@ -64,12 +64,12 @@ GROUPS = (
         ("UpdateTrainingJob",),
     ),
     Group(
-        "Deleting, batches and policies in the model registry",
-        "Reject a package with UpdateModelPackage; model packages are gone after a restart.",
+        "Model cards",
+        "Pass the card as the ModelCard of CreateModelPackage.",
         (
-            "DeleteModelPackage DeleteModelPackageGroup BatchDescribeModelPackage",
-            "Delete Get Put: ModelPackageGroupPolicy",
+            "Create Delete Describe List Update: ModelCard",
             "Create Describe List: ModelCardExportJob",
+            "ListModelCardVersions",
         ),
     ),
     Group(

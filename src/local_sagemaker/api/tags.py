@@ -6,12 +6,12 @@ from local_sagemaker.context import Caller, Context
 from local_sagemaker.errors import invalid
 from local_sagemaker.storage.records import Record
 
-OPERATIONS = ("AddTags", "ListTags", "DeleteTags")
 _MAX_TAGS = 50
 _KINDS = (
     *("training-job", "model", "endpoint-config", "endpoint"),
     *("transform-job", "hyper-parameter-tuning-job"),
     *("experiment", "experiment-trial", "experiment-trial-component", "artifact"),
+    *("model-package", "model-package-group"),
 )
 
 
@@ -22,7 +22,9 @@ def add_tags(context: Context, request: Record, _: Caller) -> Record:
 
 
 def list_tags(context: Context, request: Record, _: Caller) -> Record:
-    """Return the tags."""
+    """Return the tags; all fit one page."""
+    if "NextToken" in request:
+        raise invalid("The NextToken is not valid for this request.")
     return {"Tags": _entries(_tags(context, request))}
 
 
@@ -42,7 +44,7 @@ def resource(request: Record) -> tuple[str, str]:
 def _tags(context: Context, request: Record) -> dict[str, str]:
     kind, name = resource(request)
     record = context.store.get(kind, name) if kind in _KINDS else None
-    if record is None:
+    if record is None or request["ResourceArn"] not in record.values():
         raise invalid(f"Could not find the resource {request['ResourceArn']!r}.")
     return {tag["Key"]: tag["Value"] for tag in record.get("Tags") or ()}
 

@@ -9,7 +9,7 @@ from local_sagemaker.api import job_components
 from local_sagemaker.api.long_poll import first_describe, forget
 from local_sagemaker.api.pagination import listing
 from local_sagemaker.context import Caller, Context, arn
-from local_sagemaker.errors import LocalError, in_use, invalid
+from local_sagemaker.errors import in_use, invalid
 from local_sagemaker.jobs.training import ENDED, KIND, TrainingJob, next_status
 from local_sagemaker.storage import channels, metrics, objects
 from local_sagemaker.storage.records import Record, now
@@ -94,16 +94,17 @@ def delete_training_job(context: Context, request: Record, _: Caller) -> Record:
 def algorithm(context: Context, definition: Mapping[str, Any]) -> Record:
     """Return a job's AlgorithmSpecification with its image's metric definitions.
 
-    Raises: ServiceError if the image, a channel or the stopping condition cannot be used.
+    Raises: ServiceError if the image, a channel, the output or a stopping condition is not usable.
     """
     _check_spot(definition)
-    specification = definition["AlgorithmSpecification"]
+    specification = definition.get("AlgorithmSpecification") or {}
     image = specification.get("TrainingImage")
     if not image:
         raise invalid("AlgorithmSpecification must have a TrainingImage.")
     if problem := context.runner.problem(image):
         raise invalid(f"{problem[0].upper()}{problem[1:]}.")
     channels.check(definition.get("InputDataConfig") or (), specification["TrainingInputMode"])
+    _check_output(context, definition)
     definitions = builtin.metric_definitions(specification)
     metrics.check_definitions(definitions)
     return {**specification, "MetricDefinitions": definitions}
@@ -120,14 +121,16 @@ def _check(context: Context, request: Record) -> Record:
             f"InstanceCount must be 1 with the backend {runner.name!r}:"
             " its hosts could not find each other; start the service with --backend docker."
         )
-    output = request["OutputDataConfig"]
-    try:
-        objects.split_uri(output["S3OutputPath"])
-    except LocalError as error:
-        raise invalid(str(error)) from error
+    return specification
+
+
+def _check_output(context: Context, definition: Mapping[str, Any]) -> None:
+    output = definition["OutputDataConfig"]
+    objects.check_bucket(context.s3, output["S3OutputPath"], "OutputDataConfig.S3OutputPath")
+    if checkpoints := definition.get("CheckpointConfig"):
+        objects.check_bucket(context.s3, checkpoints["S3Uri"], "CheckpointConfig.S3Uri")
     if output.get("CompressionType", "GZIP") != "GZIP":
         raise invalid("OutputDataConfig: CompressionType must be GZIP; NONE is not offered here.")
-    return specification
 
 
 def _check_spot(definition: Mapping[str, Any]) -> None:

@@ -4,7 +4,7 @@ from local_sagemaker.api import job_components
 from local_sagemaker.api.long_poll import first_describe, forget
 from local_sagemaker.api.pagination import listing
 from local_sagemaker.context import Caller, Context, arn
-from local_sagemaker.errors import LocalError, in_use, invalid, not_found
+from local_sagemaker.errors import in_use, invalid, not_found
 from local_sagemaker.hosting.endpoints import MODEL
 from local_sagemaker.jobs.transform import ENDED, KIND, TransformJob
 from local_sagemaker.storage import objects
@@ -16,7 +16,7 @@ def create_transform_job(context: Context, request: Record, caller: Caller) -> R
     name, model = request["TransformJobName"], request["ModelName"]
     if context.store.get(MODEL, model) is None:
         raise invalid(f'Could not find model "{arn(MODEL, model, caller.region)}".')
-    _check(request)
+    _check(context, request)
     job_components.check(context, KIND, request, caller)
     resource = arn(KIND, name, caller.region)
     record = {
@@ -66,7 +66,7 @@ def _record(context: Context, name: str) -> Record:
     return record
 
 
-def _check(request: Record) -> None:
+def _check(context: Context, request: Record) -> None:
     source, output = request["TransformInput"], request["TransformOutput"]
     split = source.get("SplitType") or "None"
     if split == "TFRecord":
@@ -77,11 +77,8 @@ def _check(request: Record) -> None:
     filters = (processing.get("InputFilter", "$"), processing.get("OutputFilter", "$"))
     if processing.get("JoinSource", "None") != "None" or filters != ("$", "$"):
         raise invalid("DataProcessing is not offered here: no filter, no JoinSource.")
-    for uri in (source["DataSource"]["S3DataSource"]["S3Uri"], output["S3OutputPath"]):
-        try:
-            objects.split_uri(uri)
-        except LocalError as error:
-            raise invalid(str(error)) from error
+    objects.check_bucket(context.s3, output["S3OutputPath"], "TransformOutput.S3OutputPath")
+    objects.check_input(context.s3, source["DataSource"]["S3DataSource"]["S3Uri"])
 
 
 def _has_ended(record: Record | None) -> bool:

@@ -3,6 +3,7 @@
 import datetime
 import functools
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -11,6 +12,14 @@ from botocore.model import ServiceModel
 
 from local_sagemaker.errors import invalid
 
+_FLOAT = ((int, float), -sys.float_info.max, sys.float_info.max)
+_NUMBERS: dict[str, tuple[Any, float, float]] = {  # Python's types, and the range
+    "integer": (int, -(2**31), 2**31 - 1),
+    "long": (int, -(2**63), 2**63 - 1),
+    "float": _FLOAT,
+    "double": _FLOAT,
+    "timestamp": ((int, float), 0, 253402300799),  # seconds since 1970, to the end of 9999
+}
 SERVICES = ("sagemaker", "sagemaker-runtime", "sagemaker-metrics")
 
 
@@ -38,6 +47,27 @@ def check(operation: str, request: Mapping[str, Any]) -> None:
         count = len(problems)
         errors = "error" if count == 1 else "errors"
         raise invalid(f"{count} validation {errors} detected: {'; '.join(problems)}")
+
+
+def known(operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a checked request without nulls and without members that its shape does not have."""
+    shape, _ = shapes(operation)
+    return {} if shape is None else _known(request, shape)
+
+
+def _known(value: Any, shape: Any) -> Any:
+    if shape.type_name == "list":
+        return [_known(member, shape.member) for member in value]
+    if shape.type_name == "map":
+        return {key: _known(member, shape.value) for key, member in value.items()}
+    if shape.type_name != "structure":
+        return value
+    members = shape.members
+    return {
+        name: _known(member, members[name])
+        for name, member in value.items()
+        if name in members and member is not None
+    }
 
 
 def response(operation: str, record: Mapping[str, Any]) -> dict[str, Any]:
@@ -79,9 +109,10 @@ def _problems(value: Any, shape: Any, path: str) -> Iterator[str]:
             yield from _CONTAINERS[kind](value, shape, path)
     elif kind == "string":
         yield from _string(value, shape, path)
-    elif kind in ("integer", "long", "float", "double"):
-        number = int if kind in ("integer", "long") else (int, float)
-        if isinstance(value, bool) or not isinstance(value, number):
+    elif kind in _NUMBERS:
+        types, least, greatest = _NUMBERS[kind]
+        # The comparison is false for NaN, too.
+        if isinstance(value, bool) or not (isinstance(value, types) and least <= value <= greatest):
             yield _text(value, path, f"Member must be of type {kind}")
         else:
             yield from _size(value, value, shape, path, "value")
@@ -118,6 +149,8 @@ def _string(value: Any, shape: Any, path: str) -> Iterator[str]:
     if not isinstance(value, str):
         yield _text(value, path, "Member must be a string")
         return
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        yield _text(ascii(value), path, "Member must be valid Unicode")
     if shape.enum and value not in shape.enum:
         allowed = ", ".join(shape.enum)
         yield _text(value, path, f"Member must satisfy enum value set: [{allowed}]")

@@ -5,7 +5,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from sagemaker_container.contract.paths import DEFAULT_BASE
+
 Sink = Callable[[str], Any]
+
+
+def in_container(text: str, base: Path) -> str:
+    """Return a text with the paths of a container in place of those of its folder `base`."""
+    return text.replace(str(base), str(DEFAULT_BASE))
 
 
 @dataclass(frozen=True)

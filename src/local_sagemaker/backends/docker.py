@@ -8,7 +8,7 @@ from pathlib import Path
 
 from local_sagemaker.backends.base import Running, Sink, Task
 from local_sagemaker.backends.process import ChildProcess
-from local_sagemaker.builtin import is_ours
+from local_sagemaker.builtin import is_ours, problem_of_other
 from local_sagemaker.errors import LocalError
 
 LOCAL_IMAGE = "factorization-machines:latest"
@@ -31,7 +31,8 @@ class DockerRunner:
         if _resolve(image) is not None:
             return None
         remedy = "./build.sh image builds it" if is_ours(image) else "build or pull it"
-        return f"the Docker engine has no image {image}; nothing is pulled: {remedy}"
+        missing = f"the Docker engine has no image {image}; nothing is pulled: {remedy}"
+        return problem_of_other(image) or missing
 
     def start(self, task: Task, sink: Sink) -> Running:
         """Start a container; `docker run` forwards signals to it.

@@ -8,11 +8,12 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from local_sagemaker.backends.base import Running, Sink, Task
-from local_sagemaker.builtin import is_ours
+from local_sagemaker.backends.base import Running, Sink, Task, in_container
+from local_sagemaker.builtin import is_ours, problem_of_other
 from local_sagemaker.errors import LocalError
 
 _running: set["ChildProcess"] = set()
@@ -25,7 +26,12 @@ class ChildProcess:
     """
 
     def __init__(
-        self, command: Sequence[str], env: Mapping[str, str], sink: Sink, grace: float = 10.0
+        self,
+        command: Sequence[str],
+        env: Mapping[str, str],
+        sink: Sink,
+        grace: float = 10.0,
+        ended: Callable[[int], Any] = lambda _: None,
     ):
         """Start the command.
 
@@ -34,10 +40,11 @@ class ChildProcess:
             env: the whole environment.
             sink: called in a thread with each line of output, without its line end.
             grace: seconds between SIGTERM and SIGKILL.
+            ended: called with the process id when the process has ended.
 
         Raises: LocalError if the program cannot be started.
         """
-        self._grace = grace
+        self._grace, self._ended = grace, ended
         try:
             self._process = subprocess.Popen(
                 list(command),
@@ -69,6 +76,7 @@ class ChildProcess:
         """
         code = self._process.wait(timeout)
         self._reader.join(5.0)  # not for ever: a grandchild may hold the pipe open
+        self._ended(self.pid)
         return code
 
     def stop(self, grace: float | None = None) -> int:
@@ -124,9 +132,9 @@ class ProcessRunner:
         """Return why an image cannot be run: it is not ours."""
         if is_ours(image):
             return None
-        return (
+        return problem_of_other(image) or (
             f"the backend 'process' runs the factorization-machines image alone, not {image};"
-            " start the service with --backend docker"
+            " with --backend docker the service runs the images that the Docker engine has"
         )
 
     def start(self, task: Task, sink: Sink) -> Running:
@@ -135,10 +143,19 @@ class ProcessRunner:
         env["SAGEMAKER_BASE_DIR"] = str(task.base)
         if task.port is not None:
             env["SAGEMAKER_BIND_TO_PORT"] = str(task.port)
-        child = ChildProcess(_program(task.command), env, sink, grace=task.grace)
         self._records.mkdir(parents=True, exist_ok=True)
-        (self._records / str(child.pid)).write_text(str(task.base))
+        child = ChildProcess(
+            _program(task.command),
+            env,
+            lambda line: sink(in_container(line, task.base)),
+            grace=task.grace,
+            ended=lambda pid: self._record(pid).unlink(missing_ok=True),
+        )
+        self._record(child.pid).write_text(str(task.base))
         return child
+
+    def _record(self, pid: int) -> Path:
+        return self._records / str(pid)
 
     def network(self, name: str) -> str | None:
         """Return None: processes share this machine's network."""

@@ -55,7 +55,8 @@ class Job(ABC):
             self.fail(str(error))
         except Exception as error:
             traceback.print_exc()
-            self.fail(f"InternalServerError: {type(error).__name__}: {error}")
+            text = str(error).replace(f"{self.context.settings.state}/", "")
+            self.fail(f"InternalServerError: {type(error).__name__}: {text}")
         finally:
             self.context.running.pop((self.kind, self.name), None)
             self.context.runner.remove(self.context.work(self.name))

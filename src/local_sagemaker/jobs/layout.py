@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from local_sagemaker.backends.base import in_container
 from sagemaker_container.contract.paths import OptMl
 
 REASON_LENGTH = 1024  # characters of output/failure that the service shows
@@ -39,7 +40,7 @@ def lay_out(
 def failure_reason(job: OptMl, exit_code: int) -> str:
     """Return the FailureReason of a job that ended with this exit code."""
     try:
-        text = job.failure.read_text(errors="replace").strip()
+        text = in_container(job.failure.read_text(errors="replace").strip(), job.base)
     except OSError:
         text = ""
     return text[:REASON_LENGTH] or f"AlgorithmError: exit code {exit_code}, and no failure file."

@@ -19,6 +19,7 @@ def restore(context: Context) -> list[str]:
 
     Returns: messages for the user, a line each.
     """
+    context.clear_work()
     return [*_training_jobs(context), *_other_jobs(context), *_endpoints(context)]
 
 
@@ -41,7 +42,6 @@ def _training_jobs(context: Context) -> list[str]:
             context.store.update(
                 TRAINING, name, **changes, **next_status(record, "Failed", _REASON)
             )
-            context.runner.remove(context.work(name))
     notes = [f"{len(jobs)} training jobs were restored"] if jobs else []
     return notes + ([f"{failed} of them were running and are marked failed"] if failed else [])
 

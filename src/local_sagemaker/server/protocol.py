@@ -107,10 +107,14 @@ def _variable(header: str) -> str:
     return name if name == "CONTENT_TYPE" else f"HTTP_{name}"
 
 
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a JSON value")
+
+
 def _json(body: bytes) -> dict[str, Any]:
     try:
-        request = json.loads(body or b"{}")
-    except ValueError as error:
+        request = json.loads(body or b"{}", parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
         text = f"The request body is not valid JSON: {error}"
         raise ServiceError("SerializationException", text) from error
     if not isinstance(request, dict):

@@ -9,9 +9,10 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
-from urllib.parse import urlsplit
 
-from local_sagemaker.errors import LocalError
+from botocore.exceptions import BotoCoreError, ClientError
+
+from local_sagemaker.errors import LocalError, invalid
 
 
 def split_uri(uri: str) -> tuple[str, str]:
@@ -19,10 +20,38 @@ def split_uri(uri: str) -> tuple[str, str]:
 
     Raises: LocalError if it is not one.
     """
-    parts = urlsplit(uri)
-    if parts.scheme != "s3" or not parts.netloc:
+    # Not urlsplit: in a key, "?" and "#" are characters like any other.
+    scheme, _, path = uri.partition("://")
+    bucket, _, key = path.partition("/")
+    if scheme != "s3" or not bucket:
         raise LocalError(f"An S3 URI must look like s3://bucket/prefix; got {uri!r}.")
-    return parts.netloc, parts.path.lstrip("/")
+    return bucket, key.lstrip("/")
+
+
+def check_bucket(s3: Any, uri: str, member: str) -> None:
+    """Raise a ValidationException if the bucket of a request's S3 URI does not exist."""
+    try:
+        bucket, _ = split_uri(uri)
+        s3.head_bucket(Bucket=bucket)
+    except LocalError as error:
+        raise invalid(f"{member}: {error}") from error
+    except (BotoCoreError, ClientError) as error:
+        raise invalid(
+            f'{member}: the S3 bucket "{bucket}" does not exist. Please ensure that the bucket'
+            " exists in the selected region."
+        ) from error
+
+
+def check_input(s3: Any, uri: str) -> None:
+    """Raise a ValidationException if no object's URI begins with a request's S3 URI."""
+    check_bucket(s3, uri, "S3Uri")
+    bucket, prefix = split_uri(uri)
+    if not s3.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1)["KeyCount"]:
+        raise invalid(
+            f'No S3 objects found under S3 URL "{uri}" given in input data source. Please ensure'
+            " that the bucket exists in the selected region, and that objects exist under that S3"
+            " prefix."
+        )
 
 
 def download_prefix(s3: Any, uri: str, folder: Path) -> list[Path]:
@@ -110,5 +139,5 @@ def inside(folder: Path, name: str) -> PurePosixPath:
     """
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts:
-        raise LocalError(f"{name!r} would be written outside {folder}.")
+        raise LocalError(f"{name!r} would be written outside its folder.")
     return path

@@ -13,6 +13,7 @@ from typing import IO, Any, cast
 from local_sagemaker.errors import LocalError
 from local_sagemaker.storage.channels import Share, host_objects
 from sagemaker_container.contract import recordio
+from sagemaker_container.contract.channels import is_visible
 
 _CHUNK = 1 << 20
 
@@ -32,7 +33,12 @@ class PipeFeeder:
         Raises: LocalError if there are no objects in S3.
         """
         self._s3, self._channel = s3, channel
-        self._objects = host_objects(s3, channel, share)
+        # A container cannot tell the objects of a pipe apart, and would read markers as data.
+        self._objects = [
+            entry
+            for entry in host_objects(s3, channel, share)
+            if all(map(is_visible, entry[2].parts))
+        ]
         self._stem: Path = folder / str(channel["ChannelName"])
         self._stopped = threading.Event()
         self._create(0)

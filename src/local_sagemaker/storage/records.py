@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, unquote
 
 Record = dict[str, Any]
 _TIME = "@time"
@@ -23,7 +24,7 @@ class Store:
         self._records: dict[str, dict[str, Record]] = {}
         for file in sorted(folder.glob("*/*.json")):
             record = json.loads(file.read_text(), object_hook=_from_json)
-            self._records.setdefault(file.parent.name, {})[file.stem] = record
+            self._records.setdefault(file.parent.name, {})[unquote(file.stem)] = record
 
     def get(self, kind: str, name: str) -> Record | None:
         """Return a copy of a record, or None."""
@@ -73,7 +74,7 @@ class Store:
         """Delete a record."""
         with self._changed:
             self._records.get(kind, {}).pop(name, None)
-            (self._folder / kind / f"{name}.json").unlink(missing_ok=True)
+            self._file(kind, name).unlink(missing_ok=True)
             self._changed.notify_all()
 
     def wait(
@@ -89,12 +90,15 @@ class Store:
                 self._changed.wait(remaining)
 
     def _write(self, kind: str, name: str) -> None:
-        file = self._folder / kind / f"{name}.json"
+        file = self._file(kind, name)
         file.parent.mkdir(parents=True, exist_ok=True)
         new = file.with_suffix(".new")
         new.write_text(json.dumps(self._records[kind][name], default=_to_json))
         os.replace(new, file)
         self._changed.notify_all()
+
+    def _file(self, kind: str, name: str) -> Path:
+        return self._folder / kind / f"{quote(name, safe='')}.json"
 
 
 def now() -> datetime.datetime:

@@ -10,6 +10,10 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+_HEADERS = (
+    *("CacheControl", "ContentDisposition", "ContentEncoding", "ContentLanguage"),
+    "WebsiteRedirectLocation",
+)
 _DELAY = 2.0  # seconds from a change to the start of saving it
 
 
@@ -37,6 +41,7 @@ class S3Persistence:
                         Body=data,
                         ContentType=metadata["type"],
                         Metadata=metadata["metadata"],
+                        **metadata.get("headers", {}),
                     )
                 self._saved[bucket.name, metadata["key"]] = response["ETag"]
                 count += 1
@@ -103,6 +108,7 @@ class S3Persistence:
             "key": key,
             "type": response["ContentType"],
             "metadata": response["Metadata"],
+            "headers": {name: response[name] for name in _HEADERS if name in response},
         }
         new.write_text(json.dumps(metadata))
         os.replace(new, file.with_suffix(".json"))

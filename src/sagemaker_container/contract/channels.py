@@ -1,12 +1,12 @@
 """The job's hosts and channels, from resourceconfig.json and inputdataconfig.json."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from factorization_machines.errors import PlatformError
+from factorization_machines.errors import FactorizationMachinesError, PlatformError
 from sagemaker_container.contract.json_file import read_object, shorten
 from sagemaker_container.contract.paths import OptMl
 from sagemaker_container.errors import ChannelError, ConfigurationError
@@ -99,26 +99,39 @@ def channels(paths: OptMl) -> dict[str, Channel]:
     If inputdataconfig.json does not exist, each folder in input/data is a channel, so that
     `docker run` with two mounted folders is enough.
 
-    Raises: ChannelError if `train` is missing, a channel is unknown or empty, or has an option
-        that this container does not support; ConfigurationError if the file is malformed.
+    Raises: ChannelError, with a line for each problem, if `train` is missing, a channel is unknown
+        or empty, or has an option that this container does not support; ConfigurationError if the
+        file is malformed.
     """
     declared = _declared(paths)
-    unknown = sorted(set(declared) - {*CHANNELS, MODEL_CHANNEL})
-    if unknown:
-        raise ChannelError(
-            f"unknown channel {unknown[0]!r}; the channels are 'train', 'test' and 'model'"
-        )
+    problems = [
+        f"unknown channel {name!r}; the channels are 'train', 'test' and 'model'"
+        for name in sorted(set(declared) - {*CHANNELS, MODEL_CHANNEL})
+    ]
     if REQUIRED_CHANNEL not in declared:
         names = ", ".join(repr(name) for name in declared) or "none"
-        raise ChannelError(f"the channel 'train' is required; the job's channels: {names}")
-    for name, options in declared.items():
-        _check_delivery(name, options)
+        problems.append(f"the channel 'train' is required; the job's channels: {names}")
+    problems += [p for name, options in declared.items() for p in _delivery_problems(name, options)]
     many_hosts = len(hosts(paths).names) > 1
-    return {
-        name: _channel(name, paths.channel(name), declared[name], many_hosts)
-        for name in CHANNELS
-        if name in declared
-    }
+    found = {}
+    for name in CHANNELS if not problems else ():
+        if name in declared:
+            try:
+                found[name] = _channel(name, paths.channel(name), declared[name], many_hosts)
+            except ChannelError as error:
+                problems.append(str(error))
+    if problems:
+        raise ChannelError("\n".join(problems))
+    return found
+
+
+def problems(paths: OptMl) -> list[str]:
+    """Return what is wrong with the job's channels."""
+    try:
+        channels(paths)
+    except FactorizationMachinesError as error:
+        return str(error).splitlines()
+    return []
 
 
 def model_folder(paths: OptMl) -> Path | None:
@@ -150,8 +163,8 @@ def _declared(paths: OptMl) -> dict[str, dict[str, object]]:
     return declared
 
 
-def _check_delivery(name: str, options: dict[str, object]) -> None:
-    """Raise ChannelError if an option of a channel has an unsupported value."""
+def _delivery_problems(name: str, options: dict[str, object]) -> Iterator[str]:
+    """Yield a problem for each option of a channel that has an unsupported value."""
     for key, allowed in _MODEL_DELIVERY if name == MODEL_CHANNEL else _DATA_DELIVERY:
         value = options.get(key)
         if value in (None, ""):
@@ -159,7 +172,7 @@ def _check_delivery(name: str, options: dict[str, object]) -> None:
         # A media type may carry parameters, as in "application/x-recordio-protobuf; charset=…".
         if str(value).split(";")[0].strip() not in allowed:
             choice = " or ".join(f"'{option}'" for option in allowed)
-            raise ChannelError(f"channel {name!r}: {key} must be {choice}; got {value!r}")
+            yield f"channel {name!r}: {key} must be {choice}; got {value!r}"
 
 
 def _channel(name: str, folder: Path, options: dict[str, object], many_hosts: bool) -> Channel:
@@ -182,20 +195,32 @@ def _channel(name: str, folder: Path, options: dict[str, object], many_hosts: bo
         where = error.filename or folder
         raise PlatformError(f"channel {name!r}: {where}: {error.strerror}") from error
     if not files and not sharded:
-        raise ChannelError(f"channel {name!r} is empty: no file with data below {folder}")
+        raise ChannelError(
+            f"channel {name!r} is empty: no file with data below {folder}; names that begin with"
+            " '.' or '_' are skipped"
+        )
     return Channel(name, folder, files, gzip=gzip, sharded=sharded)
 
 
+def is_visible(name: str) -> bool:
+    """Return whether a file or folder of a channel holds data.
+
+    As for Hadoop, names that begin with a dot or an underscore are hidden: `_SUCCESS`,
+    `_committed_…` and `.part-0.crc` are Spark's own files.
+    """
+    return not name.startswith((".", "_"))
+
+
 def _sorted_files(folder: Path) -> Iterable[Path]:
-    """Yield the non-empty, non-hidden files below a folder, sorted by relative path.
+    """Yield the non-empty, visible files below a folder, sorted by relative path.
 
     Empty files are the markers that S3 tools create for folders.
     """
     files: list[Path] = []
     # Not rglob, which skips unreadable folders: the job would train on part of its data.
     for root, folders, names in os.walk(folder, onerror=_raise):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        files += [Path(root, name) for name in names if not name.startswith(".")]
+        folders[:] = filter(is_visible, folders)
+        files += [Path(root, name) for name in filter(is_visible, names)]
     for path in sorted(files, key=lambda path: path.relative_to(folder).as_posix()):
         if path.is_file() and path.stat().st_size > 0:
             yield path

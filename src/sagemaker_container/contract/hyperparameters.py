@@ -4,9 +4,8 @@ Names, defaults and ranges are the built-in's, from its public documentation. Na
 underscore are its private ones, as its log prints them, except those marked "ours".
 """
 
-import difflib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from factorization_machines.optimizers import OPTIMIZERS
@@ -21,6 +20,7 @@ from sagemaker_container.contract.hyperparameter_types import (
     Value,
 )
 from sagemaker_container.contract.json_file import read_object
+from sagemaker_container.contract.suggestions import unknown_name
 from sagemaker_container.errors import ConfigurationError, HyperparameterError
 
 # The keys of the built-in's default configuration, as its log prints them.
@@ -261,13 +261,17 @@ def read(path: Path) -> dict[str, str]:
     return texts
 
 
-def check(raw: Mapping[str, str]) -> Hyperparameters:
+def check(raw: Mapping[str, str], others: Callable[[], Sequence[str]] = tuple) -> Hyperparameters:
     """Return the checked values of a job: the defaults, overridden by `raw`.
 
-    Raises: HyperparameterError with all problems, one per line: unknown names with the closest
-        known name, missing required ones, values of the wrong type or range, cross-field rules.
+    Args:
+        raw: the job's own values.
+        others: returns other problems of the job; they are in the error too, if there is one.
+
+    Raises: HyperparameterError with all problems, one per line: unknown names with the names that
+        may be meant, missing required ones, values of the wrong type or range, cross-field rules.
     """
-    problems = [_unknown(name) for name in raw if name not in BY_NAME]
+    problems = [unknown_name(name, BY_NAME) for name in raw if name not in BY_NAME]
     texts = {**defaults(), **raw}
     values: dict[str, Value] = {}
     for row in TABLE:
@@ -284,13 +288,8 @@ def check(raw: Mapping[str, str]) -> Hyperparameters:
     if not problems:
         problems = [problem for rule in CROSS_FIELD_RULES for problem in rule(values)]
     if problems:
+        problems += others()
         if len(problems) > 1:
             problems.insert(0, f"{len(problems)} problems")
         raise HyperparameterError("\n".join(problems))
     return Hyperparameters(values, texts)
-
-
-def _unknown(name: str) -> str:
-    matches = difflib.get_close_matches(name, BY_NAME, n=1)
-    hint = f"; did you mean {matches[0]!r}?" if matches else f"; known are {', '.join(BY_NAME)}"
-    return f"{name[:80]!r} is not a hyperparameter of this algorithm{hint}"

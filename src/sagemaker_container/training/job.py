@@ -43,9 +43,9 @@ def train(paths: OptMl, stopped: Callable[[], bool]) -> bool:
     clock = Clock()
     raw = hyperparameters.read(paths.hyperparameters)
     hosts = channels.hosts(paths)
-    checked = hyperparameters.check(raw)
+    checked = hyperparameters.check(raw, lambda: channels.problems(paths))
     log = JobLog(hosts.current, checked.text("_log_level"))
-    table = Path(hyperparameters.__file__)
+    table = Path(*Path(hyperparameters.__file__).parts[-3:])  # below the folder of the packages
     # In the built-in's own file, epochs is a number and everything else is a string.
     defaults = {**hyperparameters.builtin_defaults(), "epochs": 1}
     log.message(f"Reading default configuration from {table}: {defaults}")

@@ -26,7 +26,8 @@ def decode_json(body: bytes, feature_dim: int) -> Instances:
     """Return the rows of `{"instances": […]}`.
 
     An instance is dense, `{"features": [0, 1.5, …]}`, or sparse, `{"features": {"keys": […],
-    "values": […]}}`. Either may be inside `{"data": …}`; a `shape` is optional.
+    "values": […]}}`. Either may be inside `{"data": …}`; a `shape` is optional,
+    and must be `[feature_dim]`.
 
     Raises: DataError that names the instance and what is wrong with it.
     """
@@ -185,6 +186,11 @@ def _row(instance: Any, feature_dim: int) -> tuple[Int64, Float32]:
         features = {"values": features}
     if not isinstance(features, dict) or "values" not in features:
         raise ValueError('"features" must be a list of numbers, or an object with "values"')
+    shape = features.get("shape")
+    if shape is not None and (shape != [feature_dim] or type(shape[0]) is not int):
+        raise ValueError(
+            f'"shape" must be [{feature_dim}], the model\'s feature_dim; got {as_json(shape)}'
+        )
     keys = features.get("keys")
     if keys is None:
         return dense_row(features["values"], feature_dim)
@@ -192,7 +198,7 @@ def _row(instance: Any, feature_dim: int) -> tuple[Int64, Float32]:
     indices = whole_numbers(keys, '"keys"')
     if len(indices) != values.size:
         raise ValueError(f"{len(indices)} keys for {values.size} values")
-    return keys_below(indices, _key_bound(features.get("shape"), feature_dim)), values
+    return keys_below(indices, feature_dim), values
 
 
 def dense_row(numbers: Any, feature_dim: int) -> tuple[Int64, Float32]:
@@ -235,15 +241,6 @@ def keys_below(keys: Sequence[int], bound: int) -> NDArray[np.int64]:
         if not 0 <= key < bound:
             raise ValueError(f"key {key} must be from 0 to {bound - 1}")
     return np.array(keys, np.int64)
-
-
-def _key_bound(shape: Any, feature_dim: int) -> int:
-    """Return the exclusive upper bound of keys, from the model and the instance's shape."""
-    if shape is None:
-        return feature_dim
-    if not isinstance(shape, list) or len(shape) != 1 or type(shape[0]) is not int or shape[0] < 1:
-        raise ValueError(f'"shape" must be a list of one number, [{feature_dim}]')
-    return min(feature_dim, shape[0])
 
 
 def as_json(value: Any) -> str:
