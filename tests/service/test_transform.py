@@ -3,21 +3,30 @@
 import csv
 import gzip
 import json
+import tarfile
 
 import pytest
 from botocore.exceptions import ClientError
 
+from factorization_machines import artifact
+from support import fm
 from support.recordio import sparse_file
-from support.service import BUCKET, IMAGE, ROLE, ended, planted, training
+from support.service import BUCKET, FEATURES, IMAGE, ROLE, ended, planted
 
 COUNT = 50
 
 
 @pytest.fixture(scope="module")
-def model(sm):
-    sm.create_training_job(**training("to-transform"))
-    job = ended(sm.describe_training_job, "TrainingJobStatus", TrainingJobName="to-transform")
-    container = {"Image": IMAGE, "ModelDataUrl": job["ModelArtifacts"]["S3ModelArtifacts"]}
+def model(sm, s3, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("model")
+    parameters = fm.parameters(5, FEATURES, 4, scale=0.4)
+    written = artifact.write(
+        folder, artifact.Model(parameters, {"predictor_type": "binary_classifier"})
+    )
+    with tarfile.open(folder / "model.tar.gz", "w:gz") as archive:
+        archive.add(written, artifact.FILE_NAME)
+    s3.upload_file(str(folder / "model.tar.gz"), BUCKET, "to-transform/model.tar.gz")
+    container = {"Image": IMAGE, "ModelDataUrl": f"s3://{BUCKET}/to-transform/model.tar.gz"}
     sm.create_model(ModelName="to-transform", PrimaryContainer=container, ExecutionRoleArn=ROLE)
     return "to-transform"
 
