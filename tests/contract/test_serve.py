@@ -307,7 +307,9 @@ def test_batch_transform(job: Job) -> None:
             "MaxPayloadInMB": 1,
         }
         answer = running.invoke(CSV + b"\n", "text/csv")
-        scores = [json.loads(line)["score"] for line in answer.content.split(b"\n")]
+        *lines, after_the_last = answer.content.split(b"\n")
+        scores = [json.loads(line)["score"] for line in lines]
+        assert after_the_last == b""
         assert scores == pytest.approx(expected(X), rel=1e-6)
         bad = running.invoke(CSV.replace(b"1.5", b"x"), "text/csv")
         assert bad.status_code == 400

@@ -62,7 +62,7 @@ client.create_transform_job(
         "ContentType": "text/csv",
         "SplitType": "Line",
     },
-    TransformOutput={"S3OutputPath": f"file://{output}", "AssembleWith": "Line"},
+    TransformOutput={"S3OutputPath": f"file://{output}"},
     TransformResources={"InstanceType": "local", "InstanceCount": 1},
 )
 (file,) = output.rglob("rows.csv.out")

@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.sdk, pytest.mark.docker]
 
 DIM, K, ROWS = 30, 4, 12
 PARAMETERS = fm.parameters(5, DIM, K, scale=0.4)
-JOBS = ("RecordIO", "RecordIO, lines", "Line, many at once")
+JOBS = ("RecordIO", "RecordIO, whole", "RecordIO, lines", "Line, many at once")
 EXPECTED = {
     1: ("json", "records", "csv"),
     2: ("json", "records", "float64 records", "csv", "lines", "libsvm", *JOBS),

@@ -103,7 +103,24 @@ def test_batch_transform_gets_json_lines() -> None:
         answer = invoke(batch, body, content_type)
         assert answer.content_type == "application/jsonlines"
         assert [line[:8] for line in answer.data.splitlines()] == [b'{"score"'] * 2
-        assert not answer.data.endswith(b"\n")
+        assert answer.data.endswith(b"}\n")
+
+
+@pytest.mark.parametrize("accept", ["text/csv", "application/json", "application/jsonlines"])
+def test_the_texts_of_batch_transform_end_with_a_newline(accept: str) -> None:
+    online, batch = (
+        invoke(app(SAGEMAKER_BATCH=batch), LINE, "application/jsonlines", accept).data
+        for batch in ("", "true")
+    )
+    assert batch == online + b"\n"
+    assert not online.endswith(b"\n")
+
+
+def test_what_batch_transform_leaves_as_it_is() -> None:
+    batch, records = app(SAGEMAKER_BATCH="true"), "application/x-recordio-protobuf"
+    online = invoke(app(), LINE, "application/jsonlines", records).data
+    assert invoke(batch, LINE, "application/jsonlines", records).data == online
+    assert invoke(batch, b"\n", "application/jsonlines").data == b""
 
 
 def test_without_a_model_both_respond_with_the_reason() -> None:

@@ -212,6 +212,11 @@ def test_lines_that_are_no_instance(line: bytes, message: str) -> None:
         assert str(caught.value).startswith(f"instance {place} (the first is 0): {message}")
 
 
+def test_a_line_may_be_the_value_of_features() -> None:
+    lines = b'[0, 1, 0, 2]\n{"keys": [1, 3], "values": [1, 2]}\n{"values": [0, 1, 0, 2]}'
+    assert dense(decode_json_lines(lines, DIM), DIM).tolist() == [[0, 1, 0, 2]] * 3
+
+
 def test_empty_lines_are_no_instances() -> None:
     line = b'{"features": [0, 1, 0, 0]}'
     assert len(decode_json_lines(b"\n" + line + b"\n \r\n" + line + b"\n\n", DIM)) == 2

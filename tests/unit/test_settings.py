@@ -20,7 +20,7 @@ def test_by_default() -> None:
     assert not plain.batch
     assert plain.execution_parameters() == {
         "MaxConcurrentTransforms": plain.workers,
-        "BatchStrategy": "SingleRecord",
+        "BatchStrategy": "MultiRecord",
         "MaxPayloadInMB": 6,
     }
 
@@ -52,6 +52,11 @@ def test_batch_transform() -> None:
     assert not settings(SAGEMAKER_BATCH="false").batch
     assert settings(SAGEMAKER_MAX_PAYLOAD_IN_MB="0").max_payload is None
     assert settings(SAGEMAKER_BATCH_STRATEGY="SingleRecord").strategy == "SingleRecord"
+
+
+def test_the_sdk_s_local_mode_gets_single_records_which_it_need_not_join() -> None:
+    assert settings(SAGEMAKER_BATCH="True").strategy == "SingleRecord"
+    assert settings(SAGEMAKER_BATCH="true").strategy == "MultiRecord"
 
 
 NUMBERS = [

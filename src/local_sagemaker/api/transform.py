@@ -6,9 +6,13 @@ from local_sagemaker.api.pagination import listing
 from local_sagemaker.context import Caller, Context, arn
 from local_sagemaker.errors import in_use, invalid, not_found
 from local_sagemaker.hosting.endpoints import MODEL
+from local_sagemaker.jobs.data_processing import DataProcessing, media_type
 from local_sagemaker.jobs.transform import ENDED, KIND, TransformJob
 from local_sagemaker.storage import objects
 from local_sagemaker.storage.records import Record, now
+
+_NO_PROCESSING = {"InputFilter": "$", "JoinSource": "None", "OutputFilter": "$"}
+_RECORDS = "application/x-recordio-protobuf"
 
 
 def create_transform_job(context: Context, request: Record, caller: Caller) -> Record:
@@ -19,8 +23,13 @@ def create_transform_job(context: Context, request: Record, caller: Caller) -> R
     _check(context, request)
     job_components.check(context, KIND, request, caller)
     resource = arn(KIND, name, caller.region)
+    source, output = request["TransformInput"], request["TransformOutput"]
+    processing = request.get("DataProcessing") or {}
     record = {
         **request,
+        "TransformInput": {"CompressionType": "None", "SplitType": "None", **source},
+        "TransformOutput": {"KmsKeyId": "", "AssembleWith": "None", **output},
+        "DataProcessing": {**_NO_PROCESSING, **processing},
         "TransformJobArn": resource,
         "TransformJobStatus": "InProgress",
         "CreationTime": now(),
@@ -68,17 +77,24 @@ def _record(context: Context, name: str) -> Record:
 
 def _check(context: Context, request: Record) -> None:
     source, output = request["TransformInput"], request["TransformOutput"]
-    split = source.get("SplitType") or "None"
-    if split == "TFRecord":
+    data = source["DataSource"]["S3DataSource"]
+    if source.get("SplitType") == "TFRecord":
         raise invalid("SplitType must be None, Line or RecordIO; TFRecord is not offered here.")
-    if split == "None" and request.get("BatchStrategy") == "MultiRecord":
-        raise invalid("BatchStrategy MultiRecord needs a SplitType other than None.")
-    processing = request.get("DataProcessing") or {}
-    filters = (processing.get("InputFilter", "$"), processing.get("OutputFilter", "$"))
-    if processing.get("JoinSource", "None") != "None" or filters != ("$", "$"):
-        raise invalid("DataProcessing is not offered here: no filter, no JoinSource.")
+    if data["S3DataType"] == "AugmentedManifestFile":
+        raise invalid("S3DataType must be S3Prefix or ManifestFile for a transform job.")
+    if request.get("DataCaptureConfig"):
+        raise invalid("DataCaptureConfig is not offered here: no data is captured.")
+    if output.get("AssembleWith") == "Line" and media_type(output.get("Accept")) == _RECORDS:
+        raise invalid(f"AssembleWith must be None for Accept {_RECORDS}; Line breaks its records.")
+    payload, concurrent = request.get("MaxPayloadInMB", 0), request.get("MaxConcurrentTransforms")
+    if payload * max(1, concurrent or 1) > 100:
+        raise invalid(
+            "MaxPayloadInMB, and its product with MaxConcurrentTransforms, must not exceed 100 MB;"
+            f" got {payload} and {concurrent}."
+        )
+    DataProcessing(request)
     objects.check_bucket(context.s3, output["S3OutputPath"], "TransformOutput.S3OutputPath")
-    objects.check_input(context.s3, source["DataSource"]["S3DataSource"]["S3Uri"])
+    objects.check_input(context.s3, data["S3Uri"])
 
 
 def _has_ended(record: Record | None) -> bool:

@@ -80,13 +80,15 @@ class ModelServer:
             raise
         threading.Thread(target=self._watch, daemon=True).start()
 
-    def invoke(self, body: bytes, headers: Mapping[str, str]) -> Response:
-        """POST to /invocations and return the response.
+    def invoke(
+        self, body: bytes, headers: Mapping[str, str], seconds: float = _INVOKE_SECONDS
+    ) -> Response:
+        """POST to /invocations and return the response, which must come in `seconds`.
 
         Raises: OSError or http.client.HTTPException if there is none in time.
         """
         start = time.perf_counter()
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=_INVOKE_SECONDS)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=seconds)
         try:
             forwarded = {name: headers[name] for name in _FORWARDED if headers.get(name)}
             connection.request("POST", "/invocations", body, forwarded)

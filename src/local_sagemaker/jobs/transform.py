@@ -3,17 +3,21 @@
 import gzip
 import http.client
 import json
+import threading
 import time
 import uuid
-from collections.abc import Mapping
+import zlib
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from typing import Any
 
 from local_sagemaker.errors import LocalError
 from local_sagemaker.hosting.endpoints import MODEL
 from local_sagemaker.hosting.model_server import ModelServer
 from local_sagemaker.jobs.base import ENDED, Job
-from local_sagemaker.jobs.splitting import assemble, payloads, records
+from local_sagemaker.jobs.data_processing import JSON, DataProcessing, media_type
+from local_sagemaker.jobs.splitting import ObjectError, assemble, payloads, records
 from local_sagemaker.storage import channels, objects
 from local_sagemaker.storage.records import Record, now
 
@@ -21,6 +25,7 @@ __all__ = ["ENDED", "KIND", "TransformJob"]
 
 KIND = "transform-job"
 GROUP = "/aws/sagemaker/TransformJobs"
+_CLIENT_DEFAULTS = {"InvocationsTimeoutInSeconds": 600, "InvocationsMaxRetries": 3}
 
 
 class TransformJob(Job):
@@ -32,6 +37,10 @@ class TransformJob(Job):
         """Start the model's server, transform all objects, and stop the server."""
         context, record = self.context, self.record()
         self.update(TransformStartTime=now())
+        source = record["TransformInput"]["DataSource"]["S3DataSource"]
+        inputs = channels.list_objects(context.s3, source)
+        if not inputs:
+            raise LocalError(f"ClientError: no S3 objects found under {source['S3Uri']!r}.")
         model = context.store.get(MODEL, record["ModelName"])
         if model is None:
             raise LocalError(f"ClientError: the model {record['ModelName']} was deleted.")
@@ -39,7 +48,7 @@ class TransformJob(Job):
         stream = context.logs.stream(GROUP, f"{self.name}/{file.stem}", file)
         server = ModelServer(context, model, stream, _environment(record))
         try:
-            self._transform(record, server)
+            self._transform(record, server, inputs)
         finally:
             server.stop()
         if self.abandoned:
@@ -51,71 +60,129 @@ class TransformJob(Job):
         """Record the final status."""
         self.update(TransformJobStatus=status, TransformEndTime=now(), **changes)
 
-    def _transform(self, record: Record, server: ModelServer) -> None:
-        s3 = self.context.s3
-        source, output = record["TransformInput"], record["TransformOutput"]
-        inputs = channels.list_objects(s3, source["DataSource"]["S3DataSource"])
-        if not inputs:
-            uri = source["DataSource"]["S3DataSource"]["S3Uri"]
-            raise LocalError(f"ClientError: no S3 objects found under {uri!r}.")
-        settings = _settings(record, server)
-        bucket, prefix = objects.split_uri(output["S3OutputPath"])
-        stem = prefix.rstrip("/") + "/" if prefix.strip("/") else ""
-        with ThreadPoolExecutor(settings["MaxConcurrentTransforms"]) as pool:
-            for input_bucket, key, place in inputs:
-                if self.stopping.is_set():
-                    return
-                content = s3.get_object(Bucket=input_bucket, Key=key)["Body"].read()
-                if source.get("CompressionType") == "Gzip":
-                    content = gzip.decompress(content)
-                pieces = records(content, source.get("SplitType") or "None")
-                max_bytes = settings["MaxPayloadInMB"] * 2**20 or len(content) + 1
-                bodies = payloads(pieces, settings["BatchStrategy"], max_bytes)
-                futures = [pool.submit(self._invoke, server, record, key, b) for b in bodies]
-                responses = [future.result() for future in futures]
-                if self.stopping.is_set():
-                    return
-                result = assemble(responses, output.get("AssembleWith") or "None")
-                s3.put_object(Bucket=bucket, Key=f"{stem}{place}.out", Body=result)
+    def _transform(
+        self, record: Record, server: ModelServer, inputs: list[channels.S3Object]
+    ) -> None:
+        """Transform all objects, also those after an object that cannot be transformed.
 
-    def _invoke(self, server: ModelServer, record: Record, key: str, body: bytes) -> bytes:
-        if self.stopping.is_set():
-            return b""
-        headers = {
-            "Content-Type": record["TransformInput"].get("ContentType") or "",
-            "Accept": record["TransformOutput"].get("Accept") or "",
+        Raises: LocalError if the model does not answer, and at the end if an object failed.
+        """
+        bucket, prefix = objects.split_uri(record["TransformOutput"]["S3OutputPath"])
+        stem = prefix.rstrip("/") + "/" if prefix.strip("/") else ""
+        failures = []
+        with _Transformer(record, server, self.stopping) as transformer:
+            for input_bucket, key, place in inputs:
+                try:
+                    content = _read(self.context.s3, input_bucket, key, record["TransformInput"])
+                    result = transformer.transform(content)
+                except ObjectError as error:
+                    failures.append(f"{error.side}: {key}: {error}")
+                    continue
+                except LocalError as error:
+                    raise LocalError(f"AlgorithmError: {key}: {error}") from error
+                if self.stopping.is_set():
+                    return
+                self.context.s3.put_object(Bucket=bucket, Key=f"{stem}{place}.out", Body=result)
+        if failures:
+            raise LocalError(
+                f"{failures[0][:900]} ({len(failures)} of {len(inputs)} objects failed)"
+            )
+
+
+class _Transformer:
+    """Transforms the contents of objects by requests to a model."""
+
+    def __init__(self, record: Record, server: ModelServer, stopping: threading.Event):
+        self._server, self._stopping = server, stopping
+        source, output = record["TransformInput"], record["TransformOutput"]
+        self._headers = {
+            "Content-Type": source.get("ContentType") or "",
+            "Accept": output.get("Accept") or "",
         }
-        try:
-            response = server.invoke(body, headers)
-        except (OSError, http.client.HTTPException) as error:
-            raise LocalError(f"AlgorithmError: {key}: the model did not answer: {error}") from error
-        if response.status != 200:
-            text = response.body.decode(errors="replace")
-            side = "ClientError" if response.status < 500 else "AlgorithmError"
-            raise LocalError(f"{side}: {key}: the model answered {response.status}: {text}")
-        return response.body
+        self._split, self._assemble_with = source["SplitType"], output["AssembleWith"]
+        self._processing = DataProcessing(record)
+        self._settings = _settings(record, server)
+        self._client = {**_CLIENT_DEFAULTS, **(record.get("ModelClientConfig") or {})}
+        self._concurrent = max(1, int(self._settings["MaxConcurrentTransforms"]))
+        self._pool = ThreadPoolExecutor(self._concurrent)
+
+    def __enter__(self) -> "_Transformer":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown()
+
+    def transform(self, content: bytes) -> bytes:
+        """Return the output object of an input object.
+
+        Raises: ObjectError if it cannot be transformed; LocalError if the model does not answer.
+        """
+        pieces = records(content, self._split)
+        if not self._processing.changes_output:
+            return assemble(self._responses(pieces), self._assemble_with)
+        kept = list(pieces)
+        return self._processing.output(kept, list(self._responses(iter(kept))))
+
+    def _responses(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        contents = map(self._processing.model_input, pieces)
+        max_bytes = int(self._settings["MaxPayloadInMB"]) << 20
+        bodies = payloads(contents, self._settings["BatchStrategy"], max_bytes)
+        # A few bodies at a time, so that not all of them are in memory.
+        while not self._stopping.is_set() and (group := list(islice(bodies, self._concurrent))):
+            yield from self._pool.map(self._invoke, group)
+
+    def _invoke(self, body: bytes) -> bytes:
+        for retries_left in range(self._client["InvocationsMaxRetries"], -1, -1):
+            last = not retries_left or self._stopping.is_set()
+            try:
+                seconds = self._client["InvocationsTimeoutInSeconds"]
+                response = self._server.invoke(body, self._headers, seconds)
+            except (OSError, http.client.HTTPException) as error:
+                if last:
+                    raise LocalError(f"the model did not answer: {error!r}") from error
+                continue
+            if response.status == 200:
+                return response.body
+            if response.status < 500 or last:
+                break
+        text = response.body.decode(errors="replace")
+        side = "ClientError" if response.status < 500 else "AlgorithmError"
+        raise ObjectError(f"the model answered {response.status}: {text}", side)
+
+
+def _read(s3: Any, bucket: str, key: str, source: Mapping[str, Any]) -> bytes:
+    """Return the content of an object, decompressed. Raises: ObjectError."""
+    try:
+        content: bytes = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+        return gzip.decompress(content) if source["CompressionType"] == "Gzip" else content
+    except s3.exceptions.ClientError as error:
+        raise ObjectError(f"the object cannot be read: {error}") from error
+    except (OSError, EOFError, zlib.error) as error:
+        raise ObjectError(f"the object is not gzip, which CompressionType says: {error}") from error
 
 
 def _settings(record: Record, server: ModelServer) -> dict[str, Any]:
     """Return the job's settings; the container's /execution-parameters complete the request."""
-    parameters: Mapping[str, Any] = {}
-    if not record.get("MaxConcurrentTransforms") or record.get("MaxPayloadInMB") is None:
+    settings = {"MaxConcurrentTransforms": 1, "BatchStrategy": "MultiRecord", "MaxPayloadInMB": 6}
+    if not settings.keys() <= record.keys():
         try:
             response = server.get("/execution-parameters")
             parameters = json.loads(response.body) if response.status == 200 else {}
         except (OSError, http.client.HTTPException, ValueError):
             parameters = {}
-    defaults = {"MaxConcurrentTransforms": 1, "BatchStrategy": "MultiRecord", "MaxPayloadInMB": 6}
-    settings = {k: record.get(k, parameters.get(k, value)) for k, value in defaults.items()}
-    settings["MaxConcurrentTransforms"] = max(1, int(settings["MaxConcurrentTransforms"]))
+        settings.update((k, parameters[k]) for k in settings.keys() & parameters.keys())
+        if media_type(record["TransformInput"].get("ContentType")) == JSON:
+            settings["BatchStrategy"] = "SingleRecord"  # two JSON documents are no JSON document
+    settings.update((key, record[key]) for key in settings.keys() & record.keys())
     return settings
 
 
 def _environment(record: Record) -> dict[str, str]:
-    names = {
-        "SAGEMAKER_BATCH_STRATEGY": "BatchStrategy",
-        "SAGEMAKER_MAX_PAYLOAD_IN_MB": "MaxPayloadInMB",
-        "SAGEMAKER_MAX_CONCURRENT_TRANSFORMS": "MaxConcurrentTransforms",
+    strategy = {"SingleRecord": "SINGLE_RECORD", "MultiRecord": "MULTI_RECORD"}
+    values = {
+        "SAGEMAKER_BATCH_STRATEGY": strategy.get(record.get("BatchStrategy", "")),
+        "SAGEMAKER_MAX_PAYLOAD_IN_MB": record.get("MaxPayloadInMB"),
+        "SAGEMAKER_MAX_CONCURRENT_TRANSFORMS": record.get("MaxConcurrentTransforms"),
     }
-    settings = {name: str(record[key]) for name, key in names.items() if record.get(key)}
+    settings = {name: str(value) for name, value in values.items() if value is not None}
     return {"SAGEMAKER_BATCH": "true", **settings, **(record.get("Environment") or {})}

@@ -11,6 +11,7 @@ from sagemaker_container.serving.content_types.negotiation import (
     ENCODERS,
     JSON,
     JSON_LINES,
+    RECORDS,
     find_decoder,
     response_type,
 )
@@ -23,10 +24,18 @@ def answer(
 
     `content_type` and `accept` are headers of the request, None where it has none. Without an
     Accept header the response is JSON. It is JSON Lines where the request is, and in batch
-    transform (`batch`), which joins responses line by line.
+    transform (`batch`). A batch transform job concatenates the responses, so the last line of a
+    text then ends with a newline.
 
     Raises: UserError that says what is wrong with the request.
     """
+    kind, content = _answer(predictor, body, content_type, accept, batch=batch)
+    return kind, content + b"\n" if batch and content and kind != RECORDS else content
+
+
+def _answer(
+    predictor: Predictor, body: bytes, content_type: str | None, accept: str | None, *, batch: bool
+) -> tuple[str, bytes]:
     name, decode = find_decoder(content_type)
     preferred = JSON_LINES if batch or name == JSON_LINES else JSON
     kind = response_type(accept, preferred)

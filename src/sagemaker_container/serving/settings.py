@@ -69,9 +69,10 @@ def _number(environ: Mapping[str, str], name: str, default: int, maximum: int = 
 
 
 def _strategy(environ: Mapping[str, str]) -> str:
-    # The SDK's local mode asks where its user did not choose. It accepts only the API's spelling,
-    # and cannot join two RecordIO records, so the default is one record in each request.
-    text = environ.get("SAGEMAKER_BATCH_STRATEGY") or "SINGLE_RECORD"
+    # The SDK's local mode cannot join two RecordIO records to one request. It writes "True" where
+    # the service writes "true". /execution-parameters must have the API's spelling for it.
+    default = "SINGLE_RECORD" if environ.get("SAGEMAKER_BATCH") == "True" else "MULTI_RECORD"
+    text = environ.get("SAGEMAKER_BATCH_STRATEGY") or default
     strategies = {**_STRATEGIES, **{name: name for name in _STRATEGIES.values()}}
     if text not in strategies:
         allowed = " or ".join(_STRATEGIES)

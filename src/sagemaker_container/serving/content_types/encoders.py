@@ -23,7 +23,7 @@ def encode_json(scores: Float32, labels: Float32 | None) -> bytes:
 
 
 def encode_json_lines(scores: Float32, labels: Float32 | None) -> bytes:
-    """Return one prediction on each line; the last line has no newline, see `to_json_lines`."""
+    """Return one prediction on each line; the last line has no newline."""
     return to_json_lines(predictions(scores, labels))
 
 
@@ -33,10 +33,7 @@ def to_json(items: Iterable[object]) -> bytes:
 
 
 def to_json_lines(items: Iterable[object]) -> bytes:
-    """Return predictions as one JSON object on each line.
-
-    The last line has no newline: with `AssembleWith: Line`, batch transform adds it.
-    """
+    """Return predictions as one JSON object on each line; the last line has no newline."""
     return b"\n".join(map(orjson.dumps, items))
 
 

@@ -53,14 +53,19 @@ def load(body: bytes) -> dict[str, Any]:
 def decode_json_lines(body: bytes, feature_dim: int) -> Instances:
     """Return the rows of a text with one instance on each line; empty lines are skipped.
 
+    An instance may also be the value of "features" alone, which is what the filter `$.features`
+    of a batch transform job leaves of it.
+
     Raises: DataError that names the instance and what is wrong with it.
     """
     instances = []
     for index, line in enumerate(lines_of(body)):
         try:
-            instances.append(orjson.loads(line))
+            instance = orjson.loads(line)
         except orjson.JSONDecodeError as error:
             raise DataError(f"instance {index} (the first is 0): not JSON: {error}") from None
+        is_value = instance and (isinstance(instance, list) or "values" in instance)
+        instances.append({"features": instance} if is_value else instance)
     return rows_of(instances, body, feature_dim)
 
 
