@@ -54,11 +54,6 @@ GROUPS = (
         ("Search GetSearchSuggestions",),
     ),
     Group(
-        "Asynchronous and streaming inference",
-        "Call InvokeEndpoint.",
-        ("InvokeEndpointAsync InvokeEndpointWithResponseStream",),
-    ),
-    Group(
         "Experiment metrics",
         "Read them with DescribeTrialComponent.",
         ("BatchGetMetrics",),
