@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import subprocess
 import tarfile
 import time
 import urllib.error
@@ -18,8 +19,20 @@ from botocore.exceptions import ClientError
 
 from factorization_machines.artifact import writing
 from factorization_machines.artifact.model import Model
+from support import sdk
 from support.fm import parameters
-from support.service import BUCKET, IMAGE, PATIENCE, ROLE, down, ended, kill, up
+from support.service import (
+    BUCKET,
+    IMAGE,
+    PATIENCE,
+    ROLE,
+    ROOT,
+    down,
+    ended,
+    kill,
+    training,
+    up,
+)
 
 FEATURES = 5
 BODY = json.dumps({"instances": [{"features": [1.0] * FEATURES}]})
@@ -234,8 +247,8 @@ def test_a_failed_asynchronous_invocation_says_why(s3, runtime, queued):
         )
         assert answer["InferenceId"] == "i"
         reasons.append(written(s3, answer["FailureLocation"]).decode())
-    assert 'Received client error (400) from primary with message "' in reasons[0]
-    assert "async/nothing cannot be read" in reasons[1]
+    assert json.loads(reasons[0])["error"]["code"] == "DataError"
+    assert "async/nothing cannot be read" in json.loads(reasons[1])["failureReason"]
 
 
 def test_the_kind_of_an_endpoint_decides_which_operation_it_takes(runtime, plain, queued):
@@ -419,3 +432,27 @@ def test_a_way_to_deploy_that_is_not_offered_is_refused(sm, plain):
     policy = {"BlueGreenUpdatePolicy": {"TrafficRoutingConfiguration": routing}}
     with pytest.raises(ClientError, match=r"\(ValidationException\).*Type CANARY is not offered"):
         sm.update_endpoint(EndpointName=plain, EndpointConfigName=plain, DeploymentConfig=policy)
+
+
+@pytest.mark.sdk
+def test_the_sdk_v2_captures_data_and_waits_for_asynchronous_answers(service, sm, model):
+    if reason := sdk.missing(2, containers=False):
+        pytest.skip(reason)
+    sm.create_training_job(**training("regressor", HyperParameters={"predictor_type": "regressor"}))
+    ended(sm.describe_training_job, "TrainingJobStatus", TrainingJobName="regressor")
+    script = ROOT / "tests/service/endpoints_v2.py"
+    arguments = (f"s3://{BUCKET}/models/{model}.tar.gz", "regressor", f"s3://{BUCKET}/sdk")
+    done = subprocess.run(
+        [sdk.python(2), script, *arguments],
+        env=service.environment() | {"COLUMNS": "5000"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=2 * PATIENCE,
+    )
+    assert done.returncode == 0, done.stdout[-4000:]
+    # The default destination of enable_data_capture is another prefix.
+    assert "CAPTURE Started Stopped Started Started [True, True, True]" in done.stdout
+    assert "ASYNC True True" in done.stdout
+    assert re.search("FAILED .*1 features", done.stdout), done.stdout[-4000:]
+    assert "ANALYTICS ['train:rmse:epoch']" in done.stdout

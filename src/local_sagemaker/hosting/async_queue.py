@@ -1,5 +1,6 @@
 """Asynchronous inference: a queue of invocations on disk, whose results go to S3."""
 
+import json
 import sys
 import threading
 import traceback
@@ -138,7 +139,7 @@ class AsyncQueue:
                 return  # the server was stopped; the invocation is done after the restart
             if not isinstance(error, ServiceError | LocalError | ClientError):
                 traceback.print_exc()
-            self._fail(record, str(error))
+            self._fail(record, error)
         self._end(identifier)
 
     def _response(self, endpoint: str, record: Record) -> Response:
@@ -161,12 +162,18 @@ class AsyncQueue:
         request = Invocation(body, headers, None, record["InferenceId"], timeout)
         return self._invoke(endpoint, request)[1]
 
-    def _fail(self, record: Record, reason: str) -> None:
+    def _fail(self, record: Record, reason: Exception) -> None:
+        """Write the response of the model to the FailureLocation, or why there is none, as JSON."""
         location = record.get("FailureLocation")
+        members = reason.members if isinstance(reason, ServiceError) else {}
+        if "LogStreamArn" in members:  # the model responded
+            body = str(members["OriginalMessage"])
+        else:
+            body = json.dumps({"failureReason": str(reason)})
         try:
             if location is None:
                 raise LocalError("its configuration has no S3FailurePath")
-            self._put(location, reason.encode(), "text/plain")
+            self._put(location, body.encode(), "application/json")
         except (LocalError, ClientError, BotoCoreError) as error:
             what = f"asynchronous invocation {record['InferenceId']} of {record['EndpointName']}"
             sys.stderr.write(f"{what} failed: {reason} (this is not in S3: {error})\n")
