@@ -164,11 +164,6 @@ def test_names_that_are_not_there_or_taken(sm, models):
             {},
             "MemorySizeInMB must be 1024, 2048",
         ),
-        (
-            {"InitialInstanceCount": 1, "InstanceType": "ml.c4.xlarge"},
-            {"AsyncInferenceConfig": {"OutputConfig": {"S3OutputPath": "s3://bucket/async"}}},
-            "AsyncInferenceConfig is not offered here",
-        ),
     ],
 )
 def test_a_configuration_that_cannot_be_is_refused(sm, models, variant, more, message):

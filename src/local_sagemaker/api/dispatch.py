@@ -56,6 +56,8 @@ EXECUTED: Mapping[str, Handler] = {
     "ListEndpoints": hosting.list_endpoints,
     "DeleteEndpoint": hosting.delete_endpoint,
     "InvokeEndpoint": runtime.invoke_endpoint,
+    "InvokeEndpointAsync": runtime.invoke_endpoint_async,
+    "InvokeEndpointWithResponseStream": runtime.invoke_endpoint_with_response_stream,
     "CreateTransformJob": transform.create_transform_job,
     "DescribeTransformJob": transform.describe_transform_job,
     "ListTransformJobs": transform.list_transform_jobs,

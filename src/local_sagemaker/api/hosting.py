@@ -1,15 +1,13 @@
 """SageMaker's operations on models, endpoint configurations and endpoints."""
 
 from local_sagemaker.api import model_registry
+from local_sagemaker.api.endpoint_members import check_config, check_deployment, check_model
 from local_sagemaker.api.long_poll import first_describe, forget
 from local_sagemaker.api.pagination import listing
 from local_sagemaker.context import Caller, Context, arn
 from local_sagemaker.errors import invalid
-from local_sagemaker.hosting.endpoints import CONFIG, KIND, MODEL
+from local_sagemaker.hosting.deployment import CONFIG, KIND, MODEL, new, retain
 from local_sagemaker.storage.records import Record, now
-
-# Each describes requests or answers that this service does not have.
-_REFUSED = ("AsyncInferenceConfig", "ShadowProductionVariants", "ExplainerConfig")
 
 
 def create_model(context: Context, request: Record, caller: Caller) -> Record:
@@ -18,12 +16,7 @@ def create_model(context: Context, request: Record, caller: Caller) -> Record:
     if len(containers) != 1 or not containers[0]:
         raise invalid("A model must have exactly one container.")
     container = model_registry.model_container(context, containers[0], caller)
-    if "Image" not in container:
-        raise invalid("A model's container must have an Image or a ModelPackageName.")
-    if container.get("Mode") == "MultiModel":
-        raise invalid("Mode must be SingleModel; MultiModel is not offered here.")
-    if problem := context.runner.problem(container["Image"]):
-        raise invalid(f"{problem[0].upper()}{problem[1:]}.")
+    check_model(context, request, container)
     member = (
         {"Containers": [container]}
         if request.get("Containers")
@@ -51,17 +44,9 @@ def delete_model(context: Context, request: Record, caller: Caller) -> Record:
 
 def create_endpoint_config(context: Context, request: Record, caller: Caller) -> Record:
     """Create an endpoint configuration; its models must exist."""
-    variants = request["ProductionVariants"]
-    if len({variant["VariantName"] for variant in variants}) != len(variants):
-        raise invalid("Variant names must be unique within an endpoint configuration.")
-    for member in _REFUSED:
-        if request.get(member):
-            raise invalid(f"{member} is not offered here.")
-    if (request.get("DataCaptureConfig") or {}).get("EnableCapture"):
-        raise invalid("DataCaptureConfig: EnableCapture must be false here.")
-    for variant in variants:
-        _check_capacity(variant)
-        _record(context, MODEL, variant.get("ModelName", ""), caller)
+    check_config(context, request)
+    for variant in request["ProductionVariants"]:
+        _record(context, MODEL, variant["ModelName"], caller)
     return _create(context, "EndpointConfig", CONFIG, request, caller)
 
 
@@ -85,25 +70,29 @@ def delete_endpoint_config(context: Context, request: Record, caller: Caller) ->
 
 def create_endpoint(context: Context, request: Record, caller: Caller) -> Record:
     """Create an endpoint and start its servers in the background."""
-    config = request["EndpointConfigName"]
-    _record(context, CONFIG, config, caller)
-    record = {**request, "EndpointStatus": "Creating"}
+    check_deployment(request)
+    deployment = new(context.store, request["EndpointConfigName"])
+    record = {**request, "EndpointStatus": "Creating", "NextDeployment": deployment}
+    record["LastDeploymentConfig"] = record.pop("DeploymentConfig", None)
     response = _create(context, "Endpoint", KIND, record, caller)
     forget(context, KIND, request["EndpointName"])
-    context.endpoints.bring_up(request["EndpointName"], config)
+    context.endpoints.bring_up(request["EndpointName"], deployment)
     return response
 
 
 def update_endpoint(context: Context, request: Record, caller: Caller) -> Record:
     """Start another configuration's servers and replace the present ones when they answer."""
-    name, config = request["EndpointName"], request["EndpointConfigName"]
-    record = _record(context, KIND, name, caller)
-    _record(context, CONFIG, config, caller)
-    if record["EndpointStatus"] not in ("InService", "Failed"):
-        raise invalid(f'Cannot update in-progress endpoint "{record["EndpointArn"]}".')
-    context.store.update(KIND, name, EndpointStatus="Updating", FailureReason=None)
+    name = request["EndpointName"]
+    record = _settled(context, name, caller)
+    check_deployment(request)
+    deployment = new(context.store, request["EndpointConfigName"])
+    retain(deployment, record, request)
+    changes: Record = {"NextDeployment": deployment}
+    if not request.get("RetainDeploymentConfig"):
+        changes["LastDeploymentConfig"] = request.get("DeploymentConfig")
+    context.store.update(KIND, name, EndpointStatus="Updating", FailureReason=None, **changes)
     forget(context, KIND, name)
-    context.endpoints.bring_up(name, config)
+    context.endpoints.bring_up(name, deployment)
     return {"EndpointArn": record["EndpointArn"]}
 
 
@@ -112,12 +101,13 @@ def update_endpoint_weights_and_capacities(
 ) -> Record:
     """Change the weights by which requests are distributed over the variants, at once."""
     name = request["EndpointName"]
-    record = _record(context, KIND, name, caller)
+    record = _settled(context, name, caller)
     variants = {v["VariantName"]: dict(v) for v in record.get("ProductionVariants", ())}
     for change in request["DesiredWeightsAndCapacities"]:
         variant = variants.get(change["VariantName"])
         if variant is None:
             raise invalid(f"Could not find variant {change['VariantName']} in {name}.")
+        _change_serverless(variant, change)
         for member, title in (
             ("DesiredWeight", "Weight"),
             ("DesiredInstanceCount", "InstanceCount"),
@@ -133,7 +123,14 @@ def describe_endpoint(context: Context, request: Record, caller: Caller) -> Reco
     name = request["EndpointName"]
     _record(context, KIND, name, caller)
     first_describe(context, KIND, name, caller, _is_settled)
-    return _record(context, KIND, name, caller)
+    record = _record(context, KIND, name, caller)
+    for variant, server in context.endpoints.servers(name).items():
+        if not server.healthy:  # its container exited and is being restarted
+            record["ProductionVariants"] = [
+                {**entry, "CurrentInstanceCount": 0} if entry["VariantName"] == variant else entry
+                for entry in record.get("ProductionVariants") or ()
+            ]
+    return record
 
 
 def list_endpoints(context: Context, request: Record, _: Caller) -> Record:
@@ -159,22 +156,28 @@ def _create(context: Context, title: str, kind: str, request: Record, caller: Ca
     return {f"{title}Arn": resource}
 
 
-def _check_capacity(variant: Record) -> None:
-    """Refuse a variant that has both instances and a ServerlessConfig, or neither."""
-    name, serverless = variant["VariantName"], variant.get("ServerlessConfig")
-    has_instances = "InstanceType" in variant or "InitialInstanceCount" in variant
-    if has_instances == (serverless is not None):
-        raise invalid(
-            f"Variant {name} must have either InstanceType and InitialInstanceCount, or a"
-            " ServerlessConfig."
-        )
-    if serverless is not None and serverless["MemorySizeInMB"] % 1024:
-        raise invalid(
-            f"Variant {name}: MemorySizeInMB must be 1024, 2048, 3072, 4096, 5120 or 6144;"
-            f" got {serverless['MemorySizeInMB']}."
-        )
-    if has_instances and not ("InstanceType" in variant and "InitialInstanceCount" in variant):
-        raise invalid(f"Variant {name} must have both InstanceType and InitialInstanceCount.")
+def _change_serverless(variant: Record, change: Record) -> None:
+    """Apply a ServerlessUpdateConfig; refuse capacity of the other kind."""
+    serverless, update = (
+        variant.get("CurrentServerlessConfig"),
+        change.get("ServerlessUpdateConfig"),
+    )
+    name = variant["VariantName"]
+    if update and serverless is None:
+        raise invalid(f"Variant {name} has instances; ServerlessUpdateConfig does not apply.")
+    if serverless is not None and "DesiredInstanceCount" in change:
+        raise invalid(f"Variant {name} is serverless; DesiredInstanceCount does not apply.")
+    if change.get("DesiredInstanceCount") == 0:
+        raise invalid(f"Variant {name}: DesiredInstanceCount must be at least 1 here; got 0.")
+    if update:
+        variant["CurrentServerlessConfig"] = {**(serverless or {}), **update}
+
+
+def _settled(context: Context, name: str, caller: Caller) -> Record:
+    record = _record(context, KIND, name, caller)
+    if record["EndpointStatus"] not in ("InService", "Failed"):
+        raise invalid(f'Cannot update in-progress endpoint "{record["EndpointArn"]}".')
+    return record
 
 
 def _record(context: Context, kind: str, name: str, caller: Caller) -> Record:

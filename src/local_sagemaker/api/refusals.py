@@ -49,11 +49,6 @@ GROUPS = (
         ),
     ),
     Group(
-        "Asynchronous and streaming inference",
-        "Call InvokeEndpoint.",
-        ("InvokeEndpointAsync InvokeEndpointWithResponseStream",),
-    ),
-    Group(
         "Experiment metrics",
         "Read them with DescribeTrialComponent.",
         ("BatchGetMetrics",),

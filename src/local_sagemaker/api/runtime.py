@@ -1,7 +1,10 @@
-"""The operation of the SageMaker runtime: InvokeEndpoint."""
+"""The operations of the SageMaker runtime, which invoke endpoints."""
 
+from local_sagemaker.api.event_stream import event
 from local_sagemaker.context import Caller, Context
-from local_sagemaker.errors import invalid
+from local_sagemaker.errors import ServiceError
+from local_sagemaker.hosting.invocation import Invocation, runtime_error
+from local_sagemaker.hosting.model_server import Response
 from local_sagemaker.storage.records import Record
 
 _HEADERS = {
@@ -9,27 +12,68 @@ _HEADERS = {
     "Accept": "Accept",
     "X-Amzn-SageMaker-Custom-Attributes": "CustomAttributes",
 }
-# Each selects a model or an answer that this service does not have.
+# Each selects a model or an answer that this service does not have. PrefixAwareId only chooses
+# among instances, of which an endpoint has one here.
 _REFUSED = (
     "TargetModel",
     "TargetContainerHostname",
     "EnableExplanations",
     "InferenceComponentName",
+    "SessionId",
 )
+_REFUSED_ASYNC = ("S3OutputPathExtension", "Filename", "Body")
+_MAX_BYTES = 6291456  # of a synchronous request, as on SageMaker
+_PART_BYTES = 1 << 16
 
 
 def invoke_endpoint(context: Context, request: Record, _: Caller) -> Record:
     """Return the response of an endpoint's model."""
-    for member in _REFUSED:
-        if request.get(member):
-            raise invalid(f"{member} is not offered here.")
-    headers = {name: request.get(member, "") for name, member in _HEADERS.items()}
-    variant, response = context.endpoints.invoke(
-        request["EndpointName"], request["Body"], headers, request.get("TargetVariant")
-    )
+    variant, response = _invoke(context, request)
     return {
         "Body": response.body,
         "ContentType": response.content_type,
         "InvokedProductionVariant": variant,
         "CustomAttributes": response.custom_attributes,
     }
+
+
+def invoke_endpoint_with_response_stream(context: Context, request: Record, _: Caller) -> Record:
+    """Return the response of an endpoint's model as a stream of PayloadParts."""
+    variant, response = _invoke(context, request)
+    body = response.body
+    parts = [body[i : i + _PART_BYTES] for i in range(0, len(body), _PART_BYTES)]
+    return {
+        "Body": b"".join(event("PayloadPart", part) for part in parts),
+        "ContentType": response.content_type,
+        "InvokedProductionVariant": variant,
+        "CustomAttributes": response.custom_attributes,
+    }
+
+
+def invoke_endpoint_async(context: Context, request: Record, _: Caller) -> Record:
+    """Queue a request for an endpoint's model, whose input and output are in S3."""
+    _refuse(request, _REFUSED_ASYNC)
+    if not request.get("InputLocation"):
+        raise runtime_error("InputLocation must be the S3 URI of the request's payload.")
+    request = {name: value for name, value in request.items() if name != "Body"}
+    return context.endpoints.asynchronous.submit(request["EndpointName"], request)
+
+
+def _invoke(context: Context, request: Record) -> tuple[str, Response]:
+    name, body = request["EndpointName"], request["Body"]
+    if len(body) > _MAX_BYTES:
+        raise ServiceError("413", f"HTTP content length exceeded {_MAX_BYTES} bytes.", 413)
+    _refuse(request, _REFUSED)
+    if context.endpoints.config(name).get("AsyncInferenceConfig"):
+        raise runtime_error(
+            f"Endpoint {name} is an asynchronous endpoint; call InvokeEndpointAsync instead."
+        )
+    headers = {name: request.get(member, "") for name, member in _HEADERS.items()}
+    invocation = Invocation(body, headers, request.get("TargetVariant"), request.get("InferenceId"))
+    return context.endpoints.invoke(name, invocation)
+
+
+def _refuse(request: Record, members: tuple[str, ...]) -> None:
+    for member in members:
+        if request.get(member):
+            raise runtime_error(f"{member} is not offered here.")

@@ -21,6 +21,7 @@ from local_sagemaker.console import hosting, views
 from local_sagemaker.context import Caller, Context
 from local_sagemaker.errors import ServiceError
 from local_sagemaker.hosting.endpoints import KIND as ENDPOINT
+from local_sagemaker.hosting.invocation import Invocation
 from local_sagemaker.jobs.tuning import KIND as TUNING
 from local_sagemaker.storage.records import Record
 
@@ -135,7 +136,8 @@ def _hosting(context: Context) -> Blueprint:
             "Content-Type": request.headers.get("X-Content-Type", ""),
             "Accept": request.headers.get("X-Accept", ""),
         }
-        _, response = context.endpoints.invoke(name, request.get_data(), headers)
+        invocation = Invocation(request.get_data(), headers)
+        _, response = context.endpoints.invoke(name, invocation)
         # Plain text, whatever the model's content type is, because a browser displays it.
         return Response(response.body, content_type="text/plain; charset=utf-8")
 

@@ -5,7 +5,6 @@ from typing import Any
 
 from local_sagemaker.console.views import seconds
 from local_sagemaker.context import Context
-from local_sagemaker.hosting.endpoints import CONFIG
 from local_sagemaker.hosting.model_server import ModelServer
 from local_sagemaker.jobs.tuning import FINAL, best_job, jobs_of
 from local_sagemaker.storage.records import Record
@@ -13,7 +12,7 @@ from local_sagemaker.storage.records import Record
 
 def endpoint(context: Context, record: Record) -> dict[str, Any]:
     """Return an endpoint with its variants, and the sums over them."""
-    config = context.store.get(CONFIG, record["EndpointConfigName"]) or {}
+    config = (record.get("Deployment") or {}).get("Config") or {}
     models = {v["VariantName"]: v.get("ModelName") for v in config.get("ProductionVariants") or ()}
     by_variant = context.endpoints.servers(record["EndpointName"])
     servers = by_variant.values()

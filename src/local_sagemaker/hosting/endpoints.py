@@ -1,20 +1,42 @@
 """Starts, replaces and stops the servers of endpoints, and distributes requests over them."""
 
-import http.client
 import random
 import threading
+import time
 import traceback
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from local_sagemaker.context import Context
 from local_sagemaker.errors import LocalError, ServiceError
-from local_sagemaker.hosting.model_server import ModelServer, Response
+from local_sagemaker.hosting import capture
+from local_sagemaker.hosting.async_queue import AsyncQueue
+from local_sagemaker.hosting.capture import DataCapture, Exchange
+from local_sagemaker.hosting.deployment import CONFIG, KIND, MODEL, described
+from local_sagemaker.hosting.invocation import Invocation, not_found, runtime_error, send
+from local_sagemaker.hosting.metrics import EndpointMetrics, Measured
+from local_sagemaker.hosting.model_server import START_SECONDS, ModelServer, NotServing, Response
 from local_sagemaker.storage.records import Record, now
 
-KIND, CONFIG, MODEL = "endpoint", "endpoint-config", "model"
+__all__ = ["CONFIG", "KIND", "MODEL", "Endpoints"]
+
 Servers = dict[str, ModelServer]  # by variant
+_NO_LIMIT = {"SAGEMAKER_MAX_PAYLOAD_IN_MB": "0"}  # asynchronous requests may have 1 GB
+
+
+@dataclass(frozen=True)
+class _Active:
+    """What an endpoint serves: a deployment and its servers."""
+
+    deployment: Mapping[str, Any]
+    servers: Servers
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        config: Mapping[str, Any] = self.deployment["Config"]
+        return config
 
 
 class Endpoints:
@@ -23,158 +45,222 @@ class Endpoints:
     def __init__(self, context: Context):
         """Start without servers."""
         self._context = context
-        self._servers: dict[str, Servers] = {}
+        self._active: dict[str, _Active] = {}
         self._lock = threading.Lock()
         self._changes: dict[str, threading.Lock] = {}  # one change of an endpoint at a time
+        self._stopped = False
+        self._capture = DataCapture(context.s3)
+        self._metrics = EndpointMetrics(context.metrics)
+        self.asynchronous = AsyncQueue(context, self.config, self.invoke)
 
     def servers(self, name: str) -> Servers:
         """Return the present servers of an endpoint, by variant."""
         with self._lock:
-            return dict(self._servers.get(name, {}))
+            active = self._active.get(name)
+            return dict(active.servers) if active else {}
 
-    def bring_up(self, name: str, config_name: str) -> None:
-        """Start the servers of a configuration in a thread; then they replace the present ones."""
-        threading.Thread(target=self._bring_up, args=(name, config_name), daemon=True).start()
+    def config(self, name: str) -> Mapping[str, Any]:
+        """Return the configuration that an endpoint serves.
+
+        Raises: ServiceError: ValidationError if the endpoint is not in service.
+        """
+        with self._lock:
+            active = self._active.get(name)
+        if active is None:
+            raise not_found(name)
+        return active.config
+
+    def bring_up(self, name: str, *pending: Record) -> None:
+        """Start deployments in a thread, one after the other; each replaces the present one."""
+        threading.Thread(target=self._bring_up_all, args=(name, pending), daemon=True).start()
+
+    def restore(self, record: Record) -> str:
+        """Start an endpoint after a restart of the service; return a message for the user."""
+        name = record["EndpointName"]
+        present, following = record.get("Deployment"), record.get("NextDeployment")
+        pending = [deployment for deployment in (present, following) if deployment]
+        for folder in self._context.folder(KIND, name).glob("serve-*"):
+            if present is None or folder.name != present["Id"]:  # unfinished, or drained
+                self._context.runner.remove(folder)
+        if record["EndpointStatus"] == "Failed" or not pending:
+            return f"endpoint {name} stays Failed: {record.get('FailureReason')}"
+        self._update(name, "Updating" if present and following else "Creating")
+        self.bring_up(name, *pending)
+        return f"endpoint {name} starts again"
 
     def take_down(self, name: str) -> None:
-        """Stop an endpoint's servers in threads, after their requests in flight."""
+        """Stop an endpoint's servers in a thread, after their requests in flight."""
         with self._lock:
-            old = self._servers.pop(name, {})
-        _in_threads(old, ModelServer.drain)
+            old = self._active.pop(name, None)
+        self.asynchronous.discard(name)
+        self._retire(name, old)
 
     def stop(self) -> None:
-        """Stop all servers now."""
+        """Stop all servers now; keep the queues of asynchronous invocations."""
+        self._stopped = True
+        self.asynchronous.stop()
         with self._lock:
-            everything, self._servers = self._servers, {}
-        threads = [
-            thread for old in everything.values() for thread in _in_threads(old, ModelServer.stop)
-        ]
-        for thread in threads:
+            everything, self._active = self._active, {}
+        for thread in [
+            thread
+            for old in everything.values()
+            for thread in _in_threads(old.servers, ModelServer.stop)
+        ]:
             thread.join()
+        self.asynchronous.join()
+        self._capture.stop()
+        self._metrics.stop()
 
-    def invoke(
-        self, name: str, body: bytes, headers: Mapping[str, str], target_variant: str | None = None
-    ) -> tuple[str, Response]:
+    def invoke(self, name: str, request: Invocation) -> tuple[str, Response]:
         """Return the variant that answered, and its response with status 200.
 
         Raises: ServiceError: ValidationError if the endpoint does not exist, else ModelError.
         """
+        start = time.perf_counter()
+        record = self._context.store.get(KIND, name) or {}
+        variants = {entry["VariantName"]: entry for entry in record.get("ProductionVariants") or ()}
         with self._lock:
-            servers = dict(self._servers.get(name, {}))
-            variant = self._choose(name, servers, target_variant)
-            server = servers[variant]
+            active = self._active.get(name)
+            if active is None:
+                raise not_found(name)
+            variant = _choose(name, active.servers, variants, request.target_variant)
+            server = active.servers[variant]
             server.enter()
+        status, sent = 500, time.perf_counter()
         try:
-            response = server.invoke(body, headers)
-        except TimeoutError as error:
-            text = "Your invocation timed out while waiting for a response from container primary."
-            raise _model_error(text, 0, text) from error
-        except (OSError, http.client.HTTPException) as error:
-            text = f"The container did not answer: {error}"
-            raise _model_error(text, 500, text) from error
+            response = send(server, name, request)
+            status = 200
+        except ServiceError as error:
+            status = int(str(error.members["OriginalStatusCode"])) or status
+            raise
         finally:
             server.leave()
-        if response.status != 200:
-            text = response.body.decode(errors="replace")
-            side = "client" if response.status < 500 else "server"
-            message = (
-                f'Received {side} error ({response.status}) from primary with message "{text}".'
-                f" See /aws/sagemaker/Endpoints/{name} in CloudWatch Logs."
-            )
-            raise _model_error(message, response.status, text, f"/aws/sagemaker/Endpoints/{name}")
+            model, overhead = time.perf_counter() - sent, sent - start
+            instances = variants.get(variant, {}).get("DesiredInstanceCount") or 1
+            measured = Measured(status, model * 1e6, overhead * 1e6, instances)
+            self._metrics.add(name, variant, measured)
+        config = active.config.get("DataCaptureConfig")
+        if config and capture.is_sampled(config):
+            self._capture.add(name, variant, Exchange(config, request, response, now()))
         return variant, response
 
-    def _choose(self, name: str, servers: Servers, target_variant: str | None) -> str:
-        record = self._context.store.get(KIND, name)
-        if record is None or not servers:
-            raise ServiceError("ValidationError", f"Endpoint {name} of account not found.")
-        if target_variant is not None:
-            if target_variant not in servers:
-                text = f"Variant {target_variant} is not in {name}, which has {', '.join(servers)}."
-                raise ServiceError("ValidationError", text)
-            return target_variant
-        variants = record.get("ProductionVariants", ())
-        by_name = {entry["VariantName"]: entry.get("CurrentWeight", 1.0) for entry in variants}
-        weights = [by_name.get(variant, 1.0) for variant in servers]
-        if not any(weights):
-            weights = [1.0] * len(servers)
-        return random.choices(list(servers), weights)[0]  # noqa: S311
-
-    def _bring_up(self, name: str, config_name: str) -> None:
+    def _bring_up_all(self, name: str, pending: Sequence[Record]) -> None:
         with self._lock:
             change = self._changes.setdefault(name, threading.Lock())
         with change:
-            config = self._context.store.get(CONFIG, config_name) or {}
-            variants = config.get("ProductionVariants", [])
-            new: Servers = {}
-            try:
-                for variant in variants:
-                    new[variant["VariantName"]] = self._server(name, variant)
-            except Exception as error:
-                if not isinstance(error, LocalError):
-                    traceback.print_exc()
-                for server in new.values():
-                    server.stop()
-                # A failed update leaves the present servers in service.
-                status = "InService" if self.servers(name) else "Failed"
-                self._update(name, status, FailureReason=str(error)[:1024])
-            else:
-                self._replace(name, config_name, variants, new)
+            for deployment in pending:
+                self._bring_up(name, deployment)
 
-    def _replace(
-        self, name: str, config_name: str, variants: list[Mapping[str, Any]], new: Servers
-    ) -> None:
+    def _bring_up(self, name: str, deployment: Record) -> None:
+        new = _Active(deployment, {})
+        try:
+            for variant in deployment["Config"]["ProductionVariants"]:
+                new.servers[variant["VariantName"]] = self._server(name, deployment, variant)
+        except Exception as error:
+            for server in new.servers.values():
+                server.stop()
+            if self._stopped:
+                return  # the next start of the service begins anew
+            if not isinstance(error, LocalError):
+                traceback.print_exc()
+            self._fail(name, deployment, str(error))
+        else:
+            self._replace(name, new)
+
+    def _fail(self, name: str, deployment: Record, reason: str) -> None:
+        member = self._member(name, deployment)
+        if member != "Deployment":
+            self._context.runner.remove(self._folder(name, deployment))
+        if member is not None:
+            # A failed update leaves the present servers in service.
+            status = "InService" if self.servers(name) else "Failed"
+            unused = {"NextDeployment": None} if member == "NextDeployment" else {}
+            self._update(name, status, FailureReason=reason[:1024], **unused)
+
+    def _replace(self, name: str, new: _Active) -> None:
         """Put new servers into service and drain the old ones."""
         with self._lock:
-            deleted = self._context.store.get(KIND, name) is None  # while the servers started
-            old = new if deleted else self._servers.get(name, {})
-            if not deleted:
-                self._servers[name] = new
-        if not deleted:
-            self._update(
-                name,
-                "InService",
-                EndpointConfigName=config_name,
-                ProductionVariants=[_summary(v, new[v["VariantName"]]) for v in variants],
-                FailureReason=None,
-            )
-        _in_threads(old, ModelServer.drain)
+            member = self._member(name, new.deployment)
+            old = self._active.get(name) if member else new
+            if member:
+                self._active[name] = new
+        if member == "NextDeployment":
+            changes = {"Deployment": new.deployment, "NextDeployment": None, "FailureReason": None}
+            self._update(name, "InService", **changes, **described(new.deployment))
+        elif member == "Deployment":
+            record = self._context.store.get(KIND, name) or {}
+            self._update(name, "Updating" if record.get("NextDeployment") else "InService")
+        if member:
+            self.asynchronous.resume(name)
+        self._retire(name, old)
+
+    def _member(self, name: str, deployment: Mapping[str, Any]) -> str | None:
+        """Return the member of an endpoint's record that a deployment is, None if it is deleted."""
+        record = self._context.store.get(KIND, name) or {}
+        for member in ("NextDeployment", "Deployment"):
+            if (record.get(member) or {}).get("Id") == deployment["Id"]:
+                return member
+        return None
+
+    def _retire(self, name: str, old: _Active | None) -> None:
+        """Write what was captured; stop servers in a thread when their requests are answered."""
+        self._capture.flush()
+        if old is None:
+            return
+
+        def drain(old: _Active) -> None:
+            for thread in _in_threads(old.servers, ModelServer.drain):
+                thread.join()
+            self._context.runner.remove(self._folder(name, old.deployment))
+
+        threading.Thread(target=drain, args=(old,), daemon=True).start()
 
     def _update(self, name: str, status: str, **changes: Any) -> None:
         self._context.store.update(KIND, name, EndpointStatus=status, **changes)
 
-    def _server(self, name: str, variant: Mapping[str, Any]) -> ModelServer:
-        context = self._context
-        model = context.store.get(MODEL, variant["ModelName"])
-        if model is None:
-            raise LocalError(f"The model {variant['ModelName']} was deleted.")
+    def _folder(self, name: str, deployment: Mapping[str, Any]) -> Any:
+        return self._context.folder(KIND, name) / deployment["Id"]
+
+    def _server(
+        self, name: str, deployment: Mapping[str, Any], variant: Mapping[str, Any]
+    ) -> ModelServer:
+        context, title = self._context, variant["VariantName"]
         instance = f"i-{uuid.uuid4().hex[:17]}"
-        file = context.folder(KIND, name) / f"{variant['VariantName']}-{instance}.log"
-        group, title = f"/aws/sagemaker/Endpoints/{name}", f"{variant['VariantName']}/{instance}"
-        return ModelServer(context, model, context.logs.stream(group, title, file), {})
+        file = context.folder(KIND, name) / f"{title}-{instance}.log"
+        group = f"/aws/sagemaker/Endpoints/{name}"
+        try:
+            return ModelServer(
+                context,
+                deployment["Models"][variant["ModelName"]],
+                context.logs.stream(group, f"{title}/{instance}", file),
+                _NO_LIMIT if deployment["Config"].get("AsyncInferenceConfig") else {},
+                self._folder(name, deployment) / title,
+                variant.get("ContainerStartupHealthCheckTimeoutInSeconds", START_SECONDS),
+            )
+        except NotServing as error:
+            raise LocalError(
+                f"The primary container for production variant {title} did not pass the ping health"
+                f" check. Please check CloudWatch logs for this endpoint. {error}"
+            ) from error
 
 
-def _model_error(
-    message: str, status: int, original: str, stream: str | None = None
-) -> ServiceError:
-    members = {"OriginalStatusCode": status, "OriginalMessage": original}
-    if stream is not None:
-        members["LogStreamArn"] = stream
-    return ServiceError("ModelError", message, 424, **members)
-
-
-def _summary(variant: Mapping[str, Any], server: ModelServer) -> Record:
-    count, weight = variant.get("InitialInstanceCount", 1), variant.get("InitialVariantWeight", 1.0)
-    serverless = variant.get("ServerlessConfig")
-    return {
-        "VariantName": variant["VariantName"],
-        "DeployedImages": [{"SpecifiedImage": server.image, "ResolutionTime": now()}],
-        **({"CurrentServerlessConfig": serverless} if serverless else {}),
-        "CurrentWeight": weight,
-        "DesiredWeight": weight,
-        "CurrentInstanceCount": count,
-        "DesiredInstanceCount": count,
-    }
+def _choose(
+    name: str,
+    servers: Servers,
+    variants: Mapping[str, Mapping[str, Any]],
+    target_variant: str | None,
+) -> str:
+    """Return the variant that answers a request: the target, or one by weight."""
+    if target_variant is not None:
+        if target_variant not in servers:
+            raise runtime_error(
+                f"Variant {target_variant} is not in {name}, which has {', '.join(servers)}."
+            )
+        return target_variant
+    weights = [variants.get(variant, {}).get("CurrentWeight", 1.0) for variant in servers]
+    if not any(weights):
+        weights = [1.0] * len(servers)
+    return random.choices(list(servers), weights)[0]  # noqa: S311
 
 
 def _in_threads(servers: Servers, action: Callable[[ModelServer], None]) -> list[threading.Thread]:

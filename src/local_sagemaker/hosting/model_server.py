@@ -2,11 +2,14 @@
 
 import collections
 import http.client
+import tarfile
 import threading
 import time
 import uuid
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from local_sagemaker.backends.base import Running, Task
@@ -17,10 +20,12 @@ from local_sagemaker.jobs.layout import lay_out
 from local_sagemaker.storage import objects
 from local_sagemaker.storage.logs import Stream
 
-_INVOKE_SECONDS = 60.0  # the service's limit for an invocation
-_START_SECONDS = 180.0
+INVOKE_SECONDS = 60.0  # the service's limit for a synchronous invocation
+_MAX_INVOKE_SECONDS = 3600.0  # the service's limit for an asynchronous invocation
+START_SECONDS = 180.0  # the service's default for the health check of a container that starts
 _FORWARDED = ("Content-Type", "Accept", "X-Amzn-SageMaker-Custom-Attributes")
-_MAX_RESTARTS = 3
+_STEADY_SECONDS = 60.0  # a container that ran as long is restarted at once
+_MAX_PAUSE = 60.0
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,10 @@ class Response:
     body: bytes
 
 
+class NotServing(LocalError):
+    """The container did not pass the health check."""
+
+
 class ModelServer:
     """A container that serves a model; it is restarted if it exits."""
 
@@ -42,6 +51,8 @@ class ModelServer:
         model: Mapping[str, Any],
         stream: Stream,
         environment: Mapping[str, str],
+        folder: Path | None = None,
+        start_seconds: float = START_SECONDS,
     ):
         """Start it and return when /ping answers.
 
@@ -50,45 +61,44 @@ class ModelServer:
             model: the model's record.
             stream: receives the output, and is closed at the end.
             environment: variables in addition to the model's.
+            folder: becomes /opt/ml and stays when the server stops. The model is downloaded unless
+                it is there. None means a folder that is removed when the server stops.
+            start_seconds: how long the first health check may take.
 
         Raises: LocalError if it does not start.
         """
         self._context, self._stream = context, stream
-        containers = model.get("Containers") or [model.get("PrimaryContainer")]
-        self._container: Mapping[str, Any] = containers[0] or {}
+        self._container = container(model)
         self.image: str = self._container.get("Image", "")
         self._environment = dict(environment)
-        self._work = context.work(f"serve-{uuid.uuid4().hex[:12]}")
+        self._start_seconds = start_seconds
+        self._is_own_folder = folder is None
+        self._work = folder or context.work(f"serve-{uuid.uuid4().hex[:12]}")
         self._in_flight, self._idle = 0, threading.Condition()
         self._stopping = threading.Event()
         self._running: Running | None = None
+        self._last_line = ""
         self.port, self.count, self.errors, self.restarts = 0, 0, 0, 0
         self.latencies: collections.deque[float] = collections.deque(maxlen=1000)
         self.healthy = False
-        uri, is_packed = _model_data(self._container)
         try:
-            base = lay_out(self._work, {}, {}).model.parent
-            if uri:
-                fetch = objects.unpack if is_packed else objects.download_prefix
-                fetch(context.s3, uri, base / "model")
+            if not (self._work / "model").exists():
+                self._download()
             self._start()
-        except context.s3.exceptions.ClientError as error:
-            self.stop()
-            raise LocalError(f"The model data {uri} cannot be read: {error}.") from error
         except BaseException:
             self.stop()
             raise
         threading.Thread(target=self._watch, daemon=True).start()
 
     def invoke(
-        self, body: bytes, headers: Mapping[str, str], seconds: float = _INVOKE_SECONDS
+        self, body: bytes, headers: Mapping[str, str], timeout: float = INVOKE_SECONDS
     ) -> Response:
-        """POST to /invocations and return the response, which must come in `seconds`.
+        """POST to /invocations and return the response.
 
         Raises: OSError or http.client.HTTPException if there is none in time.
         """
         start = time.perf_counter()
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=seconds)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         try:
             forwarded = {name: headers[name] for name in _FORWARDED if headers.get(name)}
             connection.request("POST", "/invocations", body, forwarded)
@@ -126,17 +136,48 @@ class ModelServer:
     def drain(self) -> None:
         """Stop it when no request is in flight."""
         with self._idle:
-            self._idle.wait_for(lambda: self._in_flight == 0, timeout=_INVOKE_SECONDS)
+            self._idle.wait_for(lambda: self._in_flight == 0, timeout=_MAX_INVOKE_SECONDS)
         self.stop()
 
     def stop(self) -> None:
-        """Stop it and remove its folder."""
+        """Stop it, and remove its folder if that is its own."""
         self._stopping.set()
         self.healthy = False
         if self._running is not None:
             self._running.stop()
         self._stream.close()
-        self._context.runner.remove(self._work)
+        if self._is_own_folder:
+            self._context.runner.remove(self._work)
+
+    def _download(self) -> None:
+        """Lay out /opt/ml; the model is complete where the folder `model` exists."""
+        uri, is_packed = _model_data(self._container)
+        new = self._work.with_name(f"{self._work.name}.new")
+        base = lay_out(new, {}, {}).model.parent
+        s3 = self._context.s3
+        title = 'for container "container_1" from URL'
+        try:
+            if uri:
+                fetch = objects.unpack if is_packed else objects.download_prefix
+                fetch(s3, uri, base / "model")
+        except s3.exceptions.ClientError as error:
+            raise LocalError(
+                f'Failed to download model data {title}: "{uri}". Please ensure that there is an'
+                f" object located at the URL: {error}"
+            ) from error
+        except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
+            raise LocalError(
+                f'Failed to extract model data archive {title}: "{uri}". Please ensure that the'
+                f" object located at the URL is a valid tar.gz archive: {error}"
+            ) from error
+        else:
+            new.rename(self._work)
+        finally:
+            self._context.runner.remove(new)
+
+    def _write(self, line: str) -> None:
+        self._last_line = line or self._last_line
+        self._stream.write(line)
 
     def _start(self) -> None:
         self.port = free_port()
@@ -148,26 +189,41 @@ class ModelServer:
             port=self.port,
             grace=30.0,
         )
-        self._running = self._context.runner.start(task, self._stream.write)
-        wait_for_ping(self._running, self.port, _START_SECONDS)
+        self._running = self._context.runner.start(task, self._write)
+        try:
+            wait_for_ping(self._running, self.port, self._start_seconds)
+        except LocalError as error:
+            uri, _ = _model_data(self._container)
+            reason = str(error).replace(str(self._work), "/opt/ml")
+            if self._running.poll() is not None and self._last_line:
+                reason = f"{reason} Its last line of output: {self._last_line}"
+            raise NotServing(f"{reason} The model data is {uri}." if uri else reason) from error
         self.healthy = True
 
     def _watch(self) -> None:
+        pause, started = 0.5, time.monotonic()
         while not self._stopping.wait(0.5):
             if self._running is None or self._running.poll() is None:
                 continue
             self.healthy = False
-            if self.restarts >= _MAX_RESTARTS:
-                self._stream.write("The container exited too often and is not restarted.")
+            pause = 0.5 if time.monotonic() - started > _STEADY_SECONDS else pause
+            self._stream.write(f"The container exited and is restarted in {pause:g} s.")
+            if self._stopping.wait(pause):
                 return
+            pause, started = min(2 * pause, _MAX_PAUSE), time.monotonic()
             self.restarts += 1
-            self._stream.write("The container exited and is restarted.")
             try:
                 self._start()
             except LocalError as error:
                 self._stream.write(str(error))
-            if self._stopping.is_set() and self._running is not None:
+            if self._running is not None and (self._stopping.is_set() or not self.healthy):
                 self._running.stop()
+
+
+def container(model: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the one container of a model."""
+    containers = model.get("Containers") or [model.get("PrimaryContainer")]
+    return containers[0] or {}
 
 
 def _read(connection: http.client.HTTPConnection) -> Response:

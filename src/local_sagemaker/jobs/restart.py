@@ -1,14 +1,13 @@
 """Restores records after a restart of the service."""
 
 from local_sagemaker.context import Context
-from local_sagemaker.hosting.endpoints import CONFIG
 from local_sagemaker.hosting.endpoints import KIND as ENDPOINT
 from local_sagemaker.jobs.training import GROUP, log_files, next_status, publish, scrape_metrics
 from local_sagemaker.jobs.training import KIND as TRAINING
 from local_sagemaker.jobs.transform import KIND as TRANSFORM
 from local_sagemaker.jobs.tuning import KIND as TUNING
 from local_sagemaker.storage import metrics
-from local_sagemaker.storage.records import Record, now
+from local_sagemaker.storage.records import now
 
 _REASON = "InternalServerError: the local service ended while the job ran."
 _RUNNING = ("InProgress", "Stopping")
@@ -61,15 +60,4 @@ def _other_jobs(context: Context) -> list[str]:
 
 
 def _endpoints(context: Context) -> list[str]:
-    return [_restart(context, record) for record in context.store.all(ENDPOINT)]
-
-
-def _restart(context: Context, record: Record) -> str:
-    name, config = record["EndpointName"], record["EndpointConfigName"]
-    if context.store.get(CONFIG, config) is None:
-        reason = f"the endpoint configuration {config} was deleted before the restart"
-        context.store.update(ENDPOINT, name, EndpointStatus="Failed", FailureReason=reason)
-        return f"endpoint {name} is not started: {reason}"
-    context.store.update(ENDPOINT, name, EndpointStatus="Creating", FailureReason=None)
-    context.endpoints.bring_up(name, config)
-    return f"endpoint {name} starts again"
+    return [context.endpoints.restore(record) for record in context.store.all(ENDPOINT)]

@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import unquote
 
@@ -20,6 +21,7 @@ from local_sagemaker.errors import ServiceError, invalid
 Environ = Mapping[str, Any]
 _TARGET = "SageMaker."
 _CREDENTIAL = re.compile(r"Credential=[^/&]+/[^/]+/([^/]+)/([^/]+)/")
+_EVENT_STREAM = "application/vnd.amazon.eventstream"
 _HOST = re.compile(r"^(api|runtime|metrics)\.sagemaker\.")
 
 
@@ -30,6 +32,7 @@ class Operation:
     name: str
     path_members: Mapping[str, str]
     is_rest: bool
+    status: HTTPStatus = HTTPStatus.OK
 
     @property
     def content_type(self) -> str:
@@ -48,14 +51,15 @@ class Operation:
             if member.serialization.get("location") == "header":
                 value = environ.get(_variable(member.serialization["name"]))
                 if value:
-                    members[name] = value
+                    members[name] = _integer(value) if member.type_name == "integer" else value
         return {**members, **self.path_members}
 
     def serialize(self, response: Mapping[str, Any]) -> tuple[dict[str, str], bytes]:
         """Return the headers and the body of a response."""
         shape = shapes(self.name)[1] if self.is_rest else None
         payload = shape and shape.serialization.get("payload")
-        headers = {"Content-Type": self.content_type}
+        is_stream = shape and payload and shape.members[payload].serialization.get("eventstream")
+        headers = {"Content-Type": _EVENT_STREAM if is_stream else self.content_type}
         rest = dict(response)
         for name, member in shape.members.items() if shape else ():
             if member.serialization.get("location") == "header" and name in rest:
@@ -74,10 +78,13 @@ def operation(environ: Environ) -> Operation | None:
     signed_for = scope(environ)[1]
     path, method = environ.get("PATH_INFO", ""), environ.get("REQUEST_METHOD", "")
     if signed_for in ("", "sagemaker"):
-        for pattern, name, wanted in _paths():
-            if method == wanted and (match := pattern.fullmatch(path)):
+        for pattern, name, http in _paths():
+            if match := pattern.fullmatch(path):
+                if method != http["method"]:
+                    raise unknown(f"{method} {path}")
                 members = {key: unquote(value) for key, value in match.groupdict().items()}
-                return Operation(name, members, is_rest=True)
+                status = HTTPStatus(http.get("responseCode", HTTPStatus.OK))
+                return Operation(name, members, is_rest=True, status=status)
     if signed_for == "sagemaker" or _HOST.match(environ.get("HTTP_HOST", "").lower()):
         raise unknown(f"{method} {target or path}")
     return None
@@ -91,14 +98,14 @@ def scope(environ: Environ) -> tuple[str, str]:
 
 
 @functools.cache
-def _paths() -> list[tuple[re.Pattern[str], str, str]]:
-    """Return pattern, name and HTTP method of each operation that a path names."""
+def _paths() -> list[tuple[re.Pattern[str], str, Mapping[str, Any]]]:
+    """Return pattern, name and HTTP traits of each operation that a path names."""
     paths = []
     for service in ("sagemaker-runtime", "sagemaker-metrics"):
         for name in model(service).operation_names:
             http = model(service).operation_model(name).http
             pattern = re.sub(r"\\?\{(\w+)\\?\}", r"(?P<\1>[^/]+)", http["requestUri"])
-            paths.append((re.compile(pattern), name, http["method"]))
+            paths.append((re.compile(pattern), name, http))
     return paths
 
 
@@ -109,6 +116,10 @@ def _variable(header: str) -> str:
 
 def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is not a JSON value")
+
+
+def _integer(value: str) -> int | str:
+    return int(value) if value.isascii() and value.isdigit() and len(value) < 10 else value
 
 
 def _json(body: bytes) -> dict[str, Any]:

@@ -72,7 +72,7 @@ class Router:
         except Exception as error:
             return _error(start, _internal(error), operation.content_type)
         headers, content = operation.serialize(response)
-        return _respond(start, HTTPStatus.OK, content, headers)
+        return _respond(start, operation.status, content, headers)
 
 
 def read_body(environ: Environ) -> bytes:

@@ -1,0 +1,153 @@
+"""Checks members of the requests that create models and endpoints; refuses what is not offered."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from local_sagemaker.builtin import is_ours
+from local_sagemaker.context import Context
+from local_sagemaker.errors import LocalError, invalid
+from local_sagemaker.hosting import capture
+from local_sagemaker.storage import objects
+from local_sagemaker.storage.records import Record
+
+_MODEL = (
+    "InferenceExecutionConfig.Mode=Direct",
+    "ContainerDefinition.Mode=MultiModel",
+    "ContainerDefinition.MultiModelConfig",
+    "ContainerDefinition.ImageConfig.RepositoryAccessMode=Vpc",
+    "ContainerDefinition.AdditionalModelDataSources",
+    "ContainerDefinition.ContainerMetricsConfig",
+    "ContainerDefinition.ModelDataSource.S3DataSource.HubAccessConfig",
+    "ContainerDefinition.ModelDataSource.S3DataSource.ManifestS3Uri",
+    "ContainerDefinition.ModelDataSource.S3DataSource.ETag",
+    "ContainerDefinition.ModelDataSource.S3DataSource.ManifestEtag",
+)
+_CONFIG = (
+    "ShadowProductionVariants",
+    "ExplainerConfig",
+    "EnableNetworkIsolation",
+    "MetricsConfig",
+    "CrossRegionTrafficConfig",
+    "AsyncInferenceConfig.OutputConfig.NotificationConfig",
+    "ProductionVariants.InstancePools",
+    "ProductionVariants.VariantInstanceProvisionTimeoutInSeconds",
+    "ProductionVariants.AcceleratorType",
+    "ProductionVariants.CoreDumpConfig",
+    "ProductionVariants.EnableSSMAccess",
+    "ProductionVariants.ManagedInstanceScaling",
+    "ProductionVariants.RoutingConfig.RoutingStrategy=PREFIX_AWARE",
+    "ProductionVariants.RoutingConfig.RoutingStrategy=KV_AWARE",
+    "ProductionVariants.CapacityReservationConfig",
+    "ProductionVariants.AcceleratorPartitionLayouts",
+)
+_DEPLOYMENT = (
+    "DeploymentConfig.BlueGreenUpdatePolicy.TrafficRoutingConfiguration.Type=CANARY",
+    "DeploymentConfig.BlueGreenUpdatePolicy.TrafficRoutingConfiguration.Type=LINEAR",
+    "DeploymentConfig.RollingUpdatePolicy",
+    "DeploymentConfig.AutoRollbackConfiguration.Alarms",
+)
+_NOT_SERVERLESS = ("AsyncInferenceConfig", "VpcConfig")
+
+
+def check_model(context: Context, request: Record, container: Record) -> None:
+    """Raise a ValidationException unless a model's container can be served here."""
+    if "Image" not in container:
+        raise invalid("A model's container must have an Image or a ModelPackageName.")
+    _refuse({**request, "ContainerDefinition": container}, _MODEL)
+    if problem := context.runner.problem(container["Image"]):
+        raise invalid(f"{problem[0].upper()}{problem[1:]}.")
+    # The project's own server opens no connection, so it is isolated in any case.
+    if request.get("EnableNetworkIsolation") and not is_ours(container["Image"]):
+        raise invalid(f"EnableNetworkIsolation is not offered here for {container['Image']}.")
+
+
+def check_config(context: Context, request: Record) -> None:
+    """Raise a ValidationException unless endpoints can have a configuration here."""
+    variants = request["ProductionVariants"]
+    if len({variant["VariantName"] for variant in variants}) != len(variants):
+        raise invalid("Variant names must be unique within an endpoint configuration.")
+    _refuse(request, _CONFIG)
+    for variant in variants:
+        _check_capacity(variant)
+    captured = request.get("DataCaptureConfig")
+    if any("ServerlessConfig" in variant for variant in variants):
+        _refuse(request, _NOT_SERVERLESS, "with a ServerlessConfig")
+        if captured and capture.is_enabled(captured):
+            raise invalid("DataCaptureConfig is not supported with a ServerlessConfig.")
+        if len(variants) > 1:
+            raise invalid("An endpoint with a ServerlessConfig has one production variant.")
+    if captured and capture.is_enabled(captured):
+        _check_bucket(context, "DataCaptureConfig.DestinationS3Uri", captured["DestinationS3Uri"])
+    if asynchronous := request.get("AsyncInferenceConfig"):
+        output = asynchronous["OutputConfig"]
+        if not output.get("S3OutputPath"):
+            raise invalid("AsyncInferenceConfig.OutputConfig must have an S3OutputPath here.")
+        if len(variants) > 1:
+            raise invalid("An endpoint with an AsyncInferenceConfig has one production variant.")
+        for member in ("S3OutputPath", "S3FailurePath"):
+            if uri := output.get(member):
+                _check_bucket(context, f"AsyncInferenceConfig.OutputConfig.{member}", uri)
+
+
+def check_deployment(request: Record) -> None:
+    """Raise a ValidationException for a way to deploy that is not offered."""
+    _refuse(request, _DEPLOYMENT)
+
+
+def _refuse(request: Record, paths: tuple[str, ...], where: str = "here") -> None:
+    for path in paths:
+        names, _, wanted = path.partition("=")
+        for value in _values(request, names.split(".")):
+            if value == wanted or (not wanted and value):
+                shown = f"{names} {wanted}" if wanted else names
+                raise invalid(f"{shown} is not offered {where}.")
+
+
+def _values(value: Any, names: list[str]) -> Iterator[Any]:
+    """Yield what is at a path of members; a list stands for each of its entries."""
+    if isinstance(value, list) and names:
+        for entry in value:
+            yield from _values(entry, names)
+    elif not names:
+        yield value
+    elif isinstance(value, dict):
+        yield from _values(value.get(names[0]), names[1:])
+
+
+def _check_bucket(context: Context, member: str, uri: str) -> None:
+    try:
+        context.s3.head_bucket(Bucket=objects.split_uri(uri)[0])
+    except LocalError as error:
+        raise invalid(f"{member}: {error}") from error
+    except ClientError as error:
+        raise invalid(f"{member}: the bucket of {uri} cannot be used: {error}") from error
+
+
+def _check_capacity(variant: Record) -> None:
+    """Refuse a variant that has both instances and a ServerlessConfig, or neither."""
+    name, serverless = variant["VariantName"], variant.get("ServerlessConfig")
+    if not variant.get("ModelName"):
+        raise invalid(f"Variant {name} must have a ModelName: inference components are not here.")
+    has_instances = "InstanceType" in variant or "InitialInstanceCount" in variant
+    if has_instances == (serverless is not None):
+        raise invalid(
+            f"Variant {name} must have either InstanceType and InitialInstanceCount, or a"
+            " ServerlessConfig."
+        )
+    if has_instances and not ("InstanceType" in variant and "InitialInstanceCount" in variant):
+        raise invalid(f"Variant {name} must have both InstanceType and InitialInstanceCount.")
+    if serverless is None:
+        return
+    if serverless["MemorySizeInMB"] % 1024:
+        raise invalid(
+            f"Variant {name}: MemorySizeInMB must be 1024, 2048, 3072, 4096, 5120 or 6144;"
+            f" got {serverless['MemorySizeInMB']}."
+        )
+    provisioned = serverless.get("ProvisionedConcurrency") or 0
+    if provisioned > serverless["MaxConcurrency"]:
+        raise invalid(
+            f"Variant {name}: ProvisionedConcurrency must be at most MaxConcurrency"
+            f" {serverless['MaxConcurrency']}; got {provisioned}."
+        )
