@@ -7,6 +7,7 @@ remove its name from `refusals` or `recorded`.
 from collections.abc import Callable, Mapping
 
 from local_sagemaker.api import (
+    defaults,
     hosting,
     recorded,
     runtime,
@@ -51,6 +52,7 @@ EXECUTED: Mapping[str, Handler] = {
     "DescribeEndpoint": hosting.describe_endpoint,
     "ListEndpoints": hosting.list_endpoints,
     "DeleteEndpoint": hosting.delete_endpoint,
+    "ListMonitoringSchedules": hosting.list_monitoring_schedules,
     "InvokeEndpoint": runtime.invoke_endpoint,
     "CreateTransformJob": transform.create_transform_job,
     "DescribeTransformJob": transform.describe_transform_job,
@@ -85,7 +87,8 @@ def call(context: Context, operation: str, request: Record, caller: Caller) -> R
     if operation not in EXECUTED:
         raise unknown(operation)
     validation.check(operation, request)
-    return validation.response(operation, EXECUTED[operation](context, request, caller))
+    response = EXECUTED[operation](context, request, caller)
+    return validation.response(operation, defaults.complete(operation, response))
 
 
 def unknown(operation: str) -> ServiceError:
