@@ -3,6 +3,7 @@
 import ast
 import json
 import time
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -169,7 +170,9 @@ def reads(version: int) -> Iterator[tuple[str, ...]]:
     for package in packages:
         for folder in ("", "amazon", "core", "core/helper", "serve", "train"):
             for file in sorted((package / folder).glob("*.py")):
-                tree = ast.parse(file.read_text())
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # of the SDK's escape sequences
+                    tree = ast.parse(file.read_text())
                 for function in ast.walk(tree):
                     if isinstance(function, ast.FunctionDef):
                         yield from _reads(function)
@@ -216,9 +219,12 @@ def in_answer(path: tuple[str, ...], answer: Any) -> bool:
     return True
 
 
-# What AWS does not answer either for the resources of the scenario; the SDKs read it from another
-# operation's answer, or catch the KeyError.
-ABSENT: set[tuple[str, ...]] = set()
+# AWS answers none of these for the scenario's resources either. The SDKs index them in their own
+# requests, or in a branch for resources that have them.
+ABSENT = {
+    *(("VpcConfig",), ("Environment",)),
+    *(("TrainingJobDefinitions",), ("DebugRuleEvaluationStatuses",)),
+}
 
 
 @pytest.mark.sdk
@@ -234,4 +240,4 @@ def test_an_answer_has_the_members_that_an_sdk_reads(answers, version):
         for path in paths - ABSENT
         if in_shape(path, validation.shapes(operation)[1]) and not in_answer(path, answer)
     }
-    assert not lacking
+    assert "; ".join(".".join(path) for path in sorted(lacking)) == ""

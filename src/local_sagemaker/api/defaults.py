@@ -49,10 +49,7 @@ _DEFAULTS: Mapping[str, Mapping[str, Any]] = {
         **{f"Containers.*.{name}": value for name, value in _CONTAINER.items()},
         "EnableNetworkIsolation": False,
     },
-    "DescribeEndpointConfig": {
-        "ProductionVariants.*.InitialVariantWeight": 1.0,
-        "EnableNetworkIsolation": False,
-    },
+    "DescribeEndpointConfig": {"EnableNetworkIsolation": False},
 }
 
 
