@@ -7,7 +7,6 @@ from typing import Any
 
 os.environ.setdefault("MOTO_DISABLE_GLOBAL_CORS", "true")  # moto reads it when it is imported
 
-from moto.iam.models import iam_backends
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication
 from moto.sts.models import sts_backends
 
@@ -42,7 +41,7 @@ class Service:
         self._server = Server(settings.host, settings.port, router, authority, origin_check.is_aws)
         self.url, self.port = self._server.url, self._server.port
         self._server.start()
-        _create_role_and_session()
+        _create_roles_and_session()
         self.context = Context(settings, self.url, runner)
         self.context.endpoints = Endpoints(self.context)
         self._s3 = S3Persistence(settings.state / "s3", self.context.s3)
@@ -69,20 +68,9 @@ class Service:
         self._server.stop()
 
 
-def _create_role_and_session() -> None:
-    """Create the role that get_execution_role returns, and a session that has assumed it."""
+def _create_roles_and_session() -> None:
+    """Create the roles, and a session that has assumed the one of get_execution_role."""
     permissions.add_to_moto()
-    iam = iam_backends[ACCOUNT]["aws"]
-    if not any(role.name == ROLE for role in iam.roles.values()):
-        iam.create_role(
-            role_name=ROLE,
-            assume_role_policy_document=permissions.TRUST,
-            path="/",
-            permissions_boundary=None,
-            description="The role of the local SageMaker service",
-            tags=[],
-            max_session_duration="3600",
-        )
     session = sts_backends[ACCOUNT]["aws"].assume_role(
         region_name=REGION,
         role_session_name="local",

@@ -3,7 +3,7 @@
 import pytest
 from botocore.exceptions import ClientError
 
-from support.service import ROLE
+from support.service import ROLE, training
 
 ACTIONS = ["sagemaker:CreateTrainingJob", "s3:GetObject"]
 
@@ -27,6 +27,37 @@ def test_a_role_that_is_not_there_is_named(service):
             PolicySourceArn="arn:aws:iam::123456789012:role/nobody", ActionNames=ACTIONS
         )
     assert error.value.response["ResponseMetadata"]["HTTPStatusCode"] == 404
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        ("SageMakerRole", ""),
+        ("AmazonSageMaker-ExecutionRole-20200101T000001", "service-role/"),
+    ],
+)
+def test_the_roles_that_examples_name_exist(service, name, path):
+    iam = service.client("iam")
+    arn = f"arn:aws:iam::123456789012:role/{path}{name}"
+    pages = iam.get_paginator("simulate_principal_policy").paginate(
+        PolicySourceArn=arn, ActionNames=ACTIONS
+    )
+    assert {r["EvalDecision"] for page in pages for r in page["EvaluationResults"]} == {"allowed"}
+    assert iam.get_role(RoleName=name)["Role"]["Arn"] == arn
+
+
+def test_another_role_exists_once_it_is_created(service):
+    iam = service.client("iam")
+    with pytest.raises(ClientError, match=r"\(NoSuchEntity\).*SageMakerRole.*CreateRole"):
+        iam.get_role(RoleName="mine")
+    iam.create_role(RoleName="mine", AssumeRolePolicyDocument="{}")
+    assert iam.get_role(RoleName="mine")["Role"]["RoleName"] == "mine"
+
+
+@pytest.mark.parametrize("role", ["service-role/SageMakerRole", "arn:aws:iam::1:role/mine"])
+def test_a_role_that_is_no_arn_is_refused(sm, role):
+    with pytest.raises(ClientError, match=r"\(ValidationException\).*'roleArn' failed"):
+        sm.create_training_job(**{**training("no-role"), "RoleArn": role})
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ RECORDED if nothing acts on what it keeps, and remove its name from `refusals`.
 from collections.abc import Callable, Mapping
 
 from local_sagemaker.api import (
+    defaults,
     experiments,
     hosting,
     lineage,
@@ -55,6 +56,7 @@ EXECUTED: Mapping[str, Handler] = {
     "DescribeEndpoint": hosting.describe_endpoint,
     "ListEndpoints": hosting.list_endpoints,
     "DeleteEndpoint": hosting.delete_endpoint,
+    "ListMonitoringSchedules": hosting.list_monitoring_schedules,
     "InvokeEndpoint": runtime.invoke_endpoint,
     "InvokeEndpointAsync": runtime.invoke_endpoint_async,
     "InvokeEndpointWithResponseStream": runtime.invoke_endpoint_with_response_stream,
@@ -124,7 +126,8 @@ def call(context: Context, operation: str, request: Record, caller: Caller) -> R
         raise unknown(operation)
     validation.check(operation, request)
     request = validation.known(operation, request)
-    return validation.response(operation, handler(context, request, caller))
+    response = handler(context, request, caller)
+    return validation.response(operation, defaults.complete(operation, response))
 
 
 def unknown(operation: str) -> ServiceError:

@@ -147,6 +147,11 @@ def delete_endpoint(context: Context, request: Record, caller: Caller) -> Record
     return {}
 
 
+def list_monitoring_schedules(_context: Context, _request: Record, _: Caller) -> Record:
+    """Return an empty list: no operation here creates a schedule. SDKs ask before they delete."""
+    return {"MonitoringScheduleSummaries": []}
+
+
 def _create(context: Context, title: str, kind: str, request: Record, caller: Caller) -> Record:
     name = request[f"{title}Name"]
     resource = arn(kind, name, caller.region)

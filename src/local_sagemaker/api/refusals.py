@@ -144,7 +144,7 @@ GROUPS = (
             "Create Delete Describe List: DataQualityJobDefinition ModelBiasJobDefinition",
             "Create Delete Describe List: ModelExplainabilityJobDefinition",
             "Create Delete Describe List: ModelQualityJobDefinition",
-            "Create Delete Describe List Start Stop Update: MonitoringSchedule",
+            "Create Delete Describe Start Stop Update: MonitoringSchedule",
             "List Update: MonitoringAlert",
             "ListMonitoringAlertHistory ListMonitoringExecutions",
         ),

@@ -14,14 +14,6 @@ from local_sagemaker.jobs.training import ENDED, KIND, TrainingJob, next_status
 from local_sagemaker.storage import channels, metrics, objects
 from local_sagemaker.storage.records import Record, now
 
-_DEFAULTS: Record = {  # members that SDKs read without a default
-    "HyperParameters": {},
-    "StoppingCondition": {"MaxRuntimeInSeconds": 86400},
-    "EnableNetworkIsolation": False,
-    "EnableInterContainerTrafficEncryption": False,
-    "EnableManagedSpotTraining": False,
-}
-
 
 def create_training_job(context: Context, request: Record, caller: Caller) -> Record:
     """Create a job and queue it."""
@@ -29,10 +21,8 @@ def create_training_job(context: Context, request: Record, caller: Caller) -> Re
     name = request["TrainingJobName"]
     resource = arn(KIND, name, caller.region)
     record: Record = {
-        **_DEFAULTS,
         **request,
         "AlgorithmSpecification": _check(context, request),
-        "OutputDataConfig": {"KmsKeyId": "", **request["OutputDataConfig"]},
         "TrainingJobArn": resource,
         "TrainingJobStatus": "InProgress",
         "CreationTime": now(),

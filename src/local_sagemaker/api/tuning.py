@@ -12,11 +12,6 @@ from local_sagemaker.jobs.tuning import FINAL, KIND, TrainingApi, TuningJob, bes
 from local_sagemaker.storage.records import Record, now
 
 _STATUS = "HyperParameterTuningJobStatus"
-_NO_RANGES: Record = {  # SDKs read each of them
-    "IntegerParameterRanges": [],
-    "ContinuousParameterRanges": [],
-    "CategoricalParameterRanges": [],
-}
 
 
 def create_hyper_parameter_tuning_job(context: Context, request: Record, caller: Caller) -> Record:
@@ -135,12 +130,9 @@ def _check(context: Context, request: Record) -> None:
         raise invalid(
             f"The objective metric {objective} is none of the metrics: {', '.join(names)}."
         )
-    config["ParameterRanges"] = {**_NO_RANGES, **(config.get("ParameterRanges") or {})}
-    config.setdefault("TrainingJobEarlyStoppingType", "Off")
     static = definition.get("StaticHyperParameters") or {}
     definition |= {
         "AlgorithmSpecification": specification,
-        "OutputDataConfig": {"KmsKeyId": "", **definition["OutputDataConfig"]},
         "StaticHyperParameters": {**static, "_tuning_objective_metric": objective},
     }
 

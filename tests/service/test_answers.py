@@ -1,0 +1,243 @@
+"""The answers of all executed operations: they fit AWS's shapes, and have what the SDKs read."""
+
+import ast
+import json
+import time
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from botocore import xform_name
+from botocore.validate import ParamValidator
+
+from local_sagemaker.api import dispatch, validation
+from support.sdk import ROOT, missing
+from support.service import BUCKET, IMAGE, PATIENCE, ROLE, channel, training
+
+NAME = "answers"
+JOB, MODEL, CONFIG, ENDPOINT, TRANSFORM, TUNING = (
+    {f"{title}Name": NAME}
+    for title in (
+        *("TrainingJob", "Model", "EndpointConfig", "Endpoint", "TransformJob"),
+        "HyperParameterTuningJob",
+    )
+)
+STOPPED = f"{NAME}-stopped"
+ARN = {"ResourceArn": f"arn:aws:sagemaker:us-east-1:123456789012:model/{NAME}"}
+RECORDIO = "application/x-recordio-protobuf"
+REQUEST = training(NAME)
+ENDLESS = {"epochs": "100000000"}
+TUNING_REQUEST: dict[str, Any] = {
+    **TUNING,
+    "HyperParameterTuningJobConfig": {
+        "Strategy": "Random",
+        "ResourceLimits": {"MaxNumberOfTrainingJobs": 1, "MaxParallelTrainingJobs": 1},
+        "HyperParameterTuningJobObjective": {
+            "Type": "Minimize",
+            "MetricName": "test:binary_classification_cross_entropy",
+        },
+        "ParameterRanges": {
+            "IntegerParameterRanges": [{"Name": "num_factors", "MinValue": "2", "MaxValue": "4"}]
+        },
+    },
+    "TrainingJobDefinition": {
+        "StaticHyperParameters": {
+            key: value for key, value in REQUEST["HyperParameters"].items() if key != "num_factors"
+        },
+        **{
+            key: REQUEST[key]
+            for key in (
+                *("AlgorithmSpecification", "RoleArn", "InputDataConfig", "OutputDataConfig"),
+                *("ResourceConfig", "StoppingCondition"),
+            )
+        },
+    },
+}
+TRANSFORM_REQUEST: dict[str, Any] = {
+    **TRANSFORM,
+    **MODEL,
+    "TransformInput": {"DataSource": channel("test")["DataSource"], "ContentType": RECORDIO},
+    "TransformOutput": {"S3OutputPath": f"s3://{BUCKET}/out/{NAME}"},
+    "TransformResources": {"InstanceType": "ml.m4.xlarge", "InstanceCount": 1},
+}
+VARIANT = {"VariantName": "v", **MODEL, "InstanceType": "ml.t2.medium", "InitialInstanceCount": 1}
+
+# Each executed operation with a request that has what it must have, in an order in which all of
+# them succeed. A description is repeated until its resource has settled.
+SCENARIO: list[tuple[str, dict[str, Any]]] = [
+    ("CreateTrainingJob", REQUEST),
+    ("DescribeTrainingJob", JOB),
+    ("ListTrainingJobs", {}),
+    ("CreateTrainingJob", training(STOPPED, HyperParameters=ENDLESS)),
+    ("StopTrainingJob", {"TrainingJobName": STOPPED}),
+    ("CreateHyperParameterTuningJob", TUNING_REQUEST),
+    ("DescribeHyperParameterTuningJob", TUNING),
+    ("ListHyperParameterTuningJobs", {}),
+    ("ListTrainingJobsForHyperParameterTuningJob", TUNING),
+    ("DeleteHyperParameterTuningJob", TUNING),
+    ("CreateHyperParameterTuningJob", TUNING_REQUEST | {"HyperParameterTuningJobName": STOPPED}),
+    ("StopHyperParameterTuningJob", {"HyperParameterTuningJobName": STOPPED}),
+    (
+        "CreateModel",
+        {
+            **MODEL,
+            "ExecutionRoleArn": ROLE,
+            "PrimaryContainer": {
+                "Image": IMAGE,
+                "ModelDataUrl": f"s3://{BUCKET}/out/{NAME}/output/model.tar.gz",
+            },
+        },
+    ),
+    ("DescribeModel", MODEL),
+    ("ListModels", {}),
+    ("AddTags", {**ARN, "Tags": [{"Key": "k", "Value": "v"}]}),
+    ("ListTags", ARN),
+    ("DeleteTags", {**ARN, "TagKeys": ["k"]}),
+    ("CreateTransformJob", TRANSFORM_REQUEST),
+    ("DescribeTransformJob", TRANSFORM),
+    ("ListTransformJobs", {}),
+    ("CreateTransformJob", TRANSFORM_REQUEST | {"TransformJobName": STOPPED}),
+    ("StopTransformJob", {"TransformJobName": STOPPED}),
+    ("CreateEndpointConfig", {**CONFIG, "ProductionVariants": [VARIANT]}),
+    ("DescribeEndpointConfig", CONFIG),
+    ("ListEndpointConfigs", {}),
+    ("CreateEndpoint", {**ENDPOINT, **CONFIG}),
+    ("DescribeEndpoint", ENDPOINT),
+    ("ListEndpoints", {}),
+    ("InvokeEndpoint", {**ENDPOINT, "ContentType": "text/csv", "Body": ",".join(["0"] * 30)}),
+    (
+        "UpdateEndpointWeightsAndCapacities",
+        {**ENDPOINT, "DesiredWeightsAndCapacities": [{"VariantName": "v", "DesiredWeight": 2.0}]},
+    ),
+    ("UpdateEndpoint", {**ENDPOINT, **CONFIG}),
+    ("ListMonitoringSchedules", ENDPOINT),
+    ("DescribeEndpoint", ENDPOINT),
+    ("DeleteEndpoint", ENDPOINT),
+    ("DeleteEndpointConfig", CONFIG),
+    ("DeleteModel", MODEL),
+    ("DeleteTrainingJob", JOB),
+]
+UNSETTLED = ("InProgress", "Stopping", "Creating", "Updating")
+
+
+@pytest.fixture(scope="module")
+def answers(service):
+    """Return the last answer of each operation, as it was on the wire."""
+    last: dict[str, Any] = {}
+
+    def keep(http_response, parsed, model, **_):
+        stream = model.get_streaming_output()
+        body = {} if stream else json.loads(http_response.content)
+        named = {k: v for k, v in parsed.items() if k != "ResponseMetadata"}
+        last[model.name] = {k: v for k, v in named.items() if k != "Body"} if stream else body
+        if stream:
+            last[model.name]["Body"] = b""
+
+    clients = [service.client(name) for name in validation.SERVICES]
+    for client in clients:
+        client.meta.events.register("after-call", keep)
+    for operation, request in SCENARIO:
+        method = xform_name(operation)
+        call = next(getattr(client, method) for client in clients if hasattr(client, method))
+        until = time.monotonic() + PATIENCE
+        call(**request)
+        while operation.startswith("Describe") and _status(last[operation]) in UNSETTLED:
+            assert time.monotonic() < until, f"{operation}: {last[operation]}"
+            time.sleep(0.2)
+            call(**request)
+    return last
+
+
+def _status(answer: dict[str, Any]) -> str | None:
+    names = ("TrainingJob", "TransformJob", "Endpoint", "HyperParameterTuningJob")
+    return next((answer[f"{n}Status"] for n in names if f"{n}Status" in answer), None)
+
+
+@pytest.mark.parametrize("operation", sorted(dispatch.EXECUTED))
+def test_an_answer_fits_the_shape_of_aws(answers, operation):
+    assert operation in answers, f"add a line for {operation} to SCENARIO"
+    _, shape = validation.shapes(operation)
+    if shape is None:
+        assert answers[operation] == {}
+    else:
+        assert ParamValidator().validate(answers[operation], shape).generate_report() == ""
+
+
+def reads(version: int) -> Iterator[tuple[str, ...]]:
+    """Yield the paths that functions of an SDK index in a description, without a test before."""
+    packages = (ROOT / ".sdk" / f"v{version}" / "lib").glob("python*/site-packages/sagemaker")
+    for package in packages:
+        for folder in ("", "amazon", "core", "core/helper", "serve", "train"):
+            for file in sorted((package / folder).glob("*.py")):
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # of the SDK's escape sequences
+                    tree = ast.parse(file.read_text())
+                for function in ast.walk(tree):
+                    if isinstance(function, ast.FunctionDef):
+                        yield from _reads(function)
+
+
+def _reads(function: ast.FunctionDef) -> Iterator[tuple[str, ...]]:
+    tested: set[Any] = set()
+    paths = []
+    for node in ast.walk(function):
+        if isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.In | ast.NotIn):
+            tested.add(getattr(node.left, "value", None))
+        elif isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "get" and node.args:
+            tested.add(getattr(node.args[0], "value", None))
+        elif isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
+            paths.append(_path(node))
+    yield from (path for path in paths if path and not tested.intersection(path))
+
+
+def _path(node: ast.expr) -> tuple[str, ...]:
+    """Return the keys of x["A"]["B"] as ("A", "B"), and () for any other index."""
+    path: list[str] = []
+    while isinstance(node, ast.Subscript):
+        key = getattr(node.slice, "value", None)
+        if not isinstance(key, str):
+            return ()
+        path.insert(0, key)
+        node = node.value
+    return tuple(path)
+
+
+def in_shape(path: tuple[str, ...], shape: Any) -> bool:
+    for name in path:
+        if shape is None or shape.type_name != "structure" or name not in shape.members:
+            return False
+        shape = shape.members[name]
+    return True
+
+
+def in_answer(path: tuple[str, ...], answer: Any) -> bool:
+    for name in path:
+        if name not in answer:
+            return False
+        answer = answer[name]
+    return True
+
+
+# AWS answers none of these for the scenario's resources either. The SDKs index them in their own
+# requests, or in a branch for resources that have them.
+ABSENT = {
+    *(("VpcConfig",), ("Environment",)),
+    *(("TrainingJobDefinitions",), ("DebugRuleEvaluationStatuses",)),
+}
+
+
+@pytest.mark.sdk
+@pytest.mark.parametrize("version", [1, 2, 3])
+def test_an_answer_has_the_members_that_an_sdk_reads(answers, version):
+    if reason := missing(version, containers=False):
+        pytest.skip(reason)
+    paths = set(reads(version))
+    assert ("OutputDataConfig", "KmsKeyId") in paths or version == 3
+    lacking = {
+        (operation, *path)
+        for operation, answer in answers.items()
+        for path in paths - ABSENT
+        if in_shape(path, validation.shapes(operation)[1]) and not in_answer(path, answer)
+    }
+    assert "; ".join(".".join(path) for path in sorted(lacking)) == ""
