@@ -11,7 +11,6 @@ from local_sagemaker.jobs.transform import ENDED, KIND, TransformJob
 from local_sagemaker.storage import objects
 from local_sagemaker.storage.records import Record, now
 
-_NO_PROCESSING = {"InputFilter": "$", "JoinSource": "None", "OutputFilter": "$"}
 _RECORDS = "application/x-recordio-protobuf"
 
 
@@ -23,13 +22,8 @@ def create_transform_job(context: Context, request: Record, caller: Caller) -> R
     _check(context, request)
     job_components.check(context, KIND, request, caller)
     resource = arn(KIND, name, caller.region)
-    source, output = request["TransformInput"], request["TransformOutput"]
-    processing = request.get("DataProcessing") or {}
     record = {
         **request,
-        "TransformInput": {"CompressionType": "None", "SplitType": "None", **source},
-        "TransformOutput": {"KmsKeyId": "", "AssembleWith": "None", **output},
-        "DataProcessing": {**_NO_PROCESSING, **processing},
         "TransformJobArn": resource,
         "TransformJobStatus": "InProgress",
         "CreationTime": now(),

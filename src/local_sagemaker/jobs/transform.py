@@ -99,7 +99,8 @@ class _Transformer:
             "Content-Type": source.get("ContentType") or "",
             "Accept": output.get("Accept") or "",
         }
-        self._split, self._assemble_with = source["SplitType"], output["AssembleWith"]
+        self._split = source.get("SplitType") or "None"
+        self._assemble_with = output.get("AssembleWith") or "None"
         self._processing = DataProcessing(record)
         self._settings = _settings(record, server)
         self._client = {**_CLIENT_DEFAULTS, **(record.get("ModelClientConfig") or {})}
@@ -154,7 +155,7 @@ def _read(s3: Any, bucket: str, key: str, source: Mapping[str, Any]) -> bytes:
     """Return the content of an object, decompressed. Raises: ObjectError."""
     try:
         content: bytes = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
-        return gzip.decompress(content) if source["CompressionType"] == "Gzip" else content
+        return gzip.decompress(content) if source.get("CompressionType") == "Gzip" else content
     except s3.exceptions.ClientError as error:
         raise ObjectError(f"the object cannot be read: {error}") from error
     except (OSError, EOFError, zlib.error) as error:
