@@ -24,7 +24,18 @@ JOB, MODEL, CONFIG, ENDPOINT, TRANSFORM, TUNING = (
     )
 )
 STOPPED = f"{NAME}-stopped"
-ARN = {"ResourceArn": f"arn:aws:sagemaker:us-east-1:123456789012:model/{NAME}"}
+ARNS = "arn:aws:sagemaker:us-east-1:123456789012"
+ARN = {"ResourceArn": f"{ARNS}:model/{NAME}"}
+EXPERIMENT, TRIAL, COMPONENT, GROUP = (
+    {f"{title}Name": NAME}
+    for title in ("Experiment", "Trial", "TrialComponent", "ModelPackageGroup")
+)
+PACKAGE = {"ModelPackageName": f"{ARNS}:model-package/{NAME}/1"}
+SOURCE = {"SourceUri": "s3://bucket/answers"}
+ASSOCIATION = {
+    "SourceArn": f"{ARNS}:experiment-trial-component/{NAME}",
+    "DestinationArn": f"{ARNS}:experiment-trial-component/{NAME}-aws-training-job",
+}
 RECORDIO = "application/x-recordio-protobuf"
 REQUEST = training(NAME)
 ENDLESS = {"epochs": "100000000"}
@@ -63,9 +74,21 @@ TRANSFORM_REQUEST: dict[str, Any] = {
 }
 VARIANT = {"VariantName": "v", **MODEL, "InstanceType": "ml.t2.medium", "InitialInstanceCount": 1}
 
-# Each executed operation with a request that has what it must have, in an order in which all of
-# them succeed. A description is repeated until its resource has settled.
-SCENARIO: list[tuple[str, dict[str, Any]]] = [
+INFERENCE = {
+    "Containers": [
+        {"Image": IMAGE, "ModelDataUrl": f"s3://{BUCKET}/out/{NAME}/output/model.tar.gz"}
+    ],
+    "SupportedContentTypes": ["text/csv"],
+    "SupportedResponseMIMETypes": ["application/json"],
+}
+ROW = ",".join(["0"] * 30)
+LATER = f"{NAME}-async"
+ASYNC = {"AsyncInferenceConfig": {"OutputConfig": {"S3OutputPath": f"s3://{BUCKET}/out/{LATER}"}}}
+
+# Each operation with a request that has what it must have, in an order in which all of
+# them succeed; a function makes it of the answers so far. A description is repeated until its
+# resource has settled.
+SCENARIO: list[tuple[str, Any]] = [
     ("CreateTrainingJob", REQUEST),
     ("DescribeTrainingJob", JOB),
     ("ListTrainingJobs", {}),
@@ -105,14 +128,73 @@ SCENARIO: list[tuple[str, dict[str, Any]]] = [
     ("CreateEndpoint", {**ENDPOINT, **CONFIG}),
     ("DescribeEndpoint", ENDPOINT),
     ("ListEndpoints", {}),
-    ("InvokeEndpoint", {**ENDPOINT, "ContentType": "text/csv", "Body": ",".join(["0"] * 30)}),
+    ("InvokeEndpoint", {**ENDPOINT, "ContentType": "text/csv", "Body": ROW}),
     (
         "UpdateEndpointWeightsAndCapacities",
         {**ENDPOINT, "DesiredWeightsAndCapacities": [{"VariantName": "v", "DesiredWeight": 2.0}]},
     ),
     ("UpdateEndpoint", {**ENDPOINT, **CONFIG}),
+    ("InvokeEndpointWithResponseStream", {**ENDPOINT, "ContentType": "text/csv", "Body": ROW}),
+    (
+        "CreateEndpointConfig",
+        {"EndpointConfigName": LATER, "ProductionVariants": [VARIANT], **ASYNC},
+    ),
+    ("CreateEndpoint", {"EndpointName": LATER, "EndpointConfigName": LATER}),
+    ("DescribeEndpoint", {"EndpointName": LATER}),
+    ("InvokeEndpointAsync", {"EndpointName": LATER, "InputLocation": f"s3://{BUCKET}/{LATER}"}),
     ("ListMonitoringSchedules", ENDPOINT),
     ("DescribeEndpoint", ENDPOINT),
+    ("CreateExperiment", EXPERIMENT),
+    ("DescribeExperiment", EXPERIMENT),
+    ("UpdateExperiment", {**EXPERIMENT, "Description": "d"}),
+    ("ListExperiments", {}),
+    ("CreateTrial", {**TRIAL, **EXPERIMENT}),
+    ("DescribeTrial", TRIAL),
+    ("UpdateTrial", {**TRIAL, "DisplayName": "d"}),
+    ("ListTrials", {}),
+    ("CreateTrialComponent", COMPONENT),
+    ("AssociateTrialComponent", {**COMPONENT, **TRIAL}),
+    (
+        "BatchPutMetrics",
+        {
+            **COMPONENT,
+            "MetricData": [{"MetricName": "m", "Timestamp": 1_700_000_000, "Value": 1.0}],
+        },
+    ),
+    ("UpdateTrialComponent", {**COMPONENT, "Parameters": {"p": {"NumberValue": 1.0}}}),
+    ("DescribeTrialComponent", COMPONENT),
+    ("ListTrialComponents", {}),
+    ("Search", {"Resource": "ExperimentTrialComponent"}),
+    ("GetSearchSuggestions", {"Resource": "TrainingJob"}),
+    ("CreateArtifact", {"ArtifactName": NAME, "Source": SOURCE, "ArtifactType": "t"}),
+    ("DescribeArtifact", lambda last: last["CreateArtifact"]),
+    ("UpdateArtifact", lambda last: {**last["CreateArtifact"], "ArtifactName": "b"}),
+    ("ListArtifacts", SOURCE),
+    ("AddAssociation", ASSOCIATION),
+    ("ListAssociations", {"SourceArn": ASSOCIATION["SourceArn"]}),
+    ("DeleteAssociation", ASSOCIATION),
+    ("DeleteArtifact", lambda last: last["CreateArtifact"]),
+    ("DisassociateTrialComponent", {**COMPONENT, **TRIAL}),
+    ("DeleteTrialComponent", COMPONENT),
+    ("DeleteTrial", TRIAL),
+    ("DeleteExperiment", EXPERIMENT),
+    ("CreateModelPackageGroup", GROUP),
+    ("DescribeModelPackageGroup", GROUP),
+    ("ListModelPackageGroups", {}),
+    ("PutModelPackageGroupPolicy", {**GROUP, "ResourcePolicy": "{}"}),
+    ("GetModelPackageGroupPolicy", GROUP),
+    ("DeleteModelPackageGroupPolicy", GROUP),
+    ("CreateModelPackage", {**GROUP, "InferenceSpecification": INFERENCE}),
+    ("DescribeModelPackage", PACKAGE),
+    ("ListModelPackages", GROUP),
+    (
+        "UpdateModelPackage",
+        {"ModelPackageArn": PACKAGE["ModelPackageName"], "ModelApprovalStatus": "Approved"},
+    ),
+    ("BatchDescribeModelPackage", {"ModelPackageArnList": [PACKAGE["ModelPackageName"]]}),
+    ("DeleteModelPackage", PACKAGE),
+    ("DeleteModelPackageGroup", GROUP),
+    ("DeleteEndpoint", {"EndpointName": LATER}),
     ("DeleteEndpoint", ENDPOINT),
     ("DeleteEndpointConfig", CONFIG),
     ("DeleteModel", MODEL),
@@ -127,20 +209,23 @@ def answers(service):
     last: dict[str, Any] = {}
 
     def keep(http_response, parsed, model, **_):
-        stream = model.get_streaming_output()
-        body = {} if stream else json.loads(http_response.content)
-        named = {k: v for k, v in parsed.items() if k != "ResponseMetadata"}
-        last[model.name] = {k: v for k, v in named.items() if k != "Body"} if stream else body
-        if stream:
-            last[model.name]["Body"] = b""
+        if model.service_model.service_name == "sagemaker":
+            last[model.name] = json.loads(http_response.content)
+            return
+        last[model.name] = {k: v for k, v in parsed.items() if k != "ResponseMetadata"}
+        if model.has_event_stream_output or model.has_streaming_output:
+            parsed["Body"].close()
+            last[model.name]["Body"] = {} if model.has_event_stream_output else b""
 
     clients = [service.client(name) for name in validation.SERVICES]
     for client in clients:
         client.meta.events.register("after-call", keep)
+    service.client("s3").put_object(Bucket=BUCKET, Key=LATER, Body=ROW.encode())
     for operation, request in SCENARIO:
         method = xform_name(operation)
         call = next(getattr(client, method) for client in clients if hasattr(client, method))
         until = time.monotonic() + PATIENCE
+        request = request(last) if callable(request) else request
         call(**request)
         while operation.startswith("Describe") and _status(last[operation]) in UNSETTLED:
             assert time.monotonic() < until, f"{operation}: {last[operation]}"
@@ -154,7 +239,7 @@ def _status(answer: dict[str, Any]) -> str | None:
     return next((answer[f"{n}Status"] for n in names if f"{n}Status" in answer), None)
 
 
-@pytest.mark.parametrize("operation", sorted(dispatch.EXECUTED))
+@pytest.mark.parametrize("operation", sorted({**dispatch.EXECUTED, **dispatch.RECORDED}))
 def test_an_answer_fits_the_shape_of_aws(answers, operation):
     assert operation in answers, f"add a line for {operation} to SCENARIO"
     _, shape = validation.shapes(operation)
