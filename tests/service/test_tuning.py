@@ -58,8 +58,13 @@ def request(name, ranges, strategy="Random", most=4, parallel=2, **changes):
 
 
 def tuned(sm, *arguments, **changes):
-    sm.create_hyper_parameter_tuning_job(**request(*arguments, **changes))
-    name = arguments[0]
+    return run(sm, request(*arguments, **changes))
+
+
+def run(sm, members):
+    """Run a tuning job; return its description and the training jobs that have an objective."""
+    sm.create_hyper_parameter_tuning_job(**members)
+    name = members["HyperParameterTuningJobName"]
     until = time.monotonic() + PATIENCE
     while True:
         job = sm.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)
@@ -96,25 +101,28 @@ def test_a_grid_is_gone_through_whole(sm):
     ranges = {
         "CategoricalParameterRanges": [
             {"Name": "epochs", "Values": ["1", "2"]},
-            {"Name": "num_factors", "Values": ["1", "2"]},
+            {"Name": "mini_batch_size", "Values": ["50", "100"]},
         ]
     }
-    _, trials = tuned(sm, "grid", ranges, "Grid", 100)
+    _, trials = tuned(sm, "grid", ranges, "Grid")
     tried = {tuple(sorted(one["TunedHyperParameters"].items())) for one in trials}
     assert len(tried) == len(trials) == 4
 
 
 def test_a_tuning_job_ends_with_its_target(sm):
     criteria = {"TargetObjectiveMetricValue": 100.0}
-    _, trials = tuned(sm, "enough", INTEGERS, "Random", 10, 1, TuningJobCompletionCriteria=criteria)
+    _, trials = tuned(sm, "enough", INTEGERS, "Random", 6, 1, TuningJobCompletionCriteria=criteria)
     assert len(trials) == 1
 
 
 def test_failed_training_jobs_fail_it(sm):
-    ranges = {"CategoricalParameterRanges": [{"Name": "epochs", "Values": ["0"]}]}
-    job, trials = tuned(sm, "all-fail", ranges, "Grid")
+    wrong = request("all-fail", INTEGERS, most=6)
+    wrong["TrainingJobDefinition"]["StaticHyperParameters"]["num_factors"] = "0"
+    job, trials = run(sm, wrong)
     assert job["HyperParameterTuningJobStatus"] == "Failed"
-    assert "epochs must be an integer >= 1" in job["FailureReason"]
+    assert "All training jobs failed." in job["FailureReason"]
+    assert "num_factors must be an integer >= 1" in job["FailureReason"]
+    assert job["TrainingJobStatusCounters"]["NonRetryableError"] in (5, 6)  # it gives up after 5
     assert trials == []
 
 
@@ -142,18 +150,17 @@ def test_a_stopped_one_stops_its_training_jobs(sm):
     [
         ({}, "Random", "at least one range"),
         (INTEGERS, "Grid", "categorical ranges only"),
-        (INTEGERS, "Hyperband", "Hyperband is not offered here"),
+        (INTEGERS, "Hyperband", "MaxResource is required"),
         (
-            {"IntegerParameterRanges": [{"Name": "a", "MinValue": "2", "MaxValue": "1"}]},
+            {"IntegerParameterRanges": [{"Name": "epochs", "MinValue": "2", "MaxValue": "1"}]},
             "Random",
             "must not be empty",
         ),
         (
             {
                 "ContinuousParameterRanges": [
-                    *INTEGERS["IntegerParameterRanges"],
                     {
-                        "Name": "a",
+                        "Name": "bias_lr",
                         "MinValue": "0",
                         "MaxValue": "1",
                         "ScalingType": "Logarithmic",

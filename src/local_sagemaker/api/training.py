@@ -29,7 +29,7 @@ def create_training_job(context: Context, request: Record, caller: Caller) -> Re
     record: Record = {
         **_DEFAULTS,
         **request,
-        "AlgorithmSpecification": _check(context, request),
+        "AlgorithmSpecification": check(context, request),
         "OutputDataConfig": {"KmsKeyId": "", **request["OutputDataConfig"]},
         "TrainingJobArn": resource,
         "TrainingJobStatus": "InProgress",
@@ -86,11 +86,8 @@ def delete_training_job(context: Context, request: Record, _: Caller) -> Record:
     return {}
 
 
-def algorithm(context: Context, definition: Mapping[str, Any]) -> Record:
-    """Return a job's AlgorithmSpecification with its image's metric definitions.
-
-    Raises: ServiceError if the image, a channel or the stopping condition cannot be used.
-    """
+def _algorithm(context: Context, definition: Mapping[str, Any]) -> Record:
+    """Return a job's AlgorithmSpecification with its image's metric definitions."""
     _check_spot(definition)
     specification = definition["AlgorithmSpecification"]
     image = specification.get("TrainingImage")
@@ -104,9 +101,12 @@ def algorithm(context: Context, definition: Mapping[str, Any]) -> Record:
     return {**specification, "MetricDefinitions": definitions}
 
 
-def _check(context: Context, request: Record) -> Record:
-    """Return the AlgorithmSpecification of a request that can be executed."""
-    specification = algorithm(context, request)
+def check(context: Context, request: Record) -> Record:
+    """Return the AlgorithmSpecification, with metric definitions, of a request to execute.
+
+    Raises: ServiceError if the request cannot be executed.
+    """
+    specification = _algorithm(context, request)
     count, runner = request.get("ResourceConfig", {}).get("InstanceCount"), context.runner
     if count is None:
         raise invalid("ResourceConfig must have an InstanceType and an InstanceCount.")
