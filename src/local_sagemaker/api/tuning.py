@@ -5,10 +5,9 @@ from typing import Any
 
 from local_sagemaker.api import training, tuning_checks, validation
 from local_sagemaker.api.pagination import listing
-from local_sagemaker.api.warm_start import parents
 from local_sagemaker.context import Caller, Context, arn
 from local_sagemaker.errors import in_use, invalid, not_found
-from local_sagemaker.jobs.evaluations import FINAL, KIND, best_job, jobs_of
+from local_sagemaker.jobs.evaluations import FINAL, KIND, best_job, jobs_of, parents_of
 from local_sagemaker.jobs.tuning import TrainingApi, TuningJob
 from local_sagemaker.storage.records import Record, now
 
@@ -108,7 +107,7 @@ def _with_results(context: Context, record: Record) -> Record:
     }
     warm_start = record.get("WarmStartConfig") or {}
     if warm_start.get("WarmStartType") == "IdenticalDataAndAlgorithm":
-        of_parents = [job for name in parents(record) for job in jobs_of(context, name)]
+        of_parents = [job for name in parents_of(record) for job in jobs_of(context, name)]
         results["OverallBestTrainingJob"] = _summary(best_job([*jobs, *of_parents]))
     return results
 

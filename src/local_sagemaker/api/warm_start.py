@@ -3,7 +3,7 @@
 from local_sagemaker.context import Context
 from local_sagemaker.errors import invalid
 from local_sagemaker.jobs.base import ENDED
-from local_sagemaker.jobs.evaluations import KIND, definitions_of, jobs_of
+from local_sagemaker.jobs.evaluations import KIND, definitions_of, jobs_of, parents_of
 from local_sagemaker.storage.records import Record
 
 _MAX_JOBS, _MAX_CHANGES = 500, 10
@@ -22,7 +22,7 @@ def check(context: Context, request: Record) -> None:
     config = request["HyperParameterTuningJobConfig"]
     if config["Strategy"] == "Grid":
         raise invalid("WarmStartConfig has no effect with the strategy Grid.")
-    names = parents(request)
+    names = parents_of(request)
     if len(set(names)) != len(names):
         raise invalid("ParentHyperParameterTuningJobs must differ.")
     identical = warm_start["WarmStartType"] == "IdenticalDataAndAlgorithm"
@@ -40,12 +40,6 @@ def check(context: Context, request: Record) -> None:
         raise invalid(
             f"A tuning job and its parents may have {_MAX_JOBS} training jobs at most; got {count}."
         )
-
-
-def parents(record: Record) -> list[str]:
-    """Return the names of a tuning job's parents."""
-    entries = (record.get("WarmStartConfig") or {}).get("ParentHyperParameterTuningJobs") or ()
-    return [entry["HyperParameterTuningJobName"] for entry in entries]
 
 
 def _check_parent(name: str, old: list[Record], new: list[Record], identical: bool) -> None:

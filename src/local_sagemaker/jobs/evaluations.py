@@ -51,6 +51,12 @@ def jobs_of(context: Context, name: str) -> list[Record]:
     return jobs
 
 
+def parents_of(record: Record) -> list[str]:
+    """Return the names of a tuning job's parents."""
+    entries = (record.get("WarmStartConfig") or {}).get("ParentHyperParameterTuningJobs") or ()
+    return [entry["HyperParameterTuningJobName"] for entry in entries]
+
+
 def final_objective(job: Record, objective: Record) -> Record | None:
     """Return a job's final value of the objective, or None."""
     for metric in job.get("FinalMetricDataList") or ():

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import optuna
@@ -10,6 +10,7 @@ import optuna
 _WIDE = 1000.0  # ScalingType Auto is logarithmic if the ends of a range differ by this factor
 Values = dict[str, str]
 Range = Mapping[str, Any]
+Evaluation = tuple[Mapping[str, str], float]  # a job's hyperparameters and its final objective
 
 
 class Search(Protocol):
@@ -23,9 +24,6 @@ class Search(Protocol):
 
     def finish(self, key: Any, value: float | None, pruned: bool = False) -> None:
         """Take a job's final objective, or None if it has none."""
-
-    def learn(self, hyperparameters: Mapping[str, str], value: float) -> None:
-        """Take the hyperparameters and the final objective of another tuning job's trial."""
 
 
 class Grid:
@@ -49,9 +47,6 @@ class Grid:
 
     def finish(self, _key: Any, _value: float | None, _pruned: bool = False) -> None:
         """Do nothing."""
-
-    def learn(self, _hyperparameters: Mapping[str, str], _value: float) -> None:
-        """Do nothing: no result changes the order of a grid."""
 
 
 class Sampler:
@@ -119,6 +114,7 @@ def create(
     maximize: bool,
     seed: int,
     resources: tuple[int, int] | None = None,
+    known: Sequence[Evaluation] = (),
 ) -> Grid | Sampler:
     """Return the search for a strategy: Random, Grid, Bayesian or Hyperband.
 
@@ -128,21 +124,28 @@ def create(
         maximize: whether a larger objective is better.
         seed: makes the proposals reproducible.
         resources: for Hyperband, the least and the largest number of epochs of a job.
+        known: evaluations of other tuning jobs, from which the search starts.
     """
     if strategy == "Grid":
         return Grid(ranges)
+    seed += len(known)  # with the same seed, the parents' values would be proposed again
     sampler: optuna.samplers.BaseSampler
     if strategy == "Random":
         sampler = optuna.samplers.RandomSampler(seed=seed)
     else:
-        # optuna's default starts with 10 random values; constant_liar is for parallel jobs.
-        sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=True)
+        # 10 random values come first, as optuna's default; constant_liar is for parallel jobs.
+        sampler = optuna.samplers.TPESampler(
+            seed=seed, constant_liar=True, n_startup_trials=1 if known else 10
+        )
     pruner: optuna.pruners.BasePruner
     if resources:
         pruner = optuna.pruners.HyperbandPruner(*resources)
     else:
         pruner = optuna.pruners.MedianPruner(n_startup_trials=3)
-    return Sampler(ranges, maximize, sampler, pruner)
+    search = Sampler(ranges, maximize, sampler, pruner)
+    for evaluation in known:
+        search.learn(*evaluation)
+    return search
 
 
 def combinations(ranges: Mapping[str, Any]) -> float:

@@ -21,6 +21,7 @@ from local_sagemaker.jobs.evaluations import (
     definitions_of,
     final_objective,
     jobs_of,
+    parents_of,
     resources,
     training_request,
 )
@@ -83,7 +84,6 @@ class TuningJob:
         self._maximize = self._definitions[0].objective["Type"] == "Maximize"
         self._values: list[float] = []  # final objectives, as the training jobs ended
         self._without_objective = 0  # training jobs that ended by themselves without one
-        self._learn()
 
     def _search(self, members: Record) -> search.Grid | search.Sampler:
         return search.create(
@@ -92,17 +92,14 @@ class TuningJob:
             members["TuningObjective"]["Type"] == "Maximize",
             int(self._config.get("RandomSeed", 0)),
             resources(self._config, members),
+            [
+                (job["HyperParameters"], job[FINAL]["Value"])
+                for parent in parents_of(self._record)
+                for job in jobs_of(self._context, parent)
+                if job[FINAL]
+                and job.get("TrainingJobDefinitionName") == members.get("DefinitionName")
+            ],
         )
-
-    def _learn(self) -> None:
-        """Give the evaluations of the parents to the searches."""
-        warm_start = self._record.get("WarmStartConfig") or {}
-        for parent in warm_start.get("ParentHyperParameterTuningJobs", ()):
-            for job in jobs_of(self._context, parent["HyperParameterTuningJobName"]):
-                for definition in self._definitions:
-                    name = job.get("TrainingJobDefinitionName")
-                    if job[FINAL] and definition.members.get("DefinitionName") == name:
-                        definition.search.learn(job["HyperParameters"], job[FINAL]["Value"])
 
     def submit(self) -> None:
         """Start the thread."""
