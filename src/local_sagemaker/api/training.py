@@ -13,6 +13,7 @@ from local_sagemaker.jobs.training import ENDED, KIND, TrainingJob, next_status
 from local_sagemaker.storage import channels, metrics, objects
 from local_sagemaker.storage.records import Record, now
 
+_MAX_SECONDS = 28 * 24 * 3600
 _DEFAULTS: Record = {  # members that SDKs read without a default
     "HyperParameters": {},
     "StoppingCondition": {"MaxRuntimeInSeconds": 86400},
@@ -88,7 +89,7 @@ def delete_training_job(context: Context, request: Record, _: Caller) -> Record:
 
 def _algorithm(context: Context, definition: Mapping[str, Any]) -> Record:
     """Return a job's AlgorithmSpecification with its image's metric definitions."""
-    _check_spot(definition)
+    _check_stopping_condition(definition)
     specification = definition["AlgorithmSpecification"]
     image = specification.get("TrainingImage")
     if not image:
@@ -107,27 +108,35 @@ def check(context: Context, request: Record) -> Record:
     Raises: ServiceError if the request cannot be executed.
     """
     specification = _algorithm(context, request)
-    count, runner = request.get("ResourceConfig", {}).get("InstanceCount"), context.runner
-    if count is None:
-        raise invalid("ResourceConfig must have an InstanceType and an InstanceCount.")
-    if count > 1 and not runner.has_network:
-        raise invalid(
-            f"InstanceCount must be 1 with the backend {runner.name!r}:"
-            " its hosts could not find each other; start the service with --backend docker."
-        )
-    output = request["OutputDataConfig"]
-    try:
-        objects.split_uri(output["S3OutputPath"])
-    except LocalError as error:
-        raise invalid(str(error)) from error
-    if output.get("CompressionType", "GZIP") != "GZIP":
-        raise invalid("OutputDataConfig: CompressionType must be GZIP; NONE is not offered here.")
+    _check_resources(request.get("ResourceConfig") or {}, context)
+    uris = [request["OutputDataConfig"]["S3OutputPath"]]
+    uris += [config["S3Uri"]] if (config := request.get("CheckpointConfig")) else []
+    for uri in uris:
+        try:
+            objects.check_bucket(context.s3, uri)
+        except LocalError as error:
+            raise invalid(str(error)) from error
     return specification
 
 
-def _check_spot(definition: Mapping[str, Any]) -> None:
+def _check_resources(resources: Record, context: Context) -> None:
+    for member in ("InstanceType", "InstanceCount", "VolumeSizeInGB"):
+        if not resources.get(member):
+            least = "" if member == "InstanceType" else " and must be 1 or more"
+            raise invalid(f"ResourceConfig: {member} is required{least}.")
+    if resources["InstanceCount"] > 1 and not context.runner.has_network:
+        raise invalid(
+            f"InstanceCount must be 1 with the backend {context.runner.name!r}:"
+            " its hosts could not find each other; start the service with --backend docker."
+        )
+
+
+def _check_stopping_condition(definition: Mapping[str, Any]) -> None:
     condition = definition.get("StoppingCondition") or {}
     wait, run = condition.get("MaxWaitTimeInSeconds"), condition.get("MaxRuntimeInSeconds", 86400)
+    for member in ("MaxRuntimeInSeconds", "MaxWaitTimeInSeconds"):
+        if condition.get(member, 0) > _MAX_SECONDS:
+            raise invalid(f"{member} must be at most {_MAX_SECONDS}; got {condition[member]}.")
     if definition.get("EnableManagedSpotTraining"):
         if wait is None or wait < run:
             raise invalid(

@@ -3,7 +3,8 @@
 import datetime
 import functools
 import re
-from collections.abc import Iterator, Mapping
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from botocore.loaders import Loader
@@ -11,6 +12,8 @@ from botocore.model import ServiceModel
 
 from local_sagemaker.errors import invalid
 
+_TAG = "_.:/=+-@"  # allowed in tags, beside letters, numbers and spaces
+_BITS = {"integer": 32, "long": 64}
 SERVICES = ("sagemaker", "sagemaker-runtime", "sagemaker-metrics")
 
 
@@ -34,10 +37,26 @@ def check(operation: str, request: Mapping[str, Any]) -> None:
     """Raise a ValidationException, with AWS's text, if the request does not fit its shape."""
     shape, _ = shapes(operation)
     problems = [] if shape is None else list(_problems(request, shape, ""))
+    if not problems and "Tags" in request:
+        problems = list(_tag_problems(request["Tags"] or ()))
     if problems:
         count = len(problems)
         errors = "error" if count == 1 else "errors"
         raise invalid(f"{count} validation {errors} detected: {'; '.join(problems)}")
+
+
+def _tag_problems(tags: Sequence[Mapping[str, str]]) -> Iterator[str]:
+    """Yield what is wrong with tags beyond their shape."""
+    keys = [tag["Key"] for tag in tags]
+    for key in sorted({key for key in keys if keys.count(key) > 1}):
+        yield _text(key, "tags", "Tag keys must be unique")
+    for key in keys:
+        if key.lower().startswith("aws:"):
+            yield _text(key, "tags", "Tag keys that start with aws: are reserved for system use")
+    for text in (text for tag in tags for text in (tag["Key"], tag["Value"])):
+        # The classes of the pattern in botocore's model, which Python's expressions do not have.
+        if wrong := [c for c in text if unicodedata.category(c)[0] not in "LZN" and c not in _TAG]:
+            yield _text(text, "tags", f"Member must not have the character {wrong[0]!r}")
 
 
 def response(operation: str, record: Mapping[str, Any]) -> dict[str, Any]:
@@ -83,6 +102,8 @@ def _problems(value: Any, shape: Any, path: str) -> Iterator[str]:
         number = int if kind in ("integer", "long") else (int, float)
         if isinstance(value, bool) or not isinstance(value, number):
             yield _text(value, path, f"Member must be of type {kind}")
+        elif kind in _BITS and abs(value) >> _BITS[kind] - 1:
+            yield _text(value, path, f"Member must be an integer of {_BITS[kind]} bits")
         else:
             yield from _size(value, value, shape, path, "value")
     elif kind == "boolean" and not isinstance(value, bool):

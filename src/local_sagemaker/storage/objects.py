@@ -25,6 +25,13 @@ def split_uri(uri: str) -> tuple[str, str]:
     return parts.netloc, parts.path.lstrip("/")
 
 
+def check_bucket(s3: Any, uri: str) -> None:
+    """Raise a LocalError if a URI is not of S3, or if its bucket does not exist."""
+    bucket, _ = split_uri(uri)
+    if bucket not in {entry["Name"] for entry in s3.list_buckets()["Buckets"]}:
+        raise LocalError(f"The bucket of {uri} does not exist.")
+
+
 def download_prefix(s3: Any, uri: str, folder: Path) -> list[Path]:
     """Download all objects whose keys begin with the prefix into a folder; return the files.
 
