@@ -99,7 +99,8 @@ def _complete_definition(context: Context, definition: Record) -> None:
     elif "AllocationStrategy" in config:
         raise invalid(f"{newer}: AllocationStrategy needs InstanceConfigs.")
     static = definition.setdefault("StaticHyperParameters", {})
-    specification = training.check(context, training_request(definition, {}))
+    job = training_request(definition, {})
+    specification = training.check(context, job)
     objective, image = definition["TuningObjective"], specification["TrainingImage"]
     if builtin.is_builtin(image):
         builtin_tuning.check_objective(objective, image)
@@ -110,6 +111,7 @@ def _complete_definition(context: Context, definition: Record) -> None:
         )
     definition |= {
         "AlgorithmSpecification": specification,
+        "ResourceConfig": job["ResourceConfig"],  # the SDK's `attach` reads it
         "OutputDataConfig": {"KmsKeyId": "", **definition["OutputDataConfig"]},
         "StaticHyperParameters": {**static, "_tuning_objective_metric": objective["MetricName"]},
     }
