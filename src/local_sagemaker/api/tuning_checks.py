@@ -91,7 +91,7 @@ def _check_strategy(config: Record) -> None:
 def _complete_definition(context: Context, definition: Record) -> None:
     """Check a definition as a training job, and its objective."""
     older, newer = definition.get("ResourceConfig"), "HyperParameterTuningResourceConfig"
-    if (older is None) == (newer not in definition):
+    if older is None and newer not in definition:
         raise invalid(f"Specify either ResourceConfig or {newer}.")
     if "InstanceConfigs" in (config := definition.get(newer) or {}):
         if twice := [n for n in config if n in ("InstanceType", "InstanceCount", "VolumeSizeInGB")]:
@@ -100,6 +100,8 @@ def _complete_definition(context: Context, definition: Record) -> None:
         raise invalid(f"{newer}: AllocationStrategy needs InstanceConfigs.")
     static = definition.setdefault("StaticHyperParameters", {})
     job = training_request(definition, {})
+    if older not in (None, job["ResourceConfig"]):
+        raise invalid(f"Specify either ResourceConfig or {newer}, or the same in both.")
     specification = training.check(context, job)
     objective, image = definition["TuningObjective"], specification["TrainingImage"]
     if builtin.is_builtin(image):
