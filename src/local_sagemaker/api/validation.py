@@ -102,7 +102,7 @@ def _problems(value: Any, shape: Any, path: str) -> Iterator[str]:
         number = int if kind in ("integer", "long") else (int, float)
         if isinstance(value, bool) or not isinstance(value, number):
             yield _text(value, path, f"Member must be of type {kind}")
-        elif kind in _BITS and abs(value) >> _BITS[kind] - 1:
+        elif kind in _BITS and abs(value) >= 2 ** (_BITS[kind] - 1):
             yield _text(value, path, f"Member must be an integer of {_BITS[kind]} bits")
         else:
             yield from _size(value, value, shape, path, "value")
