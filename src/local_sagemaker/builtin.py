@@ -84,6 +84,16 @@ def is_builtin(image: str) -> bool:
     return is_ours(image) and image.rpartition("/")[0] in _registries()
 
 
+def epoch_metric(objective: str, names: Iterable[str]) -> str:
+    """Return the metric that has an objective's value after each epoch.
+
+    It is the objective itself, unless the job has the built-in's metric of the training data: the
+    built-in reports a `test:` metric only after the last epoch.
+    """
+    name = f"train:{objective.partition(':')[2].removesuffix(':epoch')}:epoch"
+    return name if objective.startswith(("test:", "train:")) and name in names else objective
+
+
 def metric_definitions(specification: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the metric definitions for an AlgorithmSpecification.
 

@@ -152,7 +152,7 @@ SCENARIO: list[tuple[str, Any]] = [
     ("DescribeTrial", TRIAL),
     ("UpdateTrial", {**TRIAL, "DisplayName": "d"}),
     ("ListTrials", {}),
-    ("CreateTrialComponent", COMPONENT),
+    ("CreateTrialComponent", {**COMPONENT, "Status": {"PrimaryStatus": "Completed"}}),
     ("AssociateTrialComponent", {**COMPONENT, **TRIAL}),
     (
         "BatchPutMetrics",

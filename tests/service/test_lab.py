@@ -9,7 +9,7 @@ from local_sagemaker.lab.printed import parse
 from local_sagemaker.server.up import running
 from support import sdk
 from support.ratings import write_ratings
-from support.service import PATIENCE, ROOT, command, down, run_sdk, up
+from support.service import BUCKET, PATIENCE, ROOT, command, down, run_sdk, up
 
 pytestmark = pytest.mark.sdk
 NOTEBOOK = ROOT / ".sdk" / "notebook" / "bin" / "jupyter"
@@ -72,6 +72,19 @@ def test_other_code_for_the_sdk_v2(service):
     assert printed["REASON"].startswith("HyperparameterError: ")
     assert "num_factors must be an integer >= 1; got '0'" in printed["REASON"]
     assert "mini_batch_sise" in printed["REASON"] and "mini_batch_size" in printed["REASON"]
+
+
+def test_the_tuners_of_the_sdk_v2(service):
+    if reason := sdk.missing(2, containers=False):
+        pytest.skip(reason)
+    output = run_sdk(
+        service, 2, ROOT / "tests/service/tuner_v2.py", BUCKET, "sdk", timeout=4 * PATIENCE
+    )
+    jobs = dict(re.findall(r"^(\w+) (\d) \[", output, re.MULTILINE))
+    two = ("parent", "identical", "transfer", "warm", "grid", "autotune")
+    assert jobs == {**dict.fromkeys(two, "2"), "hyperband": "3", "several": "4"}
+    assert "attach Bayesian IdenticalDataAndAlgorithm" in output
+    assert "deploy True" in output
 
 
 @pytest.mark.docker

@@ -139,7 +139,7 @@ def test_the_tunable_ones_are_those_of_the_service() -> None:
     of_terms = {
         f"{term}_{what}"
         for term in ("bias", "linear", "factors")
-        for what in ("lr", "wd", "init_method", "init_sigma", "init_scale", "init_value")
+        for what in ("lr", "wd", "init_sigma", "init_scale", "init_value")
     }
     tunable = {row.name for row in TABLE if row.tunable}
     assert tunable == of_terms | {"epochs", "mini_batch_size"}

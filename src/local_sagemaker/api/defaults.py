@@ -28,11 +28,6 @@ _DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "DescribeHyperParameterTuningJob": {
         **{f"TrainingJobDefinition.{path}": value for path, value in _TRAINING.items()},
         "TrainingJobDefinition.StaticHyperParameters": {},
-        "HyperParameterTuningJobConfig.TrainingJobEarlyStoppingType": "Off",
-        "HyperParameterTuningJobConfig.ParameterRanges": {},
-        "HyperParameterTuningJobConfig.ParameterRanges.IntegerParameterRanges": [],
-        "HyperParameterTuningJobConfig.ParameterRanges.ContinuousParameterRanges": [],
-        "HyperParameterTuningJobConfig.ParameterRanges.CategoricalParameterRanges": [],
     },
     "DescribeTransformJob": {
         "TransformInput.CompressionType": "None",

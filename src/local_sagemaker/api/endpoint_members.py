@@ -3,11 +3,9 @@
 from collections.abc import Iterator
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from local_sagemaker.builtin import is_ours
 from local_sagemaker.context import Context
-from local_sagemaker.errors import LocalError, invalid
+from local_sagemaker.errors import invalid
 from local_sagemaker.hosting import capture
 from local_sagemaker.storage import objects
 from local_sagemaker.storage.records import Record
@@ -79,7 +77,9 @@ def check_config(context: Context, request: Record) -> None:
         if len(variants) > 1:
             raise invalid("An endpoint with a ServerlessConfig has one production variant.")
     if captured and capture.is_enabled(captured):
-        _check_bucket(context, "DataCaptureConfig.DestinationS3Uri", captured["DestinationS3Uri"])
+        objects.check_bucket(
+            context.s3, captured["DestinationS3Uri"], "DataCaptureConfig.DestinationS3Uri"
+        )
     if asynchronous := request.get("AsyncInferenceConfig"):
         output = asynchronous["OutputConfig"]
         if not output.get("S3OutputPath"):
@@ -88,7 +88,7 @@ def check_config(context: Context, request: Record) -> None:
             raise invalid("An endpoint with an AsyncInferenceConfig has one production variant.")
         for member in ("S3OutputPath", "S3FailurePath"):
             if uri := output.get(member):
-                _check_bucket(context, f"AsyncInferenceConfig.OutputConfig.{member}", uri)
+                objects.check_bucket(context.s3, uri, f"AsyncInferenceConfig.OutputConfig.{member}")
 
 
 def check_deployment(request: Record) -> None:
@@ -114,15 +114,6 @@ def _values(value: Any, names: list[str]) -> Iterator[Any]:
         yield value
     elif isinstance(value, dict):
         yield from _values(value.get(names[0]), names[1:])
-
-
-def _check_bucket(context: Context, member: str, uri: str) -> None:
-    try:
-        context.s3.head_bucket(Bucket=objects.split_uri(uri)[0])
-    except LocalError as error:
-        raise invalid(f"{member}: {error}") from error
-    except ClientError as error:
-        raise invalid(f"{member}: the bucket of {uri} cannot be used: {error}") from error
 
 
 def _check_capacity(variant: Record) -> None:

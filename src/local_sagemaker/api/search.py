@@ -12,9 +12,9 @@ from local_sagemaker.context import Caller, Context
 from local_sagemaker.errors import invalid
 from local_sagemaker.hosting.endpoints import CONFIG, MODEL
 from local_sagemaker.hosting.endpoints import KIND as ENDPOINT
+from local_sagemaker.jobs.evaluations import KIND as TUNING
 from local_sagemaker.jobs.training import KIND as TRAINING
 from local_sagemaker.jobs.transform import KIND as TRANSFORM
-from local_sagemaker.jobs.tuning import KIND as TUNING
 from local_sagemaker.storage.records import Record
 
 _PAGE = 100  # results without MaxResults

@@ -14,6 +14,8 @@ from local_sagemaker.jobs.training import ENDED, KIND, TrainingJob, next_status
 from local_sagemaker.storage import channels, metrics, objects
 from local_sagemaker.storage.records import Record, now
 
+_MAX_SECONDS = 28 * 24 * 3600
+
 
 def create_training_job(context: Context, request: Record, caller: Caller) -> Record:
     """Create a job and queue it."""
@@ -22,7 +24,7 @@ def create_training_job(context: Context, request: Record, caller: Caller) -> Re
     resource = arn(KIND, name, caller.region)
     record: Record = {
         **request,
-        "AlgorithmSpecification": _check(context, request),
+        "AlgorithmSpecification": check(context, request),
         "TrainingJobArn": resource,
         "TrainingJobStatus": "InProgress",
         "CreationTime": now(),
@@ -81,12 +83,9 @@ def delete_training_job(context: Context, request: Record, _: Caller) -> Record:
     return {}
 
 
-def algorithm(context: Context, definition: Mapping[str, Any]) -> Record:
-    """Return a job's AlgorithmSpecification with its image's metric definitions.
-
-    Raises: ServiceError if the image, a channel, the output or a stopping condition is not usable.
-    """
-    _check_spot(definition)
+def _algorithm(context: Context, definition: Mapping[str, Any]) -> Record:
+    """Return a job's AlgorithmSpecification with its image's metric definitions."""
+    _check_stopping_condition(definition)
     specification = definition.get("AlgorithmSpecification") or {}
     image = specification.get("TrainingImage")
     if not image:
@@ -94,38 +93,43 @@ def algorithm(context: Context, definition: Mapping[str, Any]) -> Record:
     if problem := context.runner.problem(image):
         raise invalid(f"{problem[0].upper()}{problem[1:]}.")
     channels.check(definition.get("InputDataConfig") or (), specification["TrainingInputMode"])
-    _check_output(context, definition)
     definitions = builtin.metric_definitions(specification)
     metrics.check_definitions(definitions)
     return {**specification, "MetricDefinitions": definitions}
 
 
-def _check(context: Context, request: Record) -> Record:
-    """Return the AlgorithmSpecification of a request that can be executed."""
-    specification = algorithm(context, request)
-    count, runner = request.get("ResourceConfig", {}).get("InstanceCount"), context.runner
-    if count is None:
-        raise invalid("ResourceConfig must have an InstanceType and an InstanceCount.")
-    if count > 1 and not runner.has_network:
-        raise invalid(
-            f"InstanceCount must be 1 with the backend {runner.name!r}:"
-            " its hosts could not find each other; start the service with --backend docker."
-        )
+def check(context: Context, request: Record) -> Record:
+    """Return the AlgorithmSpecification, with metric definitions, of a request to execute.
+
+    Raises: ServiceError if the request cannot be executed.
+    """
+    specification = _algorithm(context, request)
+    _check_resources(request.get("ResourceConfig") or {}, context)
+    output = request["OutputDataConfig"]
+    objects.check_bucket(context.s3, output["S3OutputPath"], "OutputDataConfig.S3OutputPath")
+    if checkpoints := request.get("CheckpointConfig"):
+        objects.check_bucket(context.s3, checkpoints["S3Uri"], "CheckpointConfig.S3Uri")
     return specification
 
 
-def _check_output(context: Context, definition: Mapping[str, Any]) -> None:
-    output = definition["OutputDataConfig"]
-    objects.check_bucket(context.s3, output["S3OutputPath"], "OutputDataConfig.S3OutputPath")
-    if checkpoints := definition.get("CheckpointConfig"):
-        objects.check_bucket(context.s3, checkpoints["S3Uri"], "CheckpointConfig.S3Uri")
-    if output.get("CompressionType", "GZIP") != "GZIP":
-        raise invalid("OutputDataConfig: CompressionType must be GZIP; NONE is not offered here.")
+def _check_resources(resources: Record, context: Context) -> None:
+    for member in ("InstanceType", "InstanceCount", "VolumeSizeInGB"):
+        if not resources.get(member):
+            least = "" if member == "InstanceType" else " and must be 1 or more"
+            raise invalid(f"ResourceConfig: {member} is required{least}.")
+    if resources["InstanceCount"] > 1 and not context.runner.has_network:
+        raise invalid(
+            f"InstanceCount must be 1 with the backend {context.runner.name!r}:"
+            " its hosts could not find each other; start the service with --backend docker."
+        )
 
 
-def _check_spot(definition: Mapping[str, Any]) -> None:
+def _check_stopping_condition(definition: Mapping[str, Any]) -> None:
     condition = definition.get("StoppingCondition") or {}
     wait, run = condition.get("MaxWaitTimeInSeconds"), condition.get("MaxRuntimeInSeconds", 86400)
+    for member in ("MaxRuntimeInSeconds", "MaxWaitTimeInSeconds"):
+        if condition.get(member, 0) > _MAX_SECONDS:
+            raise invalid(f"{member} must be at most {_MAX_SECONDS}; got {condition[member]}.")
     if definition.get("EnableManagedSpotTraining"):
         if wait is None or wait < run:
             raise invalid(

@@ -3,12 +3,12 @@
 import collections
 from typing import Any
 
-from local_sagemaker.api import training, validation
+from local_sagemaker.api import training, tuning_checks, validation
 from local_sagemaker.api.pagination import listing
 from local_sagemaker.context import Caller, Context, arn
 from local_sagemaker.errors import in_use, invalid, not_found
-from local_sagemaker.jobs import search
-from local_sagemaker.jobs.tuning import FINAL, KIND, TrainingApi, TuningJob, best_job, jobs_of
+from local_sagemaker.jobs.evaluations import FINAL, KIND, best_job, jobs_of, parents_of
+from local_sagemaker.jobs.tuning import TrainingApi, TuningJob
 from local_sagemaker.storage.records import Record, now
 
 _STATUS = "HyperParameterTuningJobStatus"
@@ -16,7 +16,7 @@ _STATUS = "HyperParameterTuningJobStatus"
 
 def create_hyper_parameter_tuning_job(context: Context, request: Record, caller: Caller) -> Record:
     """Create a tuning job and start it."""
-    _check(context, request)
+    tuning_checks.complete(context, request)
     name = request["HyperParameterTuningJobName"]
     resource = arn(KIND, name, caller.region)
     record = {
@@ -88,12 +88,10 @@ def delete_hyper_parameter_tuning_job(context: Context, request: Record, _: Call
 def with_results(context: Context, record: Record) -> Record:
     """Return a tuning job's record with its counts and its best training job so far."""
     jobs = jobs_of(context, record["HyperParameterTuningJobName"])
-    objective = record["HyperParameterTuningJobConfig"]["HyperParameterTuningJobObjective"]
-    best = best_job(context, record["HyperParameterTuningJobName"], objective)
     count = collections.Counter(job["TrainingJobStatus"] for job in jobs)
     status = collections.Counter(job["ObjectiveStatus"] for job in jobs)
-    shape = validation.summary_shape("ListTrainingJobsForHyperParameterTuningJob")[1]
-    return {
+    end = record.get("HyperParameterTuningEndTime") or now()
+    results: Record = {
         **record,
         "TrainingJobStatusCounters": {
             "Completed": count["Completed"],
@@ -103,38 +101,21 @@ def with_results(context: Context, record: Record) -> Record:
             "Stopped": count["Stopped"],
         },
         "ObjectiveStatusCounters": {key: status[key] for key in ("Succeeded", "Pending", "Failed")},
-        "BestTrainingJob": best and validation.select(best, shape),
+        "BestTrainingJob": _summary(best_job(jobs)),
+        "ConsumedResources": {
+            "RuntimeInSeconds": round((end - record["CreationTime"]).total_seconds())
+        },
     }
+    warm_start = record.get("WarmStartConfig") or {}
+    if warm_start.get("WarmStartType") == "IdenticalDataAndAlgorithm":
+        of_parents = [job for name in parents_of(record) for job in jobs_of(context, name)]
+        results["OverallBestTrainingJob"] = _summary(best_job([*jobs, *of_parents]))
+    return results
 
 
-def _check(context: Context, request: Record) -> None:
-    """Refuse what cannot be executed, and complete the training job definition."""
-    config = request["HyperParameterTuningJobConfig"]
-    definition = request.get("TrainingJobDefinition")
-    if definition is None or request.get("WarmStartConfig"):
-        raise invalid(
-            "A tuning job must have one TrainingJobDefinition and no WarmStartConfig here."
-        )
-    strategy = config["Strategy"]
-    if strategy not in ("Random", "Grid", "Bayesian"):
-        raise invalid(f"Strategy {strategy} is not offered here; use Random, Grid or Bayesian.")
-    if "HyperParameterTuningJobObjective" not in config:
-        raise invalid("HyperParameterTuningJobObjective is required.")
-    search.check(config.get("ParameterRanges") or {}, strategy)
-    if strategy != "Grid" and "MaxNumberOfTrainingJobs" not in config["ResourceLimits"]:
-        raise invalid("ResourceLimits: MaxNumberOfTrainingJobs is required.")
-    specification = training.algorithm(context, definition)
-    objective = config["HyperParameterTuningJobObjective"]["MetricName"]
-    names = [metric["Name"] for metric in specification["MetricDefinitions"]]
-    if objective not in names:
-        raise invalid(
-            f"The objective metric {objective} is none of the metrics: {', '.join(names)}."
-        )
-    static = definition.get("StaticHyperParameters") or {}
-    definition |= {
-        "AlgorithmSpecification": specification,
-        "StaticHyperParameters": {**static, "_tuning_objective_metric": objective},
-    }
+def _summary(job: Record | None) -> Record | None:
+    shape = validation.summary_shape("ListTrainingJobsForHyperParameterTuningJob")[1]
+    return job and validation.select(job, shape)
 
 
 def _record(context: Context, name: str) -> Record:

@@ -4,7 +4,8 @@ import datetime
 import functools
 import re
 import sys
-from collections.abc import Iterator, Mapping
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from botocore.loaders import Loader
@@ -20,6 +21,7 @@ _NUMBERS: dict[str, tuple[Any, float, float]] = {  # Python's types, and the ran
     "double": _FLOAT,
     "timestamp": ((int, float), 0, 253402300799),  # seconds since 1970, to the end of 9999
 }
+_TAG = "_.:/=+-@"  # allowed in tags, beside letters, numbers and spaces
 SERVICES = ("sagemaker", "sagemaker-runtime", "sagemaker-metrics")
 
 
@@ -43,6 +45,8 @@ def check(operation: str, request: Mapping[str, Any]) -> None:
     """Raise a ValidationException, with AWS's text, if the request does not fit its shape."""
     shape, _ = shapes(operation)
     problems = [] if shape is None else list(_problems(request, shape, ""))
+    if not problems and "Tags" in request:
+        problems = list(_tag_problems(request["Tags"] or ()))
     if problems:
         count = len(problems)
         errors = "error" if count == 1 else "errors"
@@ -68,6 +72,20 @@ def _known(value: Any, shape: Any) -> Any:
         for name, member in value.items()
         if name in members and member is not None
     }
+
+
+def _tag_problems(tags: Sequence[Mapping[str, str]]) -> Iterator[str]:
+    """Yield what is wrong with tags beyond their shape."""
+    keys = [tag["Key"] for tag in tags]
+    for key in sorted({key for key in keys if keys.count(key) > 1}):
+        yield _text(key, "tags", "Tag keys must be unique")
+    for key in keys:
+        if key.lower().startswith("aws:"):
+            yield _text(key, "tags", "Tag keys that start with aws: are reserved for system use")
+    for text in (text for tag in tags for text in (tag["Key"], tag["Value"])):
+        # The classes of the pattern in botocore's model, which Python's expressions do not have.
+        if wrong := [c for c in text if unicodedata.category(c)[0] not in "LZN" and c not in _TAG]:
+            yield _text(text, "tags", f"Member must not have the character {wrong[0]!r}")
 
 
 def response(operation: str, record: Mapping[str, Any]) -> dict[str, Any]:

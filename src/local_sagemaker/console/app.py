@@ -22,7 +22,7 @@ from local_sagemaker.context import Caller, Context
 from local_sagemaker.errors import ServiceError
 from local_sagemaker.hosting.endpoints import KIND as ENDPOINT
 from local_sagemaker.hosting.invocation import Invocation
-from local_sagemaker.jobs.tuning import KIND as TUNING
+from local_sagemaker.jobs.evaluations import KIND as TUNING
 from local_sagemaker.storage.records import Record
 
 _STATIC = Path(__file__).with_name("static")

@@ -6,7 +6,7 @@ from typing import Any
 from local_sagemaker.console.views import seconds
 from local_sagemaker.context import Context
 from local_sagemaker.hosting.model_server import ModelServer
-from local_sagemaker.jobs.tuning import FINAL, best_job, jobs_of
+from local_sagemaker.jobs.evaluations import FINAL, best_job, definitions_of, jobs_of
 from local_sagemaker.storage.records import Record
 
 
@@ -36,8 +36,8 @@ def tuning_row(context: Context, record: Record) -> dict[str, Any]:
     """Return a row of the list of tuning jobs."""
     config = record["HyperParameterTuningJobConfig"]
     name = record["HyperParameterTuningJobName"]
-    best = best_job(context, name, config["HyperParameterTuningJobObjective"])
     jobs = jobs_of(context, name)
+    best = best_job(jobs)
     return {
         "name": name,
         "status": record["HyperParameterTuningJobStatus"],
@@ -53,12 +53,12 @@ def tuning_row(context: Context, record: Record) -> dict[str, Any]:
 
 def tuning(context: Context, record: Record) -> dict[str, Any]:
     """Return a tuning job with its training jobs, the best first."""
-    config = record["HyperParameterTuningJobConfig"]
-    objective = config["HyperParameterTuningJobObjective"]
-    name = record["HyperParameterTuningJobName"]
-    best = best_job(context, name, objective)
+    definitions = definitions_of(record)
+    objective = definitions[0]["TuningObjective"]
+    records = jobs_of(context, record["HyperParameterTuningJobName"])
+    best = best_job(records)
     sign = -1 if objective["Type"] == "Maximize" else 1
-    jobs = [_trial(job) for job in jobs_of(context, name)]
+    jobs = [_trial(job) for job in records]
     jobs.sort(key=lambda job: float("inf") if job["value"] is None else sign * job["value"])
     return {
         **tuning_row(context, record),
@@ -72,8 +72,10 @@ def tuning(context: Context, record: Record) -> dict[str, Any]:
                 "values": entry.get("Values"),
                 "log": entry.get("ScalingType") == "Logarithmic",
             }
-            for ranges in (config.get("ParameterRanges") or {}).values()
+            for definition in definitions
+            for kind, ranges in definition["HyperParameterRanges"].items()
             for entry in ranges or ()
+            if kind != "AutoParameters"
         ],
     }
 

@@ -2,10 +2,10 @@
 
 from local_sagemaker.context import Context
 from local_sagemaker.hosting.endpoints import KIND as ENDPOINT
+from local_sagemaker.jobs.evaluations import KIND as TUNING
 from local_sagemaker.jobs.training import GROUP, log_files, next_status, publish, scrape_metrics
 from local_sagemaker.jobs.training import KIND as TRAINING
 from local_sagemaker.jobs.transform import KIND as TRANSFORM
-from local_sagemaker.jobs.tuning import KIND as TUNING
 from local_sagemaker.storage import metrics
 from local_sagemaker.storage.records import now
 

@@ -1,21 +1,16 @@
-"""The search for hyperparameters of a tuning job: optuna's samplers, and a grid."""
+"""The search for hyperparameters of a tuning job: optuna's samplers and pruners, and a grid."""
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import optuna
 
-from local_sagemaker.errors import invalid
-
 _WIDE = 1000.0  # ScalingType Auto is logarithmic if the ends of a range differ by this factor
-_KINDS = {
-    "IntegerParameterRanges": int,
-    "ContinuousParameterRanges": float,
-}
 Values = dict[str, str]
 Range = Mapping[str, Any]
+Evaluation = tuple[Mapping[str, str], float]  # a job's hyperparameters and its final objective
 
 
 class Search(Protocol):
@@ -27,7 +22,7 @@ class Search(Protocol):
     def report(self, key: Any, step: int, value: float) -> bool:
         """Take a running job's objective; return whether the job should be stopped early."""
 
-    def finish(self, key: Any, value: float | None) -> None:
+    def finish(self, key: Any, value: float | None, pruned: bool = False) -> None:
         """Take a job's final objective, or None if it has none."""
 
 
@@ -38,7 +33,6 @@ class Grid:
         """Take ParameterRanges that have categorical ranges only."""
         categorical = ranges.get("CategoricalParameterRanges") or ()
         values = {entry["Name"]: entry["Values"] for entry in categorical}
-        self.size = math.prod(map(len, values.values()))
         self._combinations: Iterator[tuple[str, ...]] = itertools.product(*values.values())
         self._names = list(values)
 
@@ -51,26 +45,27 @@ class Grid:
         """Return False: a grid has no early stopping."""
         return False
 
-    def finish(self, _key: Any, _value: float | None) -> None:
+    def finish(self, _key: Any, _value: float | None, _pruned: bool = False) -> None:
         """Do nothing."""
 
 
 class Sampler:
     """Random values, or those of a tree-structured Parzen estimator."""
 
-    def __init__(self, ranges: Mapping[str, Any], strategy: str, maximize: bool, seed: int):
-        """Take ParameterRanges; strategy is Random or Bayesian."""
+    def __init__(
+        self,
+        ranges: Mapping[str, Any],
+        maximize: bool,
+        sampler: optuna.samplers.BaseSampler,
+        pruner: optuna.pruners.BasePruner,
+    ):
+        """Take ParameterRanges, and what proposes values and stops jobs early."""
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        sampler: optuna.samplers.BaseSampler
-        if strategy == "Random":
-            sampler = optuna.samplers.RandomSampler(seed=seed)
-        else:
-            # optuna's default starts with 10 random values; constant_liar is for parallel jobs.
-            sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=True)
         self._distributions, self._reversed = _distributions(ranges)
         self._study = optuna.create_study(
+            study_name="tuning",  # Hyperband derives a trial's bracket from the name
             sampler=sampler,
-            pruner=optuna.pruners.MedianPruner(n_startup_trials=3),
+            pruner=pruner,
             direction="maximize" if maximize else "minimize",
         )
 
@@ -84,55 +79,85 @@ class Sampler:
         return trial, values
 
     def report(self, key: Any, step: int, value: float) -> bool:
-        """Return whether the job is worse than the median of the others at this step."""
+        """Return whether the pruner stops the job at this step, given the other jobs' values."""
         key.report(value, step)
         return bool(key.should_prune())
 
-    def finish(self, key: Any, value: float | None) -> None:
+    def finish(self, key: Any, value: float | None, pruned: bool = False) -> None:
         """Take a trial's result."""
-        if value is None:
-            self._study.tell(key, state=optuna.trial.TrialState.FAIL)
-        else:
+        if value is not None:
             self._study.tell(key, value)
+        else:
+            states = optuna.trial.TrialState
+            self._study.tell(key, state=states.PRUNED if pruned else states.FAIL)
+
+    def learn(self, hyperparameters: Mapping[str, str], value: float) -> None:
+        """Add a finished trial with those values that are within the ranges."""
+        known = {}
+        for name, distribution in self._distributions.items():
+            if name in hyperparameters:
+                drawn = _drawn(distribution, hyperparameters[name], name in self._reversed)
+                if drawn is not None:
+                    known[name] = drawn
+        if known:
+            trial = optuna.trial.create_trial(
+                params=known,
+                distributions={name: self._distributions[name] for name in known},
+                value=value,
+            )
+            self._study.add_trial(trial)
 
 
-def check(ranges: Mapping[str, Any], strategy: str) -> None:
-    """Raise a ValidationException if the ranges cannot be searched."""
-    names = [entry["Name"] for entries in ranges.values() for entry in entries or ()]
-    if not names:
-        raise invalid("ParameterRanges must have at least one range.")
-    if len(set(names)) != len(names):
-        raise invalid("A hyperparameter may have one range only.")
-    if ranges.get("AutoParameters"):
-        raise invalid("AutoParameters are not offered here; specify each range.")
-    if strategy == "Grid" and len(names) != len(ranges.get("CategoricalParameterRanges") or ()):
-        raise invalid("Grid search takes categorical ranges only.")
-    for kind, number in _KINDS.items():
-        for entry in ranges.get(kind) or ():
-            _check_range(entry, number)
+def create(
+    ranges: Mapping[str, Any],
+    strategy: str,
+    maximize: bool,
+    seed: int,
+    resources: tuple[int, int] | None = None,
+    known: Sequence[Evaluation] = (),
+) -> Grid | Sampler:
+    """Return the search for a strategy: Random, Grid, Bayesian or Hyperband.
 
-
-def create(ranges: Mapping[str, Any], strategy: str, maximize: bool, seed: int) -> Grid | Sampler:
-    """Return the search for a strategy: Random, Grid or Bayesian."""
-    return Grid(ranges) if strategy == "Grid" else Sampler(ranges, strategy, maximize, seed)
-
-
-def _check_range(entry: Range, number: Any) -> None:
-    name = entry["Name"]
-    try:
-        low, high = number(entry["MinValue"]), number(entry["MaxValue"])
-    except ValueError as error:
-        kind = "integer" if number is int else "number"
-        raise invalid(f"The ends of the range of {name} must be a {kind} each.") from error
-    if not low <= high or not math.isfinite(high - low):
-        raise invalid(f"The range of {name} must not be empty; got {low} to {high}.")
-    scaling = entry.get("ScalingType", "Auto")
-    if scaling == "Logarithmic" and low <= 0:
-        raise invalid(f"The range of {name} must be above 0 for ScalingType Logarithmic.")
-    if scaling == "ReverseLogarithmic" and (number is int or low < 0 or high >= 1):
-        raise invalid(
-            f"ReverseLogarithmic is for continuous ranges within [0, 1); got that of {name}."
+    Args:
+        ranges: ParameterRanges without AutoParameters.
+        strategy: the strategy's name.
+        maximize: whether a larger objective is better.
+        seed: makes the proposals reproducible.
+        resources: for Hyperband, the least and the largest number of epochs of a job.
+        known: evaluations of other tuning jobs, from which the search starts.
+    """
+    if strategy == "Grid":
+        return Grid(ranges)
+    seed += len(known)  # with the same seed, the parents' values would be proposed again
+    sampler: optuna.samplers.BaseSampler
+    if strategy == "Random":
+        sampler = optuna.samplers.RandomSampler(seed=seed)
+    else:
+        # 10 random values come first, as optuna's default; constant_liar is for parallel jobs.
+        sampler = optuna.samplers.TPESampler(
+            seed=seed, constant_liar=True, n_startup_trials=1 if known else 10
         )
+    pruner: optuna.pruners.BasePruner
+    if resources:
+        pruner = optuna.pruners.HyperbandPruner(*resources)
+    else:
+        pruner = optuna.pruners.MedianPruner(n_startup_trials=3)
+    search = Sampler(ranges, maximize, sampler, pruner)
+    for evaluation in known:
+        search.learn(*evaluation)
+    return search
+
+
+def combinations(ranges: Mapping[str, Any]) -> float:
+    """Return the number of combinations of values; infinity if a range is continuous."""
+    if ranges.get("ContinuousParameterRanges"):
+        return math.inf
+    integers = (
+        int(entry["MaxValue"]) - int(entry["MinValue"]) + 1
+        for entry in ranges.get("IntegerParameterRanges") or ()
+    )
+    categorical = (len(e["Values"]) for e in ranges.get("CategoricalParameterRanges") or ())
+    return math.prod((*integers, *categorical))
 
 
 def _distributions(ranges: Mapping[str, Any]) -> tuple[dict[str, Any], set[str]]:
@@ -159,3 +184,15 @@ def _is_logarithmic(entry: Range) -> bool:
     scaling, low = entry.get("ScalingType", "Auto"), float(entry["MinValue"])
     wide = low > 0 and float(entry["MaxValue"]) / low >= _WIDE
     return bool(scaling == "Logarithmic" or (scaling == "Auto" and wide))
+
+
+def _drawn(distribution: Any, text: str, is_reversed: bool) -> Any:
+    """Return the value of a distribution that a hyperparameter's text is, or None."""
+    if isinstance(distribution, optuna.distributions.CategoricalDistribution):
+        return text if text in distribution.choices else None
+    number = int if isinstance(distribution, optuna.distributions.IntDistribution) else float
+    try:
+        value = 1.0 - float(text) if is_reversed else number(text)
+    except ValueError:
+        return None
+    return value if distribution.low <= value <= distribution.high else None

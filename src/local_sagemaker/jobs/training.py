@@ -119,7 +119,12 @@ class TrainingJob(Job):
         models = [job.model for job in jobs.values() if any(job.model.iterdir())]
         changes: dict[str, Any] = {}
         if models or interruption is None:
-            uri = objects.upload_folders(s3, models, f"{target}/model.tar.gz")
+            if record["OutputDataConfig"].get("CompressionType") == "NONE":
+                uri = f"{target}/model/"
+                for folder in models:
+                    objects.upload_files(s3, folder, uri)
+            else:
+                uri = objects.upload_folders(s3, models, f"{target}/model.tar.gz")
             changes["ModelArtifacts"] = {"S3ModelArtifacts": uri}
         self.end(interruption or "Completed", **changes)
 

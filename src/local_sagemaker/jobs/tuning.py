@@ -1,5 +1,6 @@
 """A tuning job: runs training jobs with the hyperparameters that a search proposes."""
 
+import collections
 import threading
 import time
 import traceback
@@ -13,17 +14,22 @@ from local_sagemaker.context import Context
 from local_sagemaker.errors import ServiceError
 from local_sagemaker.jobs import search
 from local_sagemaker.jobs.base import ENDED
+from local_sagemaker.jobs.evaluations import (
+    FINAL,
+    KIND,
+    completion,
+    definitions_of,
+    final_objective,
+    jobs_of,
+    parents_of,
+    resources,
+    training_request,
+)
 from local_sagemaker.jobs.training import KIND as TRAINING
 from local_sagemaker.jobs.training import scrape_metrics
 from local_sagemaker.storage.records import Record, now
 
-KIND = "hyper-parameter-tuning-job"
-FINAL = "FinalHyperParameterTuningJobObjectiveMetric"
-_COPIED = (
-    *("RoleArn", "InputDataConfig", "OutputDataConfig", "ResourceConfig", "StoppingCondition"),
-    *("VpcConfig", "EnableNetworkIsolation", "EnableManagedSpotTraining", "CheckpointConfig"),
-    *("EnableInterContainerTrafficEncryption", "Environment"),
-)
+_ATTEMPTS = 5  # training jobs without an objective after which a tuning job fails
 
 
 @dataclass(frozen=True)
@@ -34,11 +40,26 @@ class TrainingApi:
     stop: Callable[[Record], Any]
 
 
+@dataclass(frozen=True)
+class Definition:
+    """A training job definition and the search over its ranges."""
+
+    members: Record
+    search: search.Grid | search.Sampler
+
+    @property
+    def objective(self) -> Record:
+        """The TuningObjective."""
+        objective: Record = self.members["TuningObjective"]
+        return objective
+
+
 @dataclass
 class Trial:
-    """A training job and its key in the search."""
+    """A training job and its key in the search of its definition."""
 
     name: str
+    definition: Definition
     key: Any
     reported: int = 0  # values of the objective that the search has
     pruned: bool = False
@@ -52,18 +73,33 @@ class TuningJob:
         self._context, self._api, self._name = context, api, name
         self._stopping = threading.Event()
         self._abandoned: str | None = None
-        record = context.store.get(KIND, name) or {}
+        record = self._record = context.store.get(KIND, name) or {}
         self._config = record["HyperParameterTuningJobConfig"]
-        self._definition = record["TrainingJobDefinition"]
-        self._objective = self._config["HyperParameterTuningJobObjective"]
         self._limits = self._config["ResourceLimits"]
-        self._maximize = self._objective["Type"] == "Maximize"
-        self._max_jobs = self._limits.get("MaxNumberOfTrainingJobs")
-        seed = int(self._config.get("RandomSeed", 0))
-        ranges = self._config.get("ParameterRanges") or {}
-        self._search = search.create(ranges, self._config["Strategy"], self._maximize, seed)
-        if isinstance(self._search, search.Grid):
-            self._max_jobs = min(self._max_jobs or self._search.size, self._search.size)
+        self._max_jobs = self._limits.get("MaxNumberOfTrainingJobs", 10**9)
+        self._criteria = self._config.get("TuningJobCompletionCriteria") or {}
+        self._definitions = collections.deque(
+            Definition(members, self._search(members)) for members in definitions_of(record)
+        )
+        self._maximize = self._definitions[0].objective["Type"] == "Maximize"
+        self._values: list[float] = []  # final objectives, as the training jobs ended
+        self._without_objective = 0  # training jobs that ended by themselves without one
+
+    def _search(self, members: Record) -> search.Grid | search.Sampler:
+        return search.create(
+            members["HyperParameterRanges"],
+            self._config["Strategy"],
+            members["TuningObjective"]["Type"] == "Maximize",
+            int(self._config.get("RandomSeed", 0)),
+            resources(self._config, members),
+            [
+                (job["HyperParameters"], job[FINAL]["Value"])
+                for parent in parents_of(self._record)
+                for job in jobs_of(self._context, parent)
+                if job[FINAL]
+                and job.get("TrainingJobDefinitionName") == members.get("DefinitionName")
+            ],
+        )
 
     def submit(self) -> None:
         """Start the thread."""
@@ -96,7 +132,7 @@ class TuningJob:
         active: list[Trial] = []
         started = 0
         while True:
-            if not self._target_reached() and time.monotonic() < deadline:
+            if not self._is_complete() and time.monotonic() < deadline:
                 added = self._start_trials(started, len(active))
                 started += len(added)
                 active += added
@@ -108,11 +144,12 @@ class TuningJob:
             active = [trial for trial in active if not self._has_ended(trial)]
         if self._abandoned:
             return
-        jobs = jobs_of(self._context, self._name)
-        if jobs and all(job["TrainingJobStatus"] == "Failed" for job in jobs):
-            self._end("Failed", f"All training jobs failed: {jobs[0].get('FailureReason', '')}")
+        if self._stopping.is_set():
+            self._end("Stopped")
+        elif self._without_objective and not self._values:
+            self._end("Failed", self._failure())
         else:
-            self._end("Stopped" if self._stopping.is_set() else "Completed")
+            self._end("Completed")
 
     def _start_trials(self, started: int, active: int) -> list[Trial]:
         """Start as many training jobs as the limits allow."""
@@ -121,56 +158,73 @@ class TuningJob:
             started + len(trials) < self._max_jobs
             and active + len(trials) < self._limits["MaxParallelTrainingJobs"]
             and not self._stopping.is_set()
-            and (proposal := self._search.propose()) is not None
+            and (proposal := self._propose()) is not None
         ):
-            key, values = proposal
-            trials.append(Trial(self._start(started + len(trials) + 1, values), key))
+            definition, key, values = proposal
+            name = self._start(started + len(trials) + 1, definition.members, values)
+            trials.append(Trial(name, definition, key))
         return trials
 
-    def _start(self, number: int, values: dict[str, str]) -> str:
+    def _propose(self) -> tuple[Definition, Any, search.Values] | None:
+        """Return a proposal of the next definition whose search has one."""
+        for _ in self._definitions:
+            self._definitions.rotate(-1)
+            definition = self._definitions[-1]
+            if proposal := definition.search.propose():
+                return definition, *proposal
+        return None
+
+    def _start(self, number: int, definition: Record, values: dict[str, str]) -> str:
         """Create a training job with these hyperparameters and return its name."""
-        definition = self._definition
         name = f"{self._name}-{number:03d}-{uuid.uuid4().hex[:8]}"
-        request: Record = {key: definition[key] for key in _COPIED if key in definition}
-        if "ResourceConfig" not in request:
-            request["ResourceConfig"] = _resources(definition)
-        request |= {
-            "TrainingJobName": name,
-            "AlgorithmSpecification": builtin.requested(definition["AlgorithmSpecification"]),
-            "HyperParameters": {**definition["StaticHyperParameters"], **values},
-        }
-        self._api.create(request)
-        record = self._context.store.get(KIND, self._name) or {}
+        self._api.create(
+            {**training_request(definition, values), "TrainingJobName": name}
+            | {key: self._record[key] for key in ("Tags",) if key in self._record}
+        )
         self._context.store.update(
             TRAINING,
             name,
-            TuningJobArn=record.get("HyperParameterTuningJobArn"),
+            TuningJobArn=self._record["HyperParameterTuningJobArn"],
             TunedHyperParameters=values,
+            TrainingJobDefinitionName=definition.get("DefinitionName"),
         )
         return name
 
     def _has_ended(self, trial: Trial) -> bool:
         record = self._context.store.get(TRAINING, trial.name)
         if record is None:
-            self._search.finish(trial.key, None)
+            trial.definition.search.finish(trial.key, None)
             return True
-        if record["TrainingJobStatus"] in ENDED:
-            objective = final_objective(record, self._objective)
-            self._search.finish(trial.key, None if objective is None else objective["Value"])
-            return True
-        if self._config.get("TrainingJobEarlyStoppingType") == "Auto" and not trial.pruned:
-            self._prune(trial, record)
-        return False
-
-    def _prune(self, trial: Trial, record: Record) -> None:
-        """Report a trial's new values, and stop it if the search expects nothing from it."""
-        values, name = scrape_metrics(self._context, record), self._objective["MetricName"]
-        points = values.get(f"{name}:epoch") or values.get(name, [])
-        for point in points[trial.reported :]:
-            trial.pruned |= self._search.report(trial.key, trial.reported, point.value)
-            trial.reported += 1
-        if trial.pruned:
+        ended = record["TrainingJobStatus"] in ENDED
+        hyperband = self._config["Strategy"] == "Hyperband"
+        if hyperband or self._config.get("TrainingJobEarlyStoppingType") == "Auto":
+            self._report(trial, record)
+        if trial.pruned and not ended:
             self._stop(trial.name)
+        if ended:
+            objective = final_objective(record, trial.definition.objective)
+            value = None if objective is None else objective["Value"]
+            trial.definition.search.finish(trial.key, value, trial.pruned)
+            if value is not None:
+                self._values.append(value)
+            elif record["TrainingJobStatus"] != "Stopped":
+                self._without_objective += 1
+        return ended
+
+    def _report(self, trial: Trial, record: Record) -> None:
+        """Report a trial's new values, and mark it if the search expects nothing from it."""
+        names = [m["Name"] for m in record["AlgorithmSpecification"].get("MetricDefinitions") or ()]
+        metric = builtin.epoch_metric(trial.definition.objective["MetricName"], names)
+        limits = resources(self._config, trial.definition.members)
+        for point in scrape_metrics(self._context, record).get(metric, [])[trial.reported :]:
+            if trial.pruned:
+                return
+            trial.reported += 1
+            if limits and trial.reported > limits[1]:
+                trial.pruned = True
+            else:
+                search_ = trial.definition.search
+                trial.pruned = search_.report(trial.key, trial.reported, point.value)
 
     def _stop(self, name: str) -> None:
         try:
@@ -178,16 +232,32 @@ class TuningJob:
         except ServiceError:
             pass  # it has just ended
 
-    def _target_reached(self) -> bool:
-        criteria = self._config.get("TuningJobCompletionCriteria") or {}
-        target = criteria.get("TargetObjectiveMetricValue")
-        if target is None:
-            return False
-        best = best_job(self._context, self._name, self._objective)
-        if best is None:
-            return False
-        value = best[FINAL]["Value"]
-        return bool(value >= target if self._maximize else value <= target)
+    def _is_complete(self) -> bool:
+        """Return whether the job starts no further training jobs, and record the details."""
+        if not self._values:
+            return self._without_objective >= _ATTEMPTS
+        complete, details = completion(self._criteria, self._values, self._maximize)
+        previous = self._record.get("TuningJobCompletionDetails") or {}
+        details |= {k: v for k, v in previous.items() if k == "ConvergenceDetectedTime"}
+        if details != previous:
+            self._record["TuningJobCompletionDetails"] = details
+            self._context.store.update(KIND, self._name, TuningJobCompletionDetails=details)
+        return complete
+
+    def _failure(self) -> str:
+        jobs = jobs_of(self._context, self._name)
+        reasons = [job.get("FailureReason") for job in jobs if job["TrainingJobStatus"] == "Failed"]
+        if reasons:
+            return (
+                "All training jobs failed. Please take a look at the training jobs failures to get"
+                f" more details. The first one: {reasons[0]}"
+            )
+        return (
+            f"No objective metrics found after running {len(jobs)} training jobs. Please ensure"
+            " that the custom algorithm is emitting the objective metric as defined by the regular"
+            " expression provided. The built-in emits test: metrics for a job with a test channel,"
+            " and only those of its predictor_type."
+        )
 
     def _end(self, status: str, reason: str | None = None) -> None:
         self._context.store.update(
@@ -197,42 +267,3 @@ class TuningJob:
             HyperParameterTuningEndTime=now(),
             FailureReason=reason,
         )
-
-
-def _resources(definition: Record) -> Record:
-    """Return ResourceConfig from the newer member, which may list several instance types."""
-    newer = definition.get("HyperParameterTuningResourceConfig") or {}
-    first = (newer.get("InstanceConfigs") or [{}])[0]
-    names = ("InstanceType", "InstanceCount", "VolumeSizeInGB")
-    return {key: newer.get(key, first.get(key)) for key in names if newer.get(key, first.get(key))}
-
-
-def jobs_of(context: Context, name: str) -> list[Record]:
-    """Return the training jobs of a tuning job, as the API lists them."""
-    record = context.store.get(KIND, name)
-    if record is None:
-        return []
-    objective = record["HyperParameterTuningJobConfig"]["HyperParameterTuningJobObjective"]
-    jobs = []
-    for job in context.store.all(TRAINING):
-        if job.get("TuningJobArn") == record["HyperParameterTuningJobArn"]:
-            final = final_objective(job, objective)
-            ended = job["TrainingJobStatus"] in ENDED
-            status = ("Succeeded" if final else "Failed") if ended else "Pending"
-            jobs.append({**job, FINAL: final, "ObjectiveStatus": status})
-    return jobs
-
-
-def final_objective(job: Record, objective: Record) -> Record | None:
-    """Return a job's final value of the objective, or None."""
-    for metric in job.get("FinalMetricDataList") or ():
-        if metric["MetricName"] == objective["MetricName"]:
-            return {**objective, "Value": metric["Value"]}
-    return None
-
-
-def best_job(context: Context, name: str, objective: Record) -> Record | None:
-    """Return the training job with the best final value, or None."""
-    jobs = [job for job in jobs_of(context, name) if job[FINAL]]
-    best = max if objective["Type"] == "Maximize" else min
-    return best(jobs, key=lambda job: job[FINAL]["Value"]) if jobs else None

@@ -37,6 +37,10 @@ def check(channels: Sequence[Mapping[str, Any]], mode: str) -> None:
                 f"Channel {name}: S3DataType {source['S3DataType']} is not offered here;"
                 " use S3Prefix or ManifestFile."
             )
+        try:
+            objects.split_uri(source["S3Uri"])
+        except LocalError as error:
+            raise invalid(f"Channel {name}: {error}") from error
 
 
 def config(channel: Mapping[str, Any], mode: str) -> dict[str, str]:

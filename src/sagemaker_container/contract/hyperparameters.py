@@ -46,7 +46,6 @@ def _term(name: str, lr: str, wd: str, sigma: str) -> tuple[Hyperparameter, ...]
             "distribution of the initial values",
             "normal",
             ("normal", "uniform", "constant"),
-            tunable=True,
         ),
         Continuous(
             f"{name}_init_sigma", "standard deviation, normal", sigma, low=0.0, tunable=True
