@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 
 from local_sagemaker.api import (
     hosting,
+    members,
     recorded,
     runtime,
     tags,
@@ -85,6 +86,7 @@ def call(context: Context, operation: str, request: Record, caller: Caller) -> R
     if operation not in EXECUTED:
         raise unknown(operation)
     validation.check(operation, request)
+    members.check(operation, request)
     return validation.response(operation, EXECUTED[operation](context, request, caller))
 
 
