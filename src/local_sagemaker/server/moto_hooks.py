@@ -11,7 +11,7 @@ from typing import Any
 
 from moto.core.resource_tagging import TaggedResource
 
-from local_sagemaker.api import tags
+from local_sagemaker.api import recorded, tags
 from local_sagemaker.errors import invalid
 from local_sagemaker.storage.records import Record, Store
 
@@ -106,7 +106,7 @@ def show_tags(store: Store, call: Call) -> None:
     from moto.sagemaker.models import SageMakerModelBackend
 
     backend: Any = SageMakerModelBackend
-    recorded = backend.iter_tagged_resources
+    recorded_resources = backend.iter_tagged_resources
     add, remove = backend.tag_resource, backend.untag_resource
 
     def iter_tagged_resources(self: Any) -> Iterator[TaggedResource]:
@@ -116,24 +116,22 @@ def show_tags(store: Store, call: Call) -> None:
                 entries = {tag["Key"]: tag["Value"] for tag in record.get("Tags") or ()}
                 if arn.split(":")[3] == self.region_name:
                     yield TaggedResource(arn, entries, f"sagemaker:{kind}")
-        yield from recorded(self)
+        yield from recorded_resources(self)
 
     def tag_resource(self: Any, arn: str, added: dict[str, str]) -> None:
-        entries = [{"Key": key, "Value": value} for key, value in added.items()]
-        if _is_stored(store, arn):
-            call("AddTags", {"ResourceArn": arn, "Tags": entries}, self.region_name)
-        else:
+        request = {"ResourceArn": arn}
+        if recorded.exists(*tags.resource(request), self.region_name):
             add(self, arn, added)
+        else:
+            entries = [{"Key": key, "Value": value} for key, value in added.items()]
+            call("AddTags", {**request, "Tags": entries}, self.region_name)
 
     def untag_resource(self: Any, arn: str, keys: list[str]) -> None:
-        if _is_stored(store, arn):
-            call("DeleteTags", {"ResourceArn": arn, "TagKeys": keys}, self.region_name)
-        else:
+        request = {"ResourceArn": arn}
+        if recorded.exists(*tags.resource(request), self.region_name):
             remove(self, arn, keys)
+        else:
+            call("DeleteTags", {**request, "TagKeys": keys}, self.region_name)
 
     backend.iter_tagged_resources = iter_tagged_resources
     backend.tag_resource, backend.untag_resource = tag_resource, untag_resource
-
-
-def _is_stored(store: Store, arn: str) -> bool:
-    return store.get(*tags.resource({"ResourceArn": arn})) is not None

@@ -5,13 +5,15 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from xml.sax.saxutils import escape
 
+from botocore.model import OperationNotFoundError
 from flask import Flask, Response, request
 from moto.moto_server.werkzeug_app import create_backend_app
-from werkzeug.exceptions import NotFound
+from werkzeug.exceptions import HTTPException, NotFound
 
 from local_sagemaker.api import dispatch
 from local_sagemaker.context import Caller, Context
 from local_sagemaker.errors import ServiceError
+from local_sagemaker.server.router import internal_failure
 from local_sagemaker.storage.records import Record
 
 
@@ -28,6 +30,7 @@ class MotoApplications:
         app.register_error_handler(NotImplementedError, _not_implemented)
         app.register_error_handler(ServiceError, _error)
         app.register_error_handler(NotFound, _not_found)
+        app.register_error_handler(Exception, _failure)
         return app
 
     def call(self, operation: str, members: Record, region: str) -> Record:
@@ -91,6 +94,14 @@ def _not_implemented(error: Any) -> Response:
 def _not_found(_: Any) -> Response:
     text = f"There is no operation {request.method} {request.path} of this service."
     return _error(ServiceError("UnknownOperationException", text, 404))
+
+
+def _failure(error: Exception) -> Any:
+    if isinstance(error, HTTPException):
+        return error
+    if isinstance(error, OperationNotFoundError):
+        return _error(ServiceError("InvalidAction", f"There is no action {error}."))
+    return _error(internal_failure(error))
 
 
 def _error(error: Any) -> Response:

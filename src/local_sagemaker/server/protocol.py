@@ -75,10 +75,12 @@ def operation(environ: Environ) -> Operation | None:
     path, method = environ.get("PATH_INFO", ""), environ.get("REQUEST_METHOD", "")
     if signed_for in ("", "sagemaker"):
         for pattern, name, wanted in _paths():
-            if method == wanted and (match := pattern.fullmatch(path)):
+            if match := pattern.fullmatch(path):
+                if method != wanted:
+                    raise unknown(f"{method} {path}")
                 members = {key: unquote(value) for key, value in match.groupdict().items()}
                 return Operation(name, members, is_rest=True)
-    if signed_for == "sagemaker" or _HOST.match(environ.get("HTTP_HOST", "").lower()):
+    if signed_for.startswith("sagemaker") or _HOST.match(environ.get("HTTP_HOST", "").lower()):
         raise unknown(f"{method} {target or path}")
     return None
 

@@ -6,25 +6,35 @@ lacks the `.sync` form, which waits until a job has ended.
 
 import json
 import os
-from collections.abc import Callable
+import time
+import uuid
 from typing import Any
 
 from moto.core.config import default_user_config
 from moto.stepfunctions import models
 from moto.stepfunctions.parser.api import HistoryEventType, TaskFailedEventDetails
-from moto.stepfunctions.parser.asl.component.common.error_name import failure_event
 from moto.stepfunctions.parser.asl.component.common.error_name.error_name import ErrorName
+from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import (
+    FailureEvent,
+    FailureEventException,
+)
 from moto.stepfunctions.parser.asl.component.state.exec.state_task import state_task_factory
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service import (
     resource,
+    state_task_service_aws_sdk,
     state_task_service_unsupported,
 )
 from moto.stepfunctions.parser.asl.eval.event.event_detail import EventDetails
 from moto.stepfunctions.parser.asl.utils.boto_client import boto_client_for
-from moto.stepfunctions.parser.models import stepfunctions_parser_backends
+from moto.stepfunctions.parser.models import (
+    StepFunctionsParserBackend,
+    stepfunctions_parser_backends,
+)
 
 from local_sagemaker.api.dispatch import EXECUTED
+from local_sagemaker.jobs.base import ENDED
 
+_POLL_SECONDS = 0.5
 _JOBS = ("TrainingJob", "TransformJob", "HyperParameterTuningJob")
 
 
@@ -52,32 +62,27 @@ class SageMakerTask(state_task_service_unsupported.StateTaskServiceUnsupported):
             env, f"SageMaker.{response['Error']['Code']}", response["Error"]["Message"]
         )
 
-    def _build_sync_resolver(
+    def _eval_integration_pattern(
         self,
         env: Any,
         resource_runtime_part: Any,
         normalised_parameters: Any,
         state_credentials: Any,
-    ) -> Callable[[], Any]:
-        """Return a function that returns the description of a job that has ended, or None."""
+    ) -> None:
+        """Wait until the job has ended; its description is the task's output."""
         env.stack.pop()
         job = self.resource.api_action.removeprefix("create")
         client = boto_client_for(resource_runtime_part.region, "sagemaker", state_credentials)
-        snake = self._get_boto_service_action(f"describe{job}")
-        name = {f"{job}Name": normalised_parameters[f"{job}Name"]}
-
-        def resolve() -> Any:
-            description = getattr(client, snake)(**name)
-            description.pop("ResponseMetadata")
-            status = description[f"{job}Status"]
-            if status in ("Failed", "Stopped"):
-                cause = json.dumps(description, default=str)
-                raise failure_event.FailureEventException(
-                    self._failure(env, "States.TaskFailed", cause)
-                )
-            return description if status == "Completed" else None
-
-        return resolve
+        describe = getattr(client, self._get_boto_service_action(f"describe{job}"))
+        description: dict[str, Any] = {f"{job}Status": "InProgress"}
+        while env.is_running() and description[f"{job}Status"] not in ENDED:
+            time.sleep(_POLL_SECONDS)
+            description = describe(**{f"{job}Name": normalised_parameters[f"{job}Name"]})
+        description.pop("ResponseMetadata", None)
+        text = json.dumps(description, default=lambda moment: int(moment.timestamp() * 1000))
+        if description[f"{job}Status"] != "Completed":
+            raise FailureEventException(self._failure(env, "States.TaskFailed", text))
+        env.stack.append(json.loads(text))
 
     def _failure(self, env: Any, error: str, cause: str) -> Any:
         details: Any = EventDetails  # all its members are optional
@@ -87,7 +92,7 @@ class SageMakerTask(state_task_service_unsupported.StateTaskServiceUnsupported):
             resource=self._get_sfn_resource(),
             resourceType=self._get_sfn_resource_type(),
         )
-        return failure_event.FailureEvent(
+        return FailureEvent(
             env=env,
             error_name=ErrorName(error),
             event_type=HistoryEventType.TaskFailed,
@@ -95,17 +100,34 @@ class SageMakerTask(state_task_service_unsupported.StateTaskServiceUnsupported):
         )
 
 
+class SdkTask(state_task_service_aws_sdk.StateTaskServiceAwsSdk):
+    """A task whose resource is `arn:aws:states:::aws-sdk:…`, with times as text in its output."""
+
+    def _eval_service_task(self, env: Any, *args: Any, **more: Any) -> None:
+        super()._eval_service_task(env, *args, **more)
+        text = json.dumps(env.stack.pop(), default=lambda moment: moment.isoformat())
+        env.stack.append(json.loads(text))
+
+
+_TASKS = {"sagemaker": SageMakerTask, "aws-sdk": SdkTask}
+
+
 def install(port: int) -> None:
     """Make moto execute state machines, whose tasks send requests to a port of this machine."""
     os.environ["MOTO_PORT"] = str(port)
     factory: Any = state_task_factory
     machines: Any = models
-    find_task = factory.state_task_service_for
+    backend: Any = StepFunctionsParserBackend
+    find_task, start = factory.state_task_service_for, backend.start_execution
 
     def task_for(service_name: str) -> Any:
-        return SageMakerTask() if service_name == "sagemaker" else find_task(service_name)
+        return _TASKS.get(service_name, lambda: find_task(service_name))()
+
+    def start_execution(self: Any, arn: str, name: str | None, *args: Any, **more: Any) -> Any:
+        return start(self, arn, name or str(uuid.uuid4()), *args, **more)
 
     factory.state_task_service_for = task_for
+    backend.start_execution = start_execution
     default_user_config["stepfunctions"]["execute_state_machine"] = True
     # CloudFormation creates state machines there.
     machines.stepfunctions_backends = stepfunctions_parser_backends
