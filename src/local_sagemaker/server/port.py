@@ -78,6 +78,8 @@ class Handler(MotoRequestHandler):
     def log(self, *_: Any) -> None:
         """Do nothing: a line for each request would hide the other messages."""
 
+    log_request = log  # type: ignore[assignment]
+
 
 class Server:
     """The listening server; each connection has a thread."""

@@ -80,7 +80,12 @@ def operation(environ: Environ) -> Operation | None:
                     raise unknown(f"{method} {path}")
                 members = {key: unquote(value) for key, value in match.groupdict().items()}
                 return Operation(name, members, is_rest=True)
-    if signed_for.startswith("sagemaker") or _HOST.match(environ.get("HTTP_HOST", "").lower()):
+    no_service = target and not signed_for  # moto would take it for S3
+    if (
+        no_service
+        or signed_for.startswith("sagemaker")
+        or _HOST.match(environ.get("HTTP_HOST", "").lower())
+    ):
         raise unknown(f"{method} {target or path}")
     return None
 
