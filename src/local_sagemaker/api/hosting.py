@@ -2,6 +2,7 @@
 
 from local_sagemaker.api.long_poll import first_describe, forget
 from local_sagemaker.api.pagination import listing
+from local_sagemaker.builtin import is_ours
 from local_sagemaker.context import Caller, Context, arn
 from local_sagemaker.errors import invalid
 from local_sagemaker.hosting.endpoints import CONFIG, KIND, MODEL
@@ -20,6 +21,8 @@ def create_model(context: Context, request: Record, caller: Caller) -> Record:
         raise invalid("Mode must be SingleModel; MultiModel is not offered here.")
     if problem := context.runner.problem(containers[0]["Image"]):
         raise invalid(f"{problem[0].upper()}{problem[1:]}.")
+    if request.get("EnableNetworkIsolation") and not is_ours(containers[0]["Image"]):
+        raise invalid("EnableNetworkIsolation must be false: a server's port needs a network.")
     return _create(context, "Model", MODEL, request, caller)
 
 

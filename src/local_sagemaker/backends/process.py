@@ -140,8 +140,8 @@ class ProcessRunner:
         (self._records / str(child.pid)).write_text(str(task.base))
         return child
 
-    def network(self, name: str) -> str | None:
-        """Return None: processes share this machine's network."""
+    def network(self, name: str, isolated: bool) -> str | None:
+        """Return None: processes share this machine's network, and `train` connects to none."""
 
     def remove_network(self, name: str) -> None:
         """No-op."""
