@@ -70,11 +70,13 @@ def test_a_stack_creates_updates_and_deletes_an_endpoint(service, sm, artifact):
     assert stack["StackStatus"] == "CREATE_COMPLETE"
     outputs = {entry["OutputKey"]: entry["OutputValue"] for entry in stack["Outputs"]}
     assert outputs == {"Name": "stack-endpoint", "Arn": ENDPOINT_ARN.format("stack-endpoint")}
-    row = ",".join(["0"] * 30)
-    with pytest.raises(ClientError, match="415"):  # our container answers, which takes no CSV
-        service.client("sagemaker-runtime").invoke_endpoint(
-            EndpointName="stack-endpoint", Body=row, ContentType="text/csv"
-        )
+    answer = service.client("sagemaker-runtime").invoke_endpoint(
+        EndpointName="stack-endpoint",
+        Body=",".join(["0"] * 30),
+        ContentType="text/csv",
+        Accept="application/json",
+    )
+    assert len(json.loads(answer["Body"].read())["predictions"]) == 1
 
     before = sm.describe_endpoint(EndpointName="stack-endpoint")["EndpointConfigName"]
     body = template(artifact, "stack-endpoint", Environment={"A": "b"})
@@ -187,7 +189,8 @@ def test_a_state_machine_fails_with_the_reason(service):
     done = run_machine(service, "fails", f"{TASK}.sync", request)
     assert (done["status"], done["error"]) == ("FAILED", "States.TaskFailed")
     assert "epochs must be an integer" in done["cause"]
-    done = run_machine(service, "refused", TASK, training("x", RetryStrategy={"a": 1}))
+    checkpoints = {"S3Uri": "s3://bucket/c", "LocalPath": "/other"}
+    done = run_machine(service, "refused", TASK, training("x", CheckpointConfig=checkpoints))
     assert (done["status"], done["error"]) == ("FAILED", "SageMaker.ValidationException")
 
 
@@ -250,7 +253,7 @@ def test_rules_and_targets_of_sagemaker_are_refused(service):
 def test_the_tagging_api_has_the_tags_of_jobs(service, sm, artifact):
     tagging = service.client("resourcegroupstaggingapi")
     arn = sm.describe_training_job(TrainingJobName="moto-services")["TrainingJobArn"]
-    assert tagging.tag_resources(ResourceARNList=[arn], Tags={"team": "a"}) != {}
+    tagging.tag_resources(ResourceARNList=[arn], Tags={"team": "a"})
     assert sm.list_tags(ResourceArn=arn)["Tags"] == [{"Key": "team", "Value": "a"}]
     filters = [{"Key": "team", "Values": ["a"]}]
     found = tagging.get_resources(ResourceTypeFilters=["sagemaker"], TagFilters=filters)

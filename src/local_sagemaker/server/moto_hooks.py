@@ -12,6 +12,7 @@ from typing import Any
 from moto.core.resource_tagging import TaggedResource
 
 from local_sagemaker.api import recorded, tags
+from local_sagemaker.context import ACCOUNT
 from local_sagemaker.errors import invalid
 from local_sagemaker.storage.records import Record, Store
 
@@ -103,8 +104,9 @@ def _target_problem(targets: list[dict[str, Any]]) -> str | None:
 
 def show_tags(store: Store, call: Call) -> None:
     """Make the tagging API read and write the tags of the resources in the service's store."""
-    from moto.sagemaker.models import SageMakerModelBackend
+    from moto.sagemaker.models import SageMakerModelBackend, sagemaker_backends
 
+    _ = sagemaker_backends[ACCOUNT]  # moto asks only the backends that exist
     backend: Any = SageMakerModelBackend
     recorded_resources = backend.iter_tagged_resources
     add, remove = backend.tag_resource, backend.untag_resource

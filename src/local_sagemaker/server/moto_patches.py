@@ -1,5 +1,6 @@
 """moto's applications: with AWS error responses, and with hooks where they reach SageMaker."""
 
+import functools
 import json
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -41,6 +42,7 @@ class MotoApplications:
         return dispatch.call(self.context, operation, members, Caller(region, waits=False))
 
 
+@functools.cache
 def _cloudformation(apps: MotoApplications) -> None:
     from local_sagemaker.server import cloudformation
 
@@ -50,31 +52,35 @@ def _cloudformation(apps: MotoApplications) -> None:
             install(apps)
 
 
+@functools.cache
 def _step_functions(apps: MotoApplications) -> None:
     from local_sagemaker.server import step_functions
 
     step_functions.install(int(apps.context.url.rpartition(":")[2]))
 
 
+@functools.cache
 def _events(_: MotoApplications) -> None:
     from local_sagemaker.server import moto_hooks
 
     moto_hooks.refuse_events()
 
 
+@functools.cache
 def _auto_scaling(apps: MotoApplications) -> None:
     from local_sagemaker.server import moto_hooks
 
     moto_hooks.check_scalable_targets(apps.call)
 
 
+@functools.cache
 def _tagging(apps: MotoApplications) -> None:
     from local_sagemaker.server import moto_hooks
 
     moto_hooks.show_tags(apps.context.store, apps.call)
 
 
-# Importing moto's models of these services takes a second or two, so it waits for a request.
+# Importing moto's models of these services takes seconds, so it waits for a request.
 _HOOKS: Mapping[str, Callable[[MotoApplications], None]] = {
     "cloudformation": _cloudformation,
     "stepfunctions": _step_functions,
