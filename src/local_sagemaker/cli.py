@@ -42,6 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     up = commands.add_parser("up", help="start the local SageMaker service")
     up.set_defaults(run=_up)
     up.add_argument("--env", action="store_true", help="in the background; print lines to eval")
+    up.add_argument("--endpoint-url", action="store_true", help="with --env: no proxy, a URL")
 
     notebook = commands.add_parser("notebook", help="the lab as a notebook, on the service")
     notebook.set_defaults(run=_notebook)
@@ -91,7 +92,7 @@ def _up(arguments: argparse.Namespace) -> None:
 
     settings = _settings(arguments)
     if arguments.env:
-        up.env(settings)
+        up.env(settings, arguments.endpoint_url)
     else:
         up.run(settings)
 

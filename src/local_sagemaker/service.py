@@ -18,7 +18,7 @@ from local_sagemaker.jobs.restart import restore
 from local_sagemaker.server import origin_check, permissions
 from local_sagemaker.server.certificate_authority import CertificateAuthority
 from local_sagemaker.server.log_long_poll import LogLongPoll
-from local_sagemaker.server.moto_patches import backend
+from local_sagemaker.server.moto_patches import MotoApplications
 from local_sagemaker.server.port import Server
 from local_sagemaker.server.router import Router
 from local_sagemaker.storage.s3_persistence import S3Persistence
@@ -36,7 +36,8 @@ class Service:
         settings.state.mkdir(parents=True, exist_ok=True)
         self.settings = settings
         authority = CertificateAuthority(settings.state / "ca")
-        moto = DomainDispatcherApplication(backend)
+        applications = MotoApplications()
+        moto = DomainDispatcherApplication(applications)
         router = Router(moto, settings.names)
         self._server = Server(settings.host, settings.port, router, authority, origin_check.is_aws)
         self.url, self.port = self._server.url, self._server.port
@@ -46,7 +47,7 @@ class Service:
         self.context.endpoints = Endpoints(self.context)
         self._s3 = S3Persistence(settings.state / "s3", self.context.s3)
         self.notes = [*self._s3.restore(), *restore(self.context)]
-        router.context = self.context
+        router.context = applications.context = self.context
         router.log_long_poll = LogLongPoll(moto, self.context.logs)
         router.console = create_app(self.context)
         router.after_write = self._s3.mark_changed

@@ -1,9 +1,14 @@
 """Who may come in, and what gets out."""
 
 import http.client
+import json
 import socket
+import subprocess
+import sys
 
 import pytest
+
+from support.service import PATIENCE, command
 
 
 def answer(service, method="GET", path="/console/api/about", **headers):
@@ -75,3 +80,144 @@ def test_it_listens_on_this_machine_alone(service):
 def test_the_authority_s_key_is_its_own_and_private(service):
     key = service.state / "ca" / "ca.key"
     assert key.stat().st_mode & 0o077 == 0
+
+
+def exchange(service, request):
+    """Send bytes and return the status, the content type and the body of the response."""
+    host, _, port = service.url.partition("://")[2].partition(":")
+    with socket.create_connection((host, int(port)), timeout=30) as client:
+        client.sendall(request)
+        response = http.client.HTTPResponse(client)
+        response.begin()
+        return response.status, response.getheader("Content-Type", ""), response.read()
+
+
+def http_request(start, body=b"", **headers):
+    lines = {"Host": "localhost", "Connection": "close", "Content-Length": len(body), **headers}
+    fields = "".join(f"{k.replace('_', '-')}: {v}\r\n" for k, v in lines.items())
+    return f"{start} HTTP/1.1\r\n{fields}\r\n".encode("latin-1") + body
+
+
+LIST = {"X_Amz_Target": "SageMaker.ListModels"}
+
+
+def signed(service):
+    scope = f"Credential=id/20260101/us-east-1/{service}/aws4_request"
+    return {"Authorization": f"AWS4-HMAC-SHA256 {scope}, SignedHeaders=host, Signature=0"}
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "status", "code"),
+    [
+        (http_request("POST /", b'{"X":' + b"[" * 9999, **LIST), 400, "SerializationException"),
+        (http_request("POST /", b"{", **LIST), 400, "SerializationException"),
+        (http_request("POST /", b'{"a":"\xff"}', **LIST), 400, "SerializationException"),
+        (http_request("POST /", b"[]", **LIST), 400, "ValidationException"),
+        (
+            http_request("POST /", **LIST).replace(b"Length: 0", b"Length: -5"),
+            400,
+            "SerializationException",
+        ),
+        (
+            http_request("POST /", X_Amz_Target="SageMaker.Nothing"),
+            404,
+            "UnknownOperationException",
+        ),
+        (http_request("POST /", X_Amz_Target="nothing"), 404, "UnknownOperationException"),
+        (http_request("POST /", X_Amz_Target="No.Service"), 404, "UnknownOperationException"),
+        (http_request("GET /endpoints/e/invocations"), 404, "UnknownOperationException"),
+        (
+            http_request("POST /endpoints/e/nothing", **signed("sagemaker")),
+            404,
+            "UnknownOperationException",
+        ),
+        (
+            http_request("GET /jobs", **signed("sagemaker-geospatial")),
+            404,
+            "UnknownOperationException",
+        ),
+        (http_request("GET /", **signed("nosuchservice")), 404, "UnknownOperationException"),
+        (http_request("PUT /BatchPutMetrics", b"{"), 400, "SerializationException"),
+    ],
+    ids=[
+        *("deep", "cut", "not-utf-8", "list", "negative-length", "operation", "target", "service"),
+        *("method", "path", "other-sagemaker", "no-service", "metrics"),
+    ],
+)
+def test_a_malformed_request_gets_an_error_of_aws(service, request_bytes, status, code):
+    answered, content_type, body = exchange(service, request_bytes)
+    assert (answered, json.loads(body)["__type"]) == (status, code)
+    assert "json" in content_type
+
+
+@pytest.mark.parametrize(
+    "host", ["\xff.amazonaws.com", "a" * 64 + ".amazonaws.com", "..amazonaws.com", "a b", ""]
+)
+def test_the_proxy_answers_a_host_that_is_none(service, host):
+    request = f"CONNECT {host}:443 HTTP/1.1\r\n\r\n".encode("latin-1")
+    assert exchange(service, request)[0] in (400, 403)
+
+
+@pytest.mark.parametrize(
+    ("target", "status"),
+    [
+        ("http://api.sagemaker.us-east-1.amazonaws.com/", 200),
+        ("http://evil.example/", 403),
+        ("http://[::1/", 400),
+    ],
+)
+def test_an_absolute_target_is_checked_as_a_host_is(service, target, status):
+    host = {"Host": target.split("/")[2]}
+    assert exchange(service, http_request(f"POST {target}", b"{}", **LIST, **host))[0] == status
+
+
+def test_mistakes_of_a_user_leave_no_traceback_in_the_log(service):
+    log = service.state / "service.log"
+    before = log.read_text()
+    exchange(service, b"CONNECT \xff.amazonaws.com:443 HTTP/1.1\r\n\r\n")
+    exchange(service, http_request("POST http://[::1/"))
+    exchange(service, http_request("POST /", b"{", **LIST))
+    assert log.read_text() == before
+
+
+def test_an_endpoint_url_takes_the_place_of_the_proxy(service):
+    done = subprocess.run(
+        command("up", service.state, "--env", "--endpoint-url"),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=True,
+    )
+    assert f"export AWS_ENDPOINT_URL={service.url}\n" in done.stdout
+    assert "export HTTPS_PROXY" not in done.stdout
+    unset = done.stdout.splitlines()[0].split()
+    assert unset[0] == "unset" and {"HTTPS_PROXY", "AWS_CA_BUNDLE"} <= set(unset)
+    assert f"./build.sh down --state {service.state} ends it" in done.stderr
+
+
+def test_down_names_the_state_folder_on_which_nothing_runs(tmp_path):
+    done = subprocess.run(
+        command("down", tmp_path), capture_output=True, text=True, timeout=PATIENCE, check=True
+    )
+    assert done.stdout == f"down: no service runs on the state folder {tmp_path}\n"
+
+
+def test_requests_for_a_bucket_and_a_presigned_url_work_without_the_proxy(service, s3):
+    names = ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION")
+    code = (
+        "import boto3, urllib.request as r; c = boto3.client;"
+        " c('sts').get_caller_identity(); c('cloudwatch').list_metrics();"
+        " u = c('s3').generate_presigned_url('get_object',"
+        " Params={'Bucket': 'bucket', 'Key': 'data/test/part-0'});"
+        " print(len(r.urlopen(u).read()))"
+    )
+    environment = {**service.env, "AWS_ENDPOINT_URL": service.url}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={name: environment[name] for name in names},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
+    size = s3.head_object(Bucket="bucket", Key="data/test/part-0")["ContentLength"]
+    assert done.stdout == f"{size}\n", done.stderr

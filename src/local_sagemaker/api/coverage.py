@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterable, Mapping
 
+from local_sagemaker.api import members
 from local_sagemaker.api.dispatch import EXECUTED, RECORDED, Handler
 from local_sagemaker.api.refusals import GROUPS, REFUSED
 
@@ -20,6 +21,13 @@ APIs into one of three classes.
 | recorded | the service keeps and returns what it receives; nothing acts on it | {recorded} |
 | refused | the error `NotImplemented` names the operation and what to do instead | {refused} |
 """
+_MEMBERS = """
+## Members of requests
+
+Each member of a request of an executed operation is in one of three classes, by its shape in
+botocore's model ([members.ini](../src/local_sagemaker/api/members.ini)). {done} are done: the
+service acts on them, or keeps them as a record. A refused member is a ValidationException, unless
+its value asks for nothing. A harmless member changes nothing on this machine."""
 _TITLES = {
     "api.training": "Training jobs",
     "api.tuning": "Tuning jobs",
@@ -45,8 +53,18 @@ def markdown() -> str:
         *_rows(RECORDED),
         "\n## Refused\n\n| resource | instead | operations |\n|---|---|---|",
         *(f"| {g.title} | {g.advice} | {_names(g.operations())} |" for g in GROUPS),
+        _MEMBERS.format(done=sum(title == "done" for title, _ in members.TABLE.values())),
+        *_members("refused", "instead"),
+        *_members("harmless", "why"),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _members(title: str, column: str) -> Iterable[str]:
+    yield f"\n### {title.capitalize()}\n\n| {column} | members |\n|---|---|"
+    for (group, text), names in members.sections().items():
+        if group == title:
+            yield f"| {text} | {_names(names)} |"
 
 
 def _title(module: str) -> str:

@@ -11,6 +11,7 @@ from local_sagemaker.api import (
     experiments,
     hosting,
     lineage,
+    members,
     model_registry,
     runtime,
     search,
@@ -126,6 +127,7 @@ def call(context: Context, operation: str, request: Record, caller: Caller) -> R
         raise unknown(operation)
     validation.check(operation, request)
     request = validation.known(operation, request)
+    members.check(operation, request)
     response = handler(context, request, caller)
     return validation.response(operation, defaults.complete(operation, response))
 

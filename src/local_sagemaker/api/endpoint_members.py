@@ -1,8 +1,5 @@
 """Checks members of the requests that create models and endpoints; refuses what is not offered."""
 
-from collections.abc import Iterator
-from typing import Any
-
 from local_sagemaker.builtin import is_ours
 from local_sagemaker.context import Context
 from local_sagemaker.errors import invalid
@@ -10,42 +7,6 @@ from local_sagemaker.hosting import capture
 from local_sagemaker.storage import objects
 from local_sagemaker.storage.records import Record
 
-_MODEL = (
-    "InferenceExecutionConfig.Mode=Direct",
-    "ContainerDefinition.Mode=MultiModel",
-    "ContainerDefinition.MultiModelConfig",
-    "ContainerDefinition.ImageConfig.RepositoryAccessMode=Vpc",
-    "ContainerDefinition.AdditionalModelDataSources",
-    "ContainerDefinition.ContainerMetricsConfig",
-    "ContainerDefinition.ModelDataSource.S3DataSource.HubAccessConfig",
-    "ContainerDefinition.ModelDataSource.S3DataSource.ManifestS3Uri",
-    "ContainerDefinition.ModelDataSource.S3DataSource.ETag",
-    "ContainerDefinition.ModelDataSource.S3DataSource.ManifestEtag",
-)
-_CONFIG = (
-    "ShadowProductionVariants",
-    "ExplainerConfig",
-    "EnableNetworkIsolation",
-    "MetricsConfig",
-    "CrossRegionTrafficConfig",
-    "AsyncInferenceConfig.OutputConfig.NotificationConfig",
-    "ProductionVariants.InstancePools",
-    "ProductionVariants.VariantInstanceProvisionTimeoutInSeconds",
-    "ProductionVariants.AcceleratorType",
-    "ProductionVariants.CoreDumpConfig",
-    "ProductionVariants.EnableSSMAccess",
-    "ProductionVariants.ManagedInstanceScaling",
-    "ProductionVariants.RoutingConfig.RoutingStrategy=PREFIX_AWARE",
-    "ProductionVariants.RoutingConfig.RoutingStrategy=KV_AWARE",
-    "ProductionVariants.CapacityReservationConfig",
-    "ProductionVariants.AcceleratorPartitionLayouts",
-)
-_DEPLOYMENT = (
-    "DeploymentConfig.BlueGreenUpdatePolicy.TrafficRoutingConfiguration.Type=CANARY",
-    "DeploymentConfig.BlueGreenUpdatePolicy.TrafficRoutingConfiguration.Type=LINEAR",
-    "DeploymentConfig.RollingUpdatePolicy",
-    "DeploymentConfig.AutoRollbackConfiguration.Alarms",
-)
 _NOT_SERVERLESS = ("AsyncInferenceConfig", "VpcConfig")
 
 
@@ -53,7 +14,6 @@ def check_model(context: Context, request: Record, container: Record) -> None:
     """Raise a ValidationException unless a model's container can be served here."""
     if "Image" not in container:
         raise invalid("A model's container must have an Image or a ModelPackageName.")
-    _refuse({**request, "ContainerDefinition": container}, _MODEL)
     if problem := context.runner.problem(container["Image"]):
         raise invalid(f"{problem[0].upper()}{problem[1:]}.")
     # The project's own server opens no connection, so it is isolated in any case.
@@ -66,12 +26,13 @@ def check_config(context: Context, request: Record) -> None:
     variants = request["ProductionVariants"]
     if len({variant["VariantName"] for variant in variants}) != len(variants):
         raise invalid("Variant names must be unique within an endpoint configuration.")
-    _refuse(request, _CONFIG)
     for variant in variants:
         _check_capacity(variant)
     captured = request.get("DataCaptureConfig")
     if any("ServerlessConfig" in variant for variant in variants):
-        _refuse(request, _NOT_SERVERLESS, "with a ServerlessConfig")
+        for member in _NOT_SERVERLESS:
+            if request.get(member):
+                raise invalid(f"{member} is not offered with a ServerlessConfig.")
         if captured and capture.is_enabled(captured):
             raise invalid("DataCaptureConfig is not supported with a ServerlessConfig.")
         if len(variants) > 1:
@@ -89,31 +50,6 @@ def check_config(context: Context, request: Record) -> None:
         for member in ("S3OutputPath", "S3FailurePath"):
             if uri := output.get(member):
                 objects.check_bucket(context.s3, uri, f"AsyncInferenceConfig.OutputConfig.{member}")
-
-
-def check_deployment(request: Record) -> None:
-    """Raise a ValidationException for a way to deploy that is not offered."""
-    _refuse(request, _DEPLOYMENT)
-
-
-def _refuse(request: Record, paths: tuple[str, ...], where: str = "here") -> None:
-    for path in paths:
-        names, _, wanted = path.partition("=")
-        for value in _values(request, names.split(".")):
-            if value == wanted or (not wanted and value):
-                shown = f"{names} {wanted}" if wanted else names
-                raise invalid(f"{shown} is not offered {where}.")
-
-
-def _values(value: Any, names: list[str]) -> Iterator[Any]:
-    """Yield what is at a path of members; a list stands for each of its entries."""
-    if isinstance(value, list) and names:
-        for entry in value:
-            yield from _values(entry, names)
-    elif not names:
-        yield value
-    elif isinstance(value, dict):
-        yield from _values(value.get(names[0]), names[1:])
 
 
 def _check_capacity(variant: Record) -> None:

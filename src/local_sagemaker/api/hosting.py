@@ -1,7 +1,7 @@
 """SageMaker's operations on models, endpoint configurations and endpoints."""
 
 from local_sagemaker.api import model_registry
-from local_sagemaker.api.endpoint_members import check_config, check_deployment, check_model
+from local_sagemaker.api.endpoint_members import check_config, check_model
 from local_sagemaker.api.long_poll import first_describe, forget
 from local_sagemaker.api.pagination import listing
 from local_sagemaker.context import Caller, Context, arn
@@ -70,7 +70,6 @@ def delete_endpoint_config(context: Context, request: Record, caller: Caller) ->
 
 def create_endpoint(context: Context, request: Record, caller: Caller) -> Record:
     """Create an endpoint and start its servers in the background."""
-    check_deployment(request)
     deployment = new(context.store, request["EndpointConfigName"])
     record = {**request, "EndpointStatus": "Creating", "NextDeployment": deployment}
     record["LastDeploymentConfig"] = record.pop("DeploymentConfig", None)
@@ -84,7 +83,6 @@ def update_endpoint(context: Context, request: Record, caller: Caller) -> Record
     """Start another configuration's servers and replace the present ones when they answer."""
     name = request["EndpointName"]
     record = _settled(context, name, caller)
-    check_deployment(request)
     deployment = new(context.store, request["EndpointConfigName"])
     retain(deployment, record, request)
     changes: Record = {"NextDeployment": deployment}

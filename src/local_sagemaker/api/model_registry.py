@@ -10,13 +10,6 @@ from local_sagemaker.errors import ServiceError, conflict, invalid, not_found
 from local_sagemaker.storage.records import Record, now
 
 GROUP, PACKAGE = "model-package-group", "model-package"
-_REFUSED = {  # members that ask for work that is not done here, and what would be missing
-    "ValidationSpecification": "nothing would be validated",
-    "SourceAlgorithmSpecification": "there are no algorithm resources",
-    "CertifyForMarketplace": "there is no marketplace",
-    "ManagedStorageType": "the model stays in its own bucket",
-    "ManagedConfiguration": "the models stay in their own buckets",
-}
 _UPDATED = (
     *("ModelApprovalStatus", "ApprovalDescription", "ModelPackageRegistrationType"),
     *("InferenceSpecification", "SourceUri", "ModelCard", "ModelLifeCycle"),
@@ -26,7 +19,6 @@ _changing = threading.Lock()  # a version's number, and a group without packages
 
 def create_model_package_group(context: Context, request: Record, caller: Caller) -> Record:
     """Create a group, in which packages are versions."""
-    _refuse(request)
     name = request["ModelPackageGroupName"]
     resource = arn(GROUP, name, caller.region)
     record = {
@@ -97,7 +89,6 @@ def delete_model_package_group_policy(context: Context, request: Record, caller:
 
 def create_model_package(context: Context, request: Record, caller: Caller) -> Record:
     """Register a package: the next version of its group, or a package with a name of its own."""
-    _refuse(request)
     group = request.get("ModelPackageGroupName")
     if (group is None) == ("ModelPackageName" not in request):
         raise invalid("Exactly one of ModelPackageName and ModelPackageGroupName is required.")
@@ -265,9 +256,3 @@ def _find(context: Context, kind: str, reference: str, caller: Caller) -> Record
 def _key(reference: str) -> str:
     """Return the name in the store for an ARN or a name; that of a version has a slash."""
     return reference.partition("/")[2] if reference.startswith("arn:") else reference
-
-
-def _refuse(request: Record) -> None:
-    for member, reason in _REFUSED.items():
-        if request.get(member):
-            raise invalid(f"{member} is not offered here: {reason}.")

@@ -12,16 +12,6 @@ _HEADERS = {
     "Accept": "Accept",
     "X-Amzn-SageMaker-Custom-Attributes": "CustomAttributes",
 }
-# Each selects a model or an answer that this service does not have. PrefixAwareId only chooses
-# among instances, of which an endpoint has one here.
-_REFUSED = (
-    "TargetModel",
-    "TargetContainerHostname",
-    "EnableExplanations",
-    "InferenceComponentName",
-    "SessionId",
-)
-_REFUSED_ASYNC = ("S3OutputPathExtension", "Filename", "Body")
 _MAX_BYTES = 6291456  # of a synchronous request, as on SageMaker
 _PART_BYTES = 1 << 16
 
@@ -52,10 +42,9 @@ def invoke_endpoint_with_response_stream(context: Context, request: Record, _: C
 
 def invoke_endpoint_async(context: Context, request: Record, _: Caller) -> Record:
     """Queue a request for an endpoint's model, whose input and output are in S3."""
-    _refuse(request, _REFUSED_ASYNC)
     if not request.get("InputLocation"):
         raise runtime_error("InputLocation must be the S3 URI of the request's payload.")
-    request = {name: value for name, value in request.items() if name != "Body"}
+    request.pop("Body", None)  # empty: a body is refused
     return context.endpoints.asynchronous.submit(request["EndpointName"], request)
 
 
@@ -63,7 +52,6 @@ def _invoke(context: Context, request: Record) -> tuple[str, Response]:
     name, body = request["EndpointName"], request["Body"]
     if len(body) > _MAX_BYTES:
         raise ServiceError("413", f"HTTP content length exceeded {_MAX_BYTES} bytes.", 413)
-    _refuse(request, _REFUSED)
     if context.endpoints.config(name).get("AsyncInferenceConfig"):
         raise runtime_error(
             f"Endpoint {name} is an asynchronous endpoint; call InvokeEndpointAsync instead."
@@ -71,9 +59,3 @@ def _invoke(context: Context, request: Record) -> tuple[str, Response]:
     headers = {name: request.get(member, "") for name, member in _HEADERS.items()}
     invocation = Invocation(body, headers, request.get("TargetVariant"), request.get("InferenceId"))
     return context.endpoints.invoke(name, invocation)
-
-
-def _refuse(request: Record, members: tuple[str, ...]) -> None:
-    for member in members:
-        if request.get(member):
-            raise runtime_error(f"{member} is not offered here.")

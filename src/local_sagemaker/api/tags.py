@@ -7,7 +7,7 @@ from local_sagemaker.errors import invalid
 from local_sagemaker.storage.records import Record
 
 _MAX_TAGS = 50
-_KINDS = (
+KINDS = (
     *("training-job", "model", "endpoint-config", "endpoint"),
     *("transform-job", "hyper-parameter-tuning-job"),
     *("experiment", "experiment-trial", "experiment-trial-component", "artifact"),
@@ -43,7 +43,7 @@ def resource(request: Record) -> tuple[str, str]:
 
 def _tags(context: Context, request: Record) -> dict[str, str]:
     kind, name = resource(request)
-    record = context.store.get(kind, name) if kind in _KINDS else None
+    record = context.store.get(kind, name) if kind in KINDS else None
     if record is None or request["ResourceArn"] not in record.values():
         raise invalid(f"Could not find the resource {request['ResourceArn']!r}.")
     return {tag["Key"]: tag["Value"] for tag in record.get("Tags") or ()}

@@ -60,8 +60,13 @@ class Runner(Protocol):
     def start(self, task: Task, sink: Sink) -> Running:
         """Start a task; the sink is called with each line of its output."""
 
-    def network(self, name: str) -> str | None:
-        """Create the network for a job of several hosts; return None if none is needed."""
+    def network(self, name: str, isolated: bool) -> str | None:
+        """Create the network of a job's hosts; return None if none is needed.
+
+        Args:
+            name: the network's.
+            isolated: the hosts reach each other only.
+        """
 
     def remove_network(self, name: str) -> None:
         """Remove a network."""

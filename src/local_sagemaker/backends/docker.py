@@ -60,12 +60,13 @@ class DockerRunner:
         command = ["docker", "run", *options, image, *arguments]
         return _Container(ChildProcess(command, os.environ, sink, grace=task.grace), name)
 
-    def network(self, name: str) -> str | None:
-        """Create a network.
+    def network(self, name: str, isolated: bool) -> str | None:
+        """Create a network, from which an isolated job does not reach other networks.
 
         Raises: LocalError if the engine refuses it.
         """
-        if docker("network", "create", name) is None:
+        options = ["--internal"] if isolated else []
+        if docker("network", "create", *options, name) is None:
             raise LocalError(f"The Docker network {name} could not be made.")
         return name
 

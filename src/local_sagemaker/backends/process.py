@@ -157,8 +157,8 @@ class ProcessRunner:
     def _record(self, pid: int) -> Path:
         return self._records / str(pid)
 
-    def network(self, name: str) -> str | None:
-        """Return None: processes share this machine's network."""
+    def network(self, name: str, isolated: bool) -> str | None:
+        """Return None: processes share this machine's network, and `train` connects to none."""
 
     def remove_network(self, name: str) -> None:
         """No-op."""

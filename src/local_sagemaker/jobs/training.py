@@ -155,10 +155,11 @@ class TrainingJob(Job):
         limit = (record.get("StoppingCondition") or {}).get("MaxRuntimeInSeconds", 86400)
         with contextlib.ExitStack() as stack:
             network = None
-            if len(hosts) > 1:
+            isolated = bool(record.get("EnableNetworkIsolation"))
+            if len(hosts) > 1 or isolated:
                 title, runner = f"local-sagemaker-{self.name}", self.context.runner
                 stack.callback(runner.remove_network, title)
-                network = runner.network(title)
+                network = runner.network(title, isolated)
             epoch = int(time.time())
             running = [
                 stack.enter_context(self._container(record, host, network, epoch)) for host in hosts

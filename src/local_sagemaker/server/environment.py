@@ -15,10 +15,21 @@ SageMaker:
 """
 
 
-def variables(state: Path, url: str) -> dict[str, str]:
+# What each of the two ways to the service sets; one unsets what the other sets.
+_PROXY = ("HTTPS_PROXY", "https_proxy", "AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
+_ENDPOINT = ("AWS_ENDPOINT_URL",)
+_NEVER = ("AWS_PROFILE", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL_SAGEMAKER")
+
+
+def variables(state: Path, url: str, endpoint_url: bool = False) -> dict[str, str]:
     """Return the environment variables for code that was written for AWS.
 
     Some of them name files in the state folder, which this function writes.
+
+    Args:
+        state: the state folder of the service.
+        url: the URL of the service.
+        endpoint_url: name the service in AWS_ENDPOINT_URL, for programs that ignore HTTPS_PROXY.
     """
     bundle = str(state / "ca" / "ca-bundle.pem")
     sdk_settings = state / "sagemaker-sdk.yaml"
@@ -26,14 +37,11 @@ def variables(state: Path, url: str) -> dict[str, str]:
     aws_config = state / "aws-config"
     aws_config.write_text("")  # a profile of the user could set another endpoint or account
     loopback = "127.0.0.1,localhost"
+    proxy = {name: url if name.lower() == "https_proxy" else bundle for name in _PROXY}
     return {
-        "HTTPS_PROXY": url,
-        "https_proxy": url,
+        **(dict.fromkeys(_ENDPOINT, url) if endpoint_url else proxy),
         "NO_PROXY": loopback,
         "no_proxy": loopback,
-        "AWS_CA_BUNDLE": bundle,
-        "REQUESTS_CA_BUNDLE": bundle,
-        "SSL_CERT_FILE": bundle,
         "AWS_ACCESS_KEY_ID": KEY_ID,
         "AWS_SECRET_ACCESS_KEY": SECRET,
         "AWS_SESSION_TOKEN": "local",
@@ -50,6 +58,7 @@ def variables(state: Path, url: str) -> dict[str, str]:
 
 def shell(values: Mapping[str, str]) -> str:
     """Return the lines for a shell to evaluate."""
-    lines = ["unset AWS_PROFILE AWS_ENDPOINT_URL AWS_ENDPOINT_URL_S3 AWS_ENDPOINT_URL_SAGEMAKER"]
+    unset = [name for name in (*_NEVER, *_ENDPOINT, *_PROXY) if name not in values]
+    lines = [f"unset {' '.join(unset)}"]
     lines += [f"export {name}={shlex.quote(value)}" for name, value in values.items()]
     return "\n".join(lines) + "\n"

@@ -5,13 +5,14 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-_AWS = re.compile(r"(^|\.)(amazonaws\.com(\.cn)?|api\.aws|aws\.amazon\.com)$")
+_LABELS = r"(?=.{1,253}$)([a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?\.)*"
+_AWS = re.compile(_LABELS + r"(amazonaws\.com(\.cn)?|api\.aws|aws\.amazon\.com)", re.ASCII)
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def is_aws(host: str) -> bool:
     """Return whether a host is one of AWS's, which the service replaces."""
-    return bool(_AWS.search(host))
+    return bool(_AWS.fullmatch(host))
 
 
 def problem(environ: Mapping[str, Any], names: tuple[str, ...] = ()) -> str | None:

@@ -5,6 +5,7 @@ import ssl
 import threading
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import BaseWSGIServer, make_server
@@ -20,17 +21,29 @@ class Handler(MotoRequestHandler):
     authority: CertificateAuthority
     reachable: Reachable
     timeout = 120  # seconds; an idle connection occupies a thread
+    error_content_type, error_message_format = "text/plain", "%(message)s\n"
+
+    def parse_request(self) -> bool:
+        """Return whether the request can be answered; else send the status 400."""
+        if not super().parse_request():
+            return False
+        try:
+            urlsplit(self.path)
+        except ValueError as error:
+            self.send_error(400, f"{self.path}: {error}")
+            return False
+        return True
 
     def do_CONNECT(self) -> None:
         """Terminate the tunnel if the host is one that the service replaces; else reject it."""
         host = self.path.rpartition(":")[0].strip("[]").lower()
         if not type(self).reachable(host):
-            text = f"{host} is not a host of AWS, and this proxy has no other hosts.\n"
+            text = f"{host} is not a host of AWS, and this proxy has no other hosts.\n".encode()
             self.send_response(403, "Forbidden by the local SageMaker service")
             self.send_header("Content-Length", str(len(text)))
             self.send_header("Connection", "close")
             self.end_headers()
-            self.wfile.write(text.encode())
+            self.wfile.write(text)
             self.close_connection = True
             return
         self.send_response_only(200, "Connection Established")
@@ -64,6 +77,8 @@ class Handler(MotoRequestHandler):
 
     def log(self, *_: Any) -> None:
         """Do nothing: a line for each request would hide the other messages."""
+
+    log_request = log  # type: ignore[assignment]
 
 
 class Server:

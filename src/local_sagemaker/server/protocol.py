@@ -85,7 +85,12 @@ def operation(environ: Environ) -> Operation | None:
                 members = {key: unquote(value) for key, value in match.groupdict().items()}
                 status = HTTPStatus(http.get("responseCode", HTTPStatus.OK))
                 return Operation(name, members, is_rest=True, status=status)
-    if signed_for == "sagemaker" or _HOST.match(environ.get("HTTP_HOST", "").lower()):
+    no_service = target and not signed_for  # moto would take it for S3
+    if (
+        no_service
+        or signed_for.startswith("sagemaker")
+        or _HOST.match(environ.get("HTTP_HOST", "").lower())
+    ):
         raise unknown(f"{method} {target or path}")
     return None
 

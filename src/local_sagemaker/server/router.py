@@ -50,6 +50,8 @@ class Router:
             return self.log_long_poll(environ, start)
         try:
             result: Iterable[bytes] = self._moto(environ, start)
+        except Exception:  # moto's applications answer their own, so it found no application
+            return _error(start, dispatch.unknown(target or path), "application/json")
         finally:
             if environ.get("REQUEST_METHOD") in ("PUT", "POST", "DELETE") and not target:
                 self.after_write()
@@ -61,37 +63,48 @@ class Router:
         if self.context is None:
             starting = ServiceError("ServiceUnavailable", "The local service is starting.", 503)
             return _error(start, starting, operation.content_type)
-        body = read_body(environ)
         region, _ = protocol.scope(environ)
         caller = Caller(region, waits=AWS_CLI not in environ.get("HTTP_USER_AGENT", ""))
         try:
+            body = read_body(environ)
             request = operation.parse(environ, body)
             response = dispatch.call(self.context, operation.name, request, caller)
         except ServiceError as error:
             return _error(start, error, operation.content_type)
+        except RecursionError:
+            deep = ServiceError("SerializationException", "The request is nested too deeply.")
+            return _error(start, deep, operation.content_type)
         except Exception as error:
-            return _error(start, _internal(error), operation.content_type)
+            return _error(start, internal_failure(error), operation.content_type)
         headers, content = operation.serialize(response)
         return _respond(start, operation.status, content, headers)
 
 
 def read_body(environ: Environ) -> bytes:
-    """Return a request's body, which may be chunked."""
-    length = environ.get("CONTENT_LENGTH")
-    if length:
-        return bytes(environ["wsgi.input"].read(int(length)))
-    if environ.get("wsgi.input_terminated"):
-        return bytes(environ["wsgi.input"].read())
-    return b""
+    """Return a request's body, which may be chunked.
+
+    Raises: ServiceError if its length is not a number, or its chunks are damaged.
+    """
+    length, stream = environ.get("CONTENT_LENGTH"), environ["wsgi.input"]
+    try:
+        if length and not length.isdecimal():
+            raise OSError(f"Content-Length {length!r}")
+        if length:
+            return bytes(stream.read(int(length)))
+        return bytes(stream.read()) if environ.get("wsgi.input_terminated") else b""
+    except OSError as error:
+        raise ServiceError("SerializationException", f"The body is damaged: {error}") from error
 
 
 def _is_console(environ: Environ, path: str) -> bool:
-    if environ.get("local_sagemaker.tunnel") or "HTTP_AUTHORIZATION" in environ:
+    for_aws = "HTTP_AUTHORIZATION" in environ or "HTTP_X_AMZ_TARGET" in environ
+    if for_aws or environ.get("local_sagemaker.tunnel"):
         return False
     return path in ("/", "/favicon.ico") or path.startswith("/console")
 
 
-def _internal(error: Exception) -> ServiceError:
+def internal_failure(error: Exception) -> ServiceError:
+    """Write a traceback to the log, and return an error that names its place there."""
     identifier = uuid.uuid4().hex[:12]
     sys.stderr.write(f"error {identifier}:\n{''.join(traceback.format_exception(error))}")
     text = f"The local service failed; its log has the details under {identifier}."

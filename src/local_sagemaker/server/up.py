@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -37,7 +38,7 @@ def run(settings: Settings) -> None:
     if service := running(settings.state):
         raise LocalError(
             f"the service runs already at {service.url} (process {service.pid}):"
-            " ./build.sh down ends it"
+            f" {_command('down', settings.state)} ends it"
         )
     from local_sagemaker.backends.process import clean_environment
     from local_sagemaker.backends.selection import choose
@@ -70,14 +71,22 @@ def run(settings: Settings) -> None:
         server.stop()
 
 
-def env(settings: Settings) -> None:
+def env(settings: Settings, endpoint_url: bool) -> None:
     """Print the lines for a shell; start the service in the background if it does not run.
+
+    Args:
+        settings: the options of the service.
+        endpoint_url: set AWS_ENDPOINT_URL in place of HTTPS_PROXY.
 
     Raises: LocalError if it does not come up.
     """
     service = ensure(settings)
-    sys.stderr.write(f"up: {service.url}, backend {service.backend}; ./build.sh down ends it\n")
-    sys.stdout.write(shell(variables(settings.state, service.url)))
+    end = _command("down", settings.state)
+    sys.stderr.write(f"up: {service.url}, backend {service.backend}; {end} ends it\n")
+    if not endpoint_url:
+        other = _command("up --env --endpoint-url", settings.state)
+        sys.stderr.write(f"up: for Node, Java and others that ignore HTTPS_PROXY: {other}\n")
+    sys.stdout.write(shell(variables(settings.state, service.url, endpoint_url)))
 
 
 def ensure(settings: Settings) -> RunningService:
@@ -118,7 +127,7 @@ def down(state: Path) -> None:
     """
     service = running(state)
     if service is None:
-        say("down: the service does not run")
+        say(f"down: no service runs on the state folder {state}")
         return
     os.kill(service.pid, signal.SIGTERM)
     deadline = time.monotonic() + _STOP_SECONDS
@@ -200,10 +209,16 @@ def _log_file(state: Path) -> Path:
     return state / "service.log"
 
 
+def _command(name: str, state: Path) -> str:
+    """Return a command for this state folder, to be run in the current folder."""
+    options = "" if state == Path.cwd() / ".service" else f" --state {shlex.quote(str(state))}"
+    return f"./build.sh {name}{options}"
+
+
 def _greeting(settings: Settings, url: str) -> str:
     return f"""\
 up: SageMaker, S3, CloudWatch Logs at {url}; state in {settings.state}
 up: at most {settings.cores} jobs at once; Ctrl-C ends the service and all that it runs
-  unchanged code    eval "$(./build.sh up --env)"
+  unchanged code    eval "$({_command("up --env", settings.state)})"
   boto3, aws        AWS_ENDPOINT_URL={url}
   console           {url}/console"""
