@@ -185,7 +185,7 @@ def test_a_serverless_endpoint_is_described_with_its_configuration(sm, models):
 
 
 def test_members_of_a_request_that_are_not_offered_are_refused(runtime, endpoint):
-    with pytest.raises(ClientError, match="TargetModel is not offered here"):
+    with pytest.raises(ClientError, match="TargetModel 'm.tar.gz' is not offered here"):
         ask(runtime, TargetModel="m.tar.gz")
 
 
