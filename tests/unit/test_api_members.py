@@ -84,7 +84,6 @@ def test_each_row_has_a_class_and_a_sentence():
             "DeploymentConfig.BlueGreenUpdatePolicy.TrafficRoutingConfiguration.Type",
             "CANARY",
         ),
-        ("UpdateEndpoint", "RetainAllVariantProperties", True),
         ("InvokeEndpoint", "TargetModel", "m"),
         ("InvokeEndpoint", "InferenceComponentName", "c"),
         ("InvokeEndpoint", "EnableExplanations", "`true`"),
