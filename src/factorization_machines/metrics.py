@@ -16,8 +16,7 @@ from factorization_machines.kernels.columns import (
     SQUARE,
     TRUE_POSITIVE,
 )
-from factorization_machines.parameters import Float32
-from factorization_machines.reference import sigmoid
+from factorization_machines.parameters import Float32, sigmoid
 
 ACCURACY = "binary_classification_accuracy"
 CROSS_ENTROPY = "binary_classification_cross_entropy"

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from factorization_machines.engines.base import OptimizerState
 from factorization_machines.errors import CheckpointError
 from factorization_machines.parameters import Parameters
-from factorization_machines.training_state import BestEpoch, OptimizerState, TrainingState
+from factorization_machines.trainer import BestEpoch, TrainingState
 from sagemaker_container.training.checkpoints import (
     Checkpoint,
     CheckpointManager,

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from factorization_machines.errors import DataError, PlatformError
-from sagemaker_container.errors import ChannelError
+from sagemaker_container.contract.errors import ChannelError
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from io import BytesIO
 from typing import TYPE_CHECKING
 
-from factorization_machines.training_state import TrainingState
+from factorization_machines.trainer import TrainingState
 from sagemaker_container.contract.channels import MODEL_CHANNEL, model_folder
+from sagemaker_container.contract.errors import ChannelError
 from sagemaker_container.contract.hyperparameters import Hyperparameters
 from sagemaker_container.contract.log import JobLog
 from sagemaker_container.contract.paths import OptMl
-from sagemaker_container.errors import ChannelError
 from sagemaker_container.training.checkpoints import (
     Checkpoint,
     CheckpointManager,
