@@ -44,7 +44,7 @@ ALLOWED: dict[str, set[str]] = {
 WITH_TORCH = {
     "factorization_machines.module",
     "factorization_machines.engines.autograd",
-    "factorization_machines.export.torch_state",  # within functions
+    "factorization_machines.export.formats",  # within functions
     "factorization_machines.engines.process_group",  # only a job of several hosts loads it
     "sagemaker_container.training.engine_choice",  # within a function
 }

@@ -15,9 +15,9 @@ from collections.abc import Mapping
 from typing import Any, BinaryIO
 
 import numpy as np
-from numpy.typing import NDArray
 
 from factorization_machines.errors import ArtifactError
+from factorization_machines.parameters import Float32
 
 LIST_MAGIC = 0x112
 ARRAY_MAGIC = 0xF993FAC9
@@ -35,8 +35,6 @@ _MAX_NAME = 256
 # factor of deflate, or an amount that every machine has.
 _EXPANSION = 1032
 _MIN_LIMIT = 64 << 20
-
-Float32 = NDArray[np.float32]
 
 
 def write(stream: BinaryIO, arrays: Mapping[str, Float32]) -> None:

@@ -114,8 +114,13 @@ def _json(source: Parts, name: str) -> dict[str, Any]:
         return {}
     if len(raw) > _LARGEST_JSON:
         raise ArtifactError(f"{name} has {len(raw)} bytes; at most {_LARGEST_JSON}")
+    return json_object(bytes(raw), name)
+
+
+def json_object(text: bytes | str, name: str) -> dict[str, Any]:
+    """Return the JSON object in a text. Raises: ArtifactError, by the text's name."""
     try:
-        content = json.loads(bytes(raw))
+        content = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ArtifactError(f"{name} is no JSON: {error}") from None
     if not isinstance(content, dict):

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from factorization_machines.artifact.archives import Zip, mapped, untarred
 from factorization_machines.artifact.model import FILE_NAME
+from factorization_machines.artifact.ndarrays import LIST_MAGIC
 from factorization_machines.artifact.other_algorithms import of_names
 from factorization_machines.errors import ArtifactError
 
@@ -15,7 +16,7 @@ META, SYMBOL, PARAMS = "meta.json", "symbol.json", "params"
 # Public code gives two of them the names that MXNet's Module.load needs.
 _ALIASES = {SYMBOL: "model-symbol.json", PARAMS: "model-0000.params"}
 _PARTS = (META, *_ALIASES, *_ALIASES.values())
-_LIST = (0x112).to_bytes(8, "little")
+_LIST = LIST_MAGIC.to_bytes(8, "little")
 
 
 class Parts(Protocol):

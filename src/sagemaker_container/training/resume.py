@@ -10,15 +10,11 @@ from sagemaker_container.contract.errors import ChannelError
 from sagemaker_container.contract.hyperparameters import Hyperparameters
 from sagemaker_container.contract.log import JobLog
 from sagemaker_container.contract.paths import OptMl
-from sagemaker_container.training.checkpoints import (
-    Checkpoint,
-    CheckpointManager,
-    CheckpointStore,
-    Interval,
-    JobFingerprint,
-    digest,
-    file,
-)
+from sagemaker_container.training.checkpoints import file
+from sagemaker_container.training.checkpoints.file import Checkpoint
+from sagemaker_container.training.checkpoints.fingerprint import JobFingerprint, digest
+from sagemaker_container.training.checkpoints.manager import CheckpointManager, Interval
+from sagemaker_container.training.checkpoints.store import CheckpointStore
 from sagemaker_container.training.dataset import ChannelDataset
 from sagemaker_container.training.engine_choice import Choice
 
