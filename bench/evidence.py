@@ -26,8 +26,8 @@ from scipy.sparse import csr_array
 from bench.data import Options
 from bench.records import write_records
 from factorization_machines import artifact
+from factorization_machines.parameters import score, sigmoid
 from factorization_machines.recordio.decoder import Rows
-from factorization_machines.reference import score, sigmoid
 from local_sagemaker.jobs.layout import lay_out
 
 RUNS: dict[str, Any] = json.loads(Path(__file__).with_name("service-runs.json").read_text())

@@ -6,18 +6,8 @@ from abc import ABC, abstractmethod
 import numpy as np
 from numpy.typing import NDArray
 
-from factorization_machines.kernels.columns import (
-    ABSOLUTE,
-    COLUMNS,
-    CORRECT,
-    LOSS,
-    POSITIVE,
-    PREDICTED,
-    SQUARE,
-    TRUE_POSITIVE,
-)
-from factorization_machines.parameters import Float32
-from factorization_machines.reference import sigmoid
+from factorization_machines.kernels import columns
+from factorization_machines.parameters import Float32, sigmoid
 
 ACCURACY = "binary_classification_accuracy"
 CROSS_ENTROPY = "binary_classification_cross_entropy"
@@ -35,7 +25,7 @@ class Metrics(ABC):
 
     def __init__(self) -> None:
         self.rows = 0
-        self.sums: NDArray[np.float64] = np.zeros(COLUMNS)
+        self.sums: NDArray[np.float64] = np.zeros(columns.COLUMNS)
 
     @abstractmethod
     def add(self, z: Float32, y: Float32) -> None:
@@ -67,18 +57,18 @@ class Classification(Metrics):
         # -log of the label's probability, from the log-odds: exact where the sigmoid is 0 or 1 too.
         loss = np.log1p(np.exp(-np.abs(wide))) + np.maximum(wide, 0) - wide * y
         self.rows += z.size
-        self.sums[LOSS] += loss.sum()
-        self.sums[CORRECT] += (predicted == positive).sum()
-        self.sums[TRUE_POSITIVE] += (predicted & positive).sum()
-        self.sums[PREDICTED] += predicted.sum()
-        self.sums[POSITIVE] += positive.sum()
+        self.sums[columns.LOSS] += loss.sum()
+        self.sums[columns.CORRECT] += (predicted == positive).sum()
+        self.sums[columns.TRUE_POSITIVE] += (predicted & positive).sum()
+        self.sums[columns.PREDICTED] += predicted.sum()
+        self.sums[columns.POSITIVE] += positive.sum()
 
     def add_empty_rows(self, z: float, count: int) -> None:
         """Add `count` rows of score z and label 0, in constant time."""
         predicted = bool(sigmoid(np.array([z], np.float32))[0] > 0.5)
         self.rows += count
-        self.sums[LOSS] += count * (math.log1p(math.exp(-abs(z))) + max(z, 0.0))
-        self.sums[PREDICTED if predicted else CORRECT] += count
+        self.sums[columns.LOSS] += count * (math.log1p(math.exp(-abs(z))) + max(z, 0.0))
+        self.sums[columns.PREDICTED if predicted else columns.CORRECT] += count
 
     def scores(self) -> dict[str, float]:
         """Return the metrics by the names of the built-in; F1 is 0 without positives."""
@@ -100,19 +90,19 @@ class Regression(Metrics):
         """Add rows of predictions and labels."""
         error = z.astype(np.float64) - y
         self.rows += z.size
-        self.sums[SQUARE] += error @ error
-        self.sums[ABSOLUTE] += np.abs(error).sum()
+        self.sums[columns.SQUARE] += error @ error
+        self.sums[columns.ABSOLUTE] += np.abs(error).sum()
 
     def add_empty_rows(self, z: float, count: int) -> None:
         """Add `count` rows of score z and label 0, in constant time."""
         self.rows += count
-        self.sums[SQUARE] += count * z * z
-        self.sums[ABSOLUTE] += count * abs(z)
+        self.sums[columns.SQUARE] += count * z * z
+        self.sums[columns.ABSOLUTE] += count * abs(z)
 
     def scores(self) -> dict[str, float]:
         """Return the metrics, with the names and the order of the built-in."""
-        mean = float(self.sums[SQUARE]) / self.rows
-        absolute = float(self.sums[ABSOLUTE]) / self.rows
+        mean = float(self.sums[columns.SQUARE]) / self.rows
+        absolute = float(self.sums[columns.ABSOLUTE]) / self.rows
         return {"rmse": math.sqrt(mean), "mse": mean, "absolute_loss": absolute}
 
 

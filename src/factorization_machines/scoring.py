@@ -7,7 +7,7 @@ import numpy as np
 from factorization_machines.artifact import Model
 from factorization_machines.errors import DataError
 from factorization_machines.instances import Float32, Instances, Int64
-from factorization_machines.reference import sigmoid
+from factorization_machines.parameters import sigmoid
 
 # Non-zeros scored at a time, so that their factors and products stay in the CPU's cache.
 _BLOCK = 2048

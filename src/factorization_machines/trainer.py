@@ -8,13 +8,43 @@ from factorization_machines.batching import BatchedChunk, Bounds, batch_bounds, 
 from factorization_machines.config import TrainingConfig
 from factorization_machines.engines.base import Engine
 from factorization_machines.errors import CheckpointError, DivergedError
-from factorization_machines.metrics import Metrics
+from factorization_machines.metrics import Metrics, metrics_for
 from factorization_machines.parameters import Parameters
-from factorization_machines.training_state import BestEpoch, TrainingState
 
 # Rows that an engine trains on in one call: enough to hide the overhead of the call, and few enough
 # to react to a signal within a fraction of a second.
 ROWS_PER_CALL = 65_536
+
+
+@dataclass(frozen=True)
+class BestEpoch:
+    """The epoch with the lowest test loss so far, for early stopping."""
+
+    epoch: int
+    loss: float
+    parameters: Parameters
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """Progress: all epochs before `epoch` are done, and `batch` mini-batches of that epoch."""
+
+    epoch: int = 0
+    batch: int = 0
+    rows: int = 0
+    """Rows that the metrics of the epoch include so far."""
+    sums: tuple[float, ...] = ()
+    """The sums of these metrics, see `metrics.Metrics`."""
+    scores: Mapping[str, float] = field(default_factory=dict)
+    """The training scores of the last complete epoch."""
+    best: BestEpoch | None = None
+
+    def metrics(self, classifier: bool) -> Metrics:
+        """Return the metrics of the epoch so far."""
+        metrics = metrics_for(classifier)
+        if self.sums:
+            metrics.rows, metrics.sums[:] = self.rows, self.sums
+        return metrics
 
 
 @dataclass

@@ -15,8 +15,8 @@ from factorization_machines.errors import (
     PlatformError,
 )
 from sagemaker_container.contract import failure
+from sagemaker_container.contract.errors import exit_code
 from sagemaker_container.contract.paths import OptMl
-from sagemaker_container.errors import exit_code
 
 STOPPED = 128 + signal.SIGTERM  # the shell's number of a command ended by that signal
 

@@ -19,8 +19,8 @@ import pytest
 import requests
 from scipy.sparse import csr_array
 
-from factorization_machines import artifact, reference
-from factorization_machines.parameters import Parameters
+from factorization_machines import artifact
+from factorization_machines.parameters import Parameters, score, sigmoid
 from support import fm
 from support.job import PATIENCE, Endpoint, Job, command
 from support.recordio import dense_file, message, sparse_file
@@ -43,7 +43,7 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
 
 
 def expected(x: np.ndarray) -> np.ndarray:
-    return reference.sigmoid(reference.score(csr_array(x), PARAMETERS))
+    return sigmoid(score(csr_array(x), PARAMETERS))
 
 
 def error(answer: requests.Response) -> tuple[str, str]:
@@ -85,9 +85,7 @@ def test_a_regressor_has_no_label(job: Job) -> None:
     x = np.array([[1, 0, 0, 0, 0, 2]], np.float32)
     (prediction,) = answer.json()["predictions"]
     assert list(prediction) == ["score"]
-    assert prediction["score"] == pytest.approx(
-        float(reference.score(csr_array(x), PARAMETERS)[0]), rel=1e-6
-    )
+    assert prediction["score"] == pytest.approx(float(score(csr_array(x), PARAMETERS)[0]), rel=1e-6)
 
 
 BAD: dict[str, tuple[bytes, str | None, int, str, str]] = {

@@ -18,8 +18,8 @@ from bench.evidence import DATA, EXACT, RUNS, Printed, hyperparameters, largest_
 from bench.records import write_records
 
 from factorization_machines import artifact
+from factorization_machines.parameters import score, sigmoid
 from factorization_machines.recordio.decoder import Rows
-from factorization_machines.reference import score, sigmoid
 from support.data import WITHOUT_DATA
 from support.job import PATIENCE, Job, command, free_port
 from support.pipes import fed, whole

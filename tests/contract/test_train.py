@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from contract.conftest import DIM, GIVEN, ratings
-from factorization_machines import artifact, reference
+from factorization_machines import artifact
 from factorization_machines.metrics import metrics_for
+from factorization_machines.parameters import score
 from sagemaker_container.contract import hyperparameters
 from support.job import PATIENCE, Job, command
 from support.recordio import dense_file, sparse_file
@@ -137,7 +138,7 @@ def test_the_test_scores_are_those_of_the_artifact(good: Job, predictor_type: st
     model = artifact.read(good.model)
     x, y = ratings(130, 2)
     metrics = metrics_for(model.classifier)
-    metrics.add(reference.score(x, model.parameters), y)
+    metrics.add(score(x, model.parameters), y)
     found = re.findall(r"#test_score \(algo-1\) : \('(\S+)', (\S+)\)", done.stdout)
     assert {name: float(value) for name, value in found} == pytest.approx(
         metrics.scores(), rel=1e-6

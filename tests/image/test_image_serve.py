@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from factorization_machines import artifact, reference
-from factorization_machines.parameters import Parameters
+from factorization_machines import artifact
+from factorization_machines.parameters import Parameters, score, sigmoid
 from support.docker import OTHER_USER, READ_ONLY, curl, docker, ping, post, started
 from support.job import PATIENCE
 
@@ -33,7 +33,7 @@ def model(tmp_path_factory):
 
 def expected(parameters, rows):
     x = csr_array(np.array(rows, np.float32))
-    return reference.sigmoid(reference.score(x, parameters)).tolist()
+    return sigmoid(score(x, parameters)).tolist()
 
 
 @contextlib.contextmanager

@@ -7,13 +7,12 @@ import pytest
 
 from factorization_machines.batching import BatchedChunk, batched
 from factorization_machines.config import TrainingConfig
-from factorization_machines.engines.base import Engine
+from factorization_machines.engines.base import Engine, OptimizerState
 from factorization_machines.errors import CheckpointError
 from factorization_machines.initialization import initial_parameters
 from factorization_machines.metrics import Metrics, metrics_for
 from factorization_machines.parameters import Parameters
-from factorization_machines.trainer import Callback, Epoch, Trainer
-from factorization_machines.training_state import OptimizerState, TrainingState
+from factorization_machines.trainer import Callback, Epoch, Trainer, TrainingState
 from support.engines import ENGINES
 from support.fm import config as make_config
 from support.fm import rows

@@ -5,10 +5,9 @@ import pytest
 import torch
 from scipy.sparse import csr_array, vstack
 
-from factorization_machines import reference
 from factorization_machines import scoring as scoring
 from factorization_machines.module import Batch, FactorizationMachine
-from factorization_machines.parameters import Parameters
+from factorization_machines.parameters import Parameters, score
 from support import fm
 from support.engines import ENGINES
 from support.rows import instances
@@ -46,7 +45,7 @@ def assert_close(got: np.ndarray, expected: np.ndarray) -> None:
 
 def test_reference(case: tuple[csr_array, Parameters, np.ndarray]) -> None:
     x, parameters, expected = case
-    assert_close(reference.score(x, parameters), expected)
+    assert_close(score(x, parameters), expected)
 
 
 def test_torch(case: tuple[csr_array, Parameters, np.ndarray]) -> None:
@@ -77,7 +76,7 @@ def test_served(case: tuple[csr_array, Parameters, np.ndarray], classifier: bool
         assert_close(scores, expected)
         return
     assert labels is not None
-    z = reference.score(x, parameters).astype(np.float64)
+    z = score(x, parameters).astype(np.float64)
     with np.errstate(over="ignore"):
         probability = 1 / (1 + np.exp(-z))
     clear = np.abs(z) < 10 if np.abs(z).max() < 1e3 else np.abs(z) > 1e5

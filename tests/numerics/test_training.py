@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy.sparse import csr_array
 
-from factorization_machines import artifact, reference
+from factorization_machines import artifact
 from factorization_machines.batching import batch_bounds
 from factorization_machines.config import Term, TrainingConfig
 from factorization_machines.errors import AlgorithmError, DivergedError
@@ -22,7 +22,7 @@ from factorization_machines.metrics import (
     Regression,
     metrics_for,
 )
-from factorization_machines.parameters import Parameters
+from factorization_machines.parameters import Parameters, score
 from factorization_machines.trainer import Callback, Epoch, Outcome, Trainer
 from support import fm
 from support.engines import ENGINES, Trained, numba_engine
@@ -299,7 +299,7 @@ def test_a_planted_machine_is_recovered(classifier: bool, kind: str) -> None:
         (np.ones(every.size, np.float32), every.ravel(), np.arange(len(every) + 1) * 2),
         shape=(len(every), users + items),
     )
-    z = reference.score(x, planted)
+    z = score(x, planted)
     y = ((z > 0) if classifier else z).astype(np.float32)
     cut = 2500
     term = Term(lr=0.05, wd=1e-4, init_sigma=0.1)

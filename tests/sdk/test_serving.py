@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from factorization_machines import artifact, reference
+from factorization_machines import artifact
+from factorization_machines.parameters import score, sigmoid
 from support import fm, sdk
 from support.recordio import sparse_file
 
@@ -65,7 +66,7 @@ def test_the_scores(
     assert run.code == 0, run.story
     found: dict[str, Any] = run.result
     assert sorted(found) == sorted(EXPECTED[version])
-    want = reference.sigmoid(reference.score(csr_array(rows), PARAMETERS))
+    want = sigmoid(score(csr_array(rows), PARAMETERS))
     assert found[name] == pytest.approx(want.tolist(), rel=1e-5)
 
 

@@ -10,18 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from factorization_machines.engines.base import OptimizerState
 from factorization_machines.errors import CheckpointError
 from factorization_machines.parameters import Parameters
-from factorization_machines.training_state import BestEpoch, OptimizerState, TrainingState
-from sagemaker_container.training.checkpoints import (
-    Checkpoint,
-    CheckpointManager,
-    CheckpointStore,
-    Interval,
-    JobFingerprint,
-    digest,
-    file,
-)
+from factorization_machines.trainer import BestEpoch, TrainingState
+from sagemaker_container.training.checkpoints import file
+from sagemaker_container.training.checkpoints.file import Checkpoint
+from sagemaker_container.training.checkpoints.fingerprint import JobFingerprint, digest
+from sagemaker_container.training.checkpoints.manager import CheckpointManager, Interval
+from sagemaker_container.training.checkpoints.store import CheckpointStore
 from support.fm import parameters as random_parameters
 
 FINGERPRINT = JobFingerprint(

@@ -7,8 +7,8 @@ import pytest
 
 from sagemaker_container.contract import channels
 from sagemaker_container.contract.channels import Hosts
+from sagemaker_container.contract.errors import ChannelError, ConfigurationError
 from sagemaker_container.contract.paths import OptMl
-from sagemaker_container.errors import ChannelError, ConfigurationError
 from support.job import Job
 
 FILE = {"TrainingInputMode": "File"}

@@ -13,9 +13,8 @@ from factorization_machines.errors import (
     PlatformError,
     UserError,
 )
-from sagemaker_container import errors
-from sagemaker_container.contract import failure
-from sagemaker_container.errors import (
+from sagemaker_container.contract import errors, failure
+from sagemaker_container.contract.errors import (
     ChannelError,
     ConfigurationError,
     HyperparameterError,

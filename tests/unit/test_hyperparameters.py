@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from sagemaker_container.contract import hyperparameters
+from sagemaker_container.contract.errors import ConfigurationError, HyperparameterError
 from sagemaker_container.contract.hyperparameter_types import (
     Boolean,
     Categorical,
@@ -18,7 +19,6 @@ from sagemaker_container.contract.hyperparameter_types import (
 )
 from sagemaker_container.contract.hyperparameters import BY_NAME, TABLE, check, defaults
 from sagemaker_container.contract.suggestions import suggestions
-from sagemaker_container.errors import ConfigurationError, HyperparameterError
 
 REQUIRED = {"feature_dim": "10", "num_factors": "2", "predictor_type": "regressor"}
 

@@ -19,38 +19,32 @@ ALLOWED: dict[str, set[str]] = {
     "config": set(),
     "parameters": set(),
     "initialization": {"config", "errors", "kernels", "parameters"},
-    "reference": {"parameters"},
-    "metrics": {"kernels", "parameters", "reference"},
+    "metrics": {"kernels", "parameters"},
     "batching": {"errors", "parameters"},
     "module": {"parameters"},
-    "training_state": {"metrics", "parameters"},
-    "memory": {"config", "optimizers"},
     "optimizers": set(),
-    "trainer": {
-        *("batching", "config", "engines", "errors", "metrics", "parameters", "training_state"),
-    },
+    "trainer": {"batching", "config", "engines", "errors", "metrics", "parameters"},
     "engines": {
         *("batching", "config", "errors", "kernels", "metrics", "module", "optimizers"),
-        *("parameters", "training_state"),
+        "parameters",
     },
     "artifact": {"errors", "parameters"},
-    "scoring": {"artifact", "errors", "instances", "parameters", "reference"},
+    "scoring": {"artifact", "errors", "instances", "parameters"},
     "top_k": {"errors", "instances", "scoring"},
     "export": {"artifact", "errors", "parameters"},
-    f"{CONTAINER}.errors": {LIBRARY},
-    f"{CONTAINER}.contract": {LIBRARY, f"{CONTAINER}.errors"},
-    f"{CONTAINER}.training": {LIBRARY, f"{CONTAINER}.contract", f"{CONTAINER}.errors"},
-    f"{CONTAINER}.serving": {LIBRARY, f"{CONTAINER}.contract", f"{CONTAINER}.errors"},
+    f"{CONTAINER}.contract": {LIBRARY},
+    f"{CONTAINER}.training": {LIBRARY, f"{CONTAINER}.contract"},
+    f"{CONTAINER}.serving": {LIBRARY, f"{CONTAINER}.contract"},
     f"{CONTAINER}.cli": {
         LIBRARY,
-        *(f"{CONTAINER}.{room}" for room in ("contract", "errors", "serving", "training")),
+        *(f"{CONTAINER}.{room}" for room in ("contract", "serving", "training")),
     },
     CONTAINER: set(),
 }
 WITH_TORCH = {
     "factorization_machines.module",
     "factorization_machines.engines.autograd",
-    "factorization_machines.export.torch_state",  # within functions
+    "factorization_machines.export.formats",  # within functions
     "factorization_machines.engines.process_group",  # only a job of several hosts loads it
     "sagemaker_container.training.engine_choice",  # within a function
 }

@@ -10,8 +10,8 @@ import pytest
 
 from factorization_machines.errors import PlatformError
 from sagemaker_container.contract import streams
+from sagemaker_container.contract.errors import ChannelError
 from sagemaker_container.contract.streams import FileStream, PipeStream
-from sagemaker_container.errors import ChannelError
 from sagemaker_container.training.prefetch import prefetch
 
 

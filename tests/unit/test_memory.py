@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from factorization_machines.engines.memory import fitting, parameter_bytes
 from factorization_machines.errors import PlatformError
-from factorization_machines.memory import fitting, parameter_bytes
 from sagemaker_container.contract import hyperparameters, memory_limit
 from sagemaker_container.training import memory_budget
 from support import fm

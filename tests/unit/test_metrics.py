@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from factorization_machines.metrics import Classification, Regression, metrics_for
-from factorization_machines.reference import sigmoid
+from factorization_machines.parameters import sigmoid
 
 Float32 = NDArray[np.float32]
 

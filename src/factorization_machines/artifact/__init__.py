@@ -5,7 +5,16 @@ unnamed temporary file, and memory is allocated only in proportion to the size o
 """
 
 from factorization_machines.artifact.model import FILE_NAME, PREDICTOR_TYPES, Model
-from factorization_machines.artifact.reading import assemble, read
+from factorization_machines.artifact.reading import assemble, json_object, read
 from factorization_machines.artifact.writing import check_writable, write
 
-__all__ = ["FILE_NAME", "PREDICTOR_TYPES", "Model", "assemble", "check_writable", "read", "write"]
+__all__ = [
+    "FILE_NAME",
+    "PREDICTOR_TYPES",
+    "Model",
+    "assemble",
+    "check_writable",
+    "json_object",
+    "read",
+    "write",
+]

@@ -17,7 +17,7 @@ import numpy as np
 
 from factorization_machines.errors import ArtifactError
 
-_EXPANSION = 1032  # the largest expansion factor of deflate
+EXPANSION = 1032  # the largest expansion factor of deflate
 _SLACK = 1 << 20
 _BLOCK = 1 << 24
 _MAX_MEMBERS = 1000
@@ -61,7 +61,7 @@ class Zip:
             raise ArtifactError(
                 f"{name} must be stored or deflated; got method {info.compress_type}"
             )
-        if info.file_size > _EXPANSION * info.compress_size:
+        if info.file_size > EXPANSION * info.compress_size:
             raise ArtifactError(f"{name}: {info.file_size} bytes out of {info.compress_size}")
         with self._archive.open(info) as stream:  # checks the member's local header
             if info.compress_type == zipfile.ZIP_DEFLATED:
@@ -139,7 +139,7 @@ def untarred(path: Path, wanted: Container[str], names: list[str]) -> dict[str, 
         file.seek(0)
         stream = cast(IO[bytes], gzip.GzipFile(fileobj=file)) if zipped else file
         size = path.stat().st_size
-        max_size = _EXPANSION * size + _SLACK if zipped else size
+        max_size = EXPANSION * size + _SLACK if zipped else size
         slices = {}
         with tempfile.TemporaryFile() as extracted:
             with tarfile.open(fileobj=stream, mode="r|") as archive:

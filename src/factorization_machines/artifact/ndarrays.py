@@ -15,9 +15,10 @@ from collections.abc import Mapping
 from typing import Any, BinaryIO
 
 import numpy as np
-from numpy.typing import NDArray
 
+from factorization_machines.artifact.archives import EXPANSION
 from factorization_machines.errors import ArtifactError
+from factorization_machines.parameters import Float32
 
 LIST_MAGIC = 0x112
 ARRAY_MAGIC = 0xF993FAC9
@@ -33,10 +34,7 @@ _MAX_NAME = 256
 
 # Absent rows take memory but no bytes of the file. The limit is the file's size times the expansion
 # factor of deflate, or an amount that every machine has.
-_EXPANSION = 1032
 _MIN_LIMIT = 64 << 20
-
-Float32 = NDArray[np.float32]
 
 
 def write(stream: BinaryIO, arrays: Mapping[str, Float32]) -> None:
@@ -139,7 +137,7 @@ class _Reader:
             wrong = index.min() if index.min() < 0 else index.max()
             raise self._bad(f"row {wrong} in an array of shape {shape}")
         self._zeros += math.prod(shape) * 4
-        if self._zeros > max(_MIN_LIMIT, _EXPANSION * len(self._content)):
+        if self._zeros > max(_MIN_LIMIT, EXPANSION * len(self._content)):
             raise self._bad(f"an array of shape {shape}, most of it absent, in so small a file")
         array = np.zeros(shape, np.float32)
         with np.errstate(over="ignore"):  # float64 values beyond float32 become infinite

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from factorization_machines.artifact import layout, ndarrays, other_algorithms, sources
+from factorization_machines.artifact import layout, ndarrays, sources
 from factorization_machines.artifact.model import PREDICTOR_TYPES, Model
 from factorization_machines.artifact.sources import META, PARAMS, SYMBOL, Parts
 from factorization_machines.errors import ArtifactError
@@ -69,9 +69,7 @@ def read(path: Path, predictor_type: str | None = None) -> Model:
 def _model(source: Parts, predictor_type: str | None) -> Model:
     content = sources.take(source, PARAMS)
     if content is None:
-        names = ", ".join(source.names[:5]) or "nothing"
-        algorithm = other_algorithms.of_names(source.names)
-        raise ArtifactError(f"no {PARAMS} inside; it holds {names}{algorithm}")
+        raise ArtifactError(f"no {PARAMS} inside; {sources.held(source.names)}")
     meta = _json(source, META)
     training = meta.pop("training_parameters", {})
     if not isinstance(training, dict):
@@ -114,8 +112,13 @@ def _json(source: Parts, name: str) -> dict[str, Any]:
         return {}
     if len(raw) > _LARGEST_JSON:
         raise ArtifactError(f"{name} has {len(raw)} bytes; at most {_LARGEST_JSON}")
+    return json_object(bytes(raw), name)
+
+
+def json_object(text: bytes | str, name: str) -> dict[str, Any]:
+    """Return the JSON object in a text. Raises: ArtifactError, by the text's name."""
     try:
-        content = json.loads(bytes(raw))
+        content = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ArtifactError(f"{name} is no JSON: {error}") from None
     if not isinstance(content, dict):

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from factorization_machines.artifact.archives import Zip, mapped, untarred
 from factorization_machines.artifact.model import FILE_NAME
+from factorization_machines.artifact.ndarrays import LIST_MAGIC
 from factorization_machines.artifact.other_algorithms import of_names
 from factorization_machines.errors import ArtifactError
 
@@ -15,7 +16,7 @@ META, SYMBOL, PARAMS = "meta.json", "symbol.json", "params"
 # Public code gives two of them the names that MXNet's Module.load needs.
 _ALIASES = {SYMBOL: "model-symbol.json", PARAMS: "model-0000.params"}
 _PARTS = (META, *_ALIASES, *_ALIASES.values())
-_LIST = (0x112).to_bytes(8, "little")
+_LIST = LIST_MAGIC.to_bytes(8, "little")
 
 
 class Parts(Protocol):
@@ -53,9 +54,7 @@ def find(path: Path) -> Path:
     if any((path / name).is_file() for name in (PARAMS, _ALIASES[PARAMS])):
         return path
     names = sorted(entry.name for entry in path.iterdir()) if path.is_dir() else []
-    raise ArtifactError(
-        f"there is no {FILE_NAME} in {path}; it holds {_first(names)}{of_names(names)}"
-    )
+    raise ArtifactError(f"there is no {FILE_NAME} in {path}; {held(names)}")
 
 
 def parts(path: Path) -> Parts:
@@ -70,9 +69,7 @@ def parts(path: Path) -> Parts:
         if FILE_NAME in members:
             return _in_content(members[FILE_NAME])
         if not members:
-            raise ArtifactError(
-                f"there is no {FILE_NAME} inside; it holds {_first(names)}{of_names(names)}"
-            )
+            raise ArtifactError(f"there is no {FILE_NAME} inside; {held(names)}")
         return _Unpacked(members)
     return _in_content(content)
 
@@ -92,5 +89,6 @@ def take(source: Parts, name: str) -> memoryview | None:
     return source.get(names[0]) if names else None
 
 
-def _first(names: Sequence[str]) -> str:
-    return ", ".join(names[:5]) or "nothing"
+def held(names: Sequence[str]) -> str:
+    """Return the first names, and what files with such names appear to be."""
+    return f"it holds {', '.join(names[:5]) or 'nothing'}{of_names(names)}"

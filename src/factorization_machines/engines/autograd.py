@@ -12,11 +12,11 @@ from torch.optim import Optimizer
 
 from factorization_machines.batching import Bounds
 from factorization_machines.config import TrainingConfig
+from factorization_machines.engines.base import TERMS, OptimizerState
 from factorization_machines.metrics import Metrics
 from factorization_machines.module import Batch, FactorizationMachine
 from factorization_machines.optimizers import OPTIMIZERS, Step
 from factorization_machines.parameters import Float32
-from factorization_machines.training_state import TERMS, OptimizerState
 
 _SCORING_ROWS = 8192  # enough to hide the overhead of a call
 

@@ -1,5 +1,7 @@
 """The interface of engines."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from scipy.sparse import csr_array
@@ -7,10 +9,23 @@ from scipy.sparse import csr_array
 from factorization_machines.batching import Bounds
 from factorization_machines.metrics import Metrics
 from factorization_machines.parameters import Float32
-from factorization_machines.training_state import OptimizerState
 
 if TYPE_CHECKING:  # torch takes seconds to import
     from factorization_machines.module import FactorizationMachine
+
+TERMS = ("bias", "linear", "factors")
+
+
+@dataclass(frozen=True)
+class OptimizerState:
+    """The state of the optimizer, in a layout that does not depend on the engine.
+
+    `steps` is the number of steps so far. `arrays` has an array for each term and state name, such
+    as `factors.m`, of the parameter's shape: (1,), (d,) or (d, k), float32.
+    """
+
+    steps: int
+    arrays: Mapping[str, Float32]
 
 
 class Engine(Protocol):

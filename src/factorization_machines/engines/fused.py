@@ -12,6 +12,7 @@ from scipy.sparse import csr_array
 
 from factorization_machines.batching import Bounds
 from factorization_machines.config import TrainingConfig
+from factorization_machines.engines.base import OptimizerState
 from factorization_machines.errors import AlgorithmError
 from factorization_machines.kernels import step
 from factorization_machines.kernels.columns import COLUMNS
@@ -28,7 +29,6 @@ from factorization_machines.kernels.types import (
 from factorization_machines.metrics import Metrics
 from factorization_machines.optimizers import OPTIMIZERS
 from factorization_machines.parameters import Float32, aligned
-from factorization_machines.training_state import OptimizerState
 
 if TYPE_CHECKING:  # torch takes seconds to import
     from factorization_machines.module import FactorizationMachine

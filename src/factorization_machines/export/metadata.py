@@ -7,7 +7,7 @@ from typing import Any
 
 from factorization_machines import artifact
 from factorization_machines.artifact import Model
-from factorization_machines.errors import ArtifactError, PlatformError
+from factorization_machines.errors import PlatformError
 from factorization_machines.parameters import Float32
 
 _TEXTS = ("training_parameters", "notes")
@@ -50,22 +50,14 @@ def model(content: Content, predictor_type: str | None) -> Model:
 
     Raises: ArtifactError if the content is not that of a factorization machine.
     """
-    training, notes = (_object(content.texts, name) for name in _TEXTS)
+    training, notes = (
+        artifact.json_object(content.texts.get(name) or "{}", name) for name in _TEXTS
+    )
     predictor_type = predictor_type or content.texts.get("predictor_type")
     if predictor_type:
         training["predictor_type"] = predictor_type
     named = {_TO_MXNET.get(name, name): array for name, array in content.arrays.items()}
     return artifact.assemble(named, training, notes)
-
-
-def _object(texts: Mapping[str, str], name: str) -> dict[str, Any]:
-    try:
-        content = json.loads(texts.get(name) or "{}")
-    except (ValueError, RecursionError) as error:
-        raise ArtifactError(f"{name} is no JSON: {error}") from None
-    if not isinstance(content, dict):
-        raise ArtifactError(f"{name} must be an object; got {content!r:.60}")
-    return content
 
 
 def missing(library: str, error: ImportError) -> PlatformError:

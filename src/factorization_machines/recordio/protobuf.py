@@ -75,8 +75,12 @@ def float64_at(data: Bytes, at: int) -> float:
     return float(struct.unpack_from("<d", data, at)[0])
 
 
-def numbers(data: Bytes, at: int, end: int, kind: int, wire: int, out: Array, n: int) -> int:
-    """Append the numbers of one `values` field to out[n:]; return the new n, -1 where it is cut."""
+def numbers(data: Bytes, span: tuple[int, int], kind: int, wire: int, out: Array, n: int) -> int:
+    """Append the numbers of a `values` field to out[n:]; return the new n, -1 where it is cut.
+
+    `span` is the start and the end of the field's content.
+    """
+    at, end = span
     if kind == FLOAT32 and (wire == FIXED32 or (wire == DELIMITED and (end - at) % 4 == 0)):
         for place in range(at, end, 4):
             out[n] = float32_at(data, place)

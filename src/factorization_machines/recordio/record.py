@@ -85,7 +85,7 @@ def tensor(
             return n_values, n_keys, CUT_MESSAGE
         at = stop
         if number == VALUES:
-            n_values = numbers(data, start, stop, kind, wire, rows.values, n_values)
+            n_values = numbers(data, (start, stop), kind, wire, rows.values, n_values)
             if n_values < 0:
                 return n_values, n_keys, CUT_MESSAGE
         elif number == KEYS or number == SHAPE:

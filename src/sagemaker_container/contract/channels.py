@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import NoReturn
 
 from factorization_machines.errors import FactorizationMachinesError, PlatformError
+from sagemaker_container.contract.errors import ChannelError, ConfigurationError
 from sagemaker_container.contract.json_file import read_object, shorten
 from sagemaker_container.contract.paths import OptMl
-from sagemaker_container.errors import ChannelError, ConfigurationError
 
 RECORDIO = "application/x-recordio-protobuf"
 SAGEMAKER_MODEL = "application/x-sagemaker-model"

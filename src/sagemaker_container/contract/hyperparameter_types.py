@@ -11,20 +11,16 @@ _INTEGER = re.compile(r"[+-]?[0-9]+")
 _DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Options:
-    required: bool = field(default=False)
-    tunable: bool = field(default=False)
-    """Whether the service accepts it as a range of a tuning job."""
-
-
 @dataclass(frozen=True)
-class Hyperparameter(_Options):
+class Hyperparameter:
     """Base of all types; `default` is a string, as in a job's configuration."""
 
     name: str
     meaning: str
     default: str | None
+    required: bool = field(default=False, kw_only=True)
+    tunable: bool = field(default=False, kw_only=True)
+    """Whether the service accepts it as a range of a tuning job."""
 
     def parse(self, text: str) -> Value:
         """Return the value of a string. Raises: ValueError if it is not allowed."""

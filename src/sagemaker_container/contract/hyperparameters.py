@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from factorization_machines.optimizers import OPTIMIZERS
+from sagemaker_container.contract.errors import ConfigurationError, HyperparameterError
 from sagemaker_container.contract.hyperparameter_types import (
     Boolean,
     Categorical,
@@ -21,7 +22,6 @@ from sagemaker_container.contract.hyperparameter_types import (
 )
 from sagemaker_container.contract.json_file import read_object
 from sagemaker_container.contract.suggestions import unknown_name
-from sagemaker_container.errors import ConfigurationError, HyperparameterError
 
 # The keys of the built-in's default configuration, as its log prints them.
 _BUILTIN_ORDER = (

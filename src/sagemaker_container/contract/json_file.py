@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from sagemaker_container.errors import ConfigurationError
+from sagemaker_container.contract.errors import ConfigurationError
 
 
 def read_object(path: Path) -> dict[str, object]:

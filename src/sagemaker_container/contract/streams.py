@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from factorization_machines.errors import DataError, PlatformError
-from sagemaker_container.errors import ChannelError
+from sagemaker_container.contract.errors import ChannelError
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -27,7 +27,13 @@ _LOG_INTERVAL = 60.0  # seconds between two log lines while no data arrives
 _PIPE_SIZE = 1 << 20
 
 
-class FileStream(io.RawIOBase):
+class _Readable(io.RawIOBase):
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+
+class FileStream(_Readable):
     """A file that must keep the size and modification time that it had at the start of the job.
 
     Raises: ChannelError if the file has changed; OSError from the file system.
@@ -37,10 +43,6 @@ class FileStream(io.RawIOBase):
         self._path, self._name, self._initial = path, name, initial
         self._file = open(path, "rb", buffering=0)  # noqa: SIM115
         self._read = 0
-
-    def readable(self) -> bool:
-        """Return True."""
-        return True
 
     def readinto(self, buffer: "WriteableBuffer") -> int | None:
         """Read up to the buffer's size; 0 at the end of the file."""
@@ -69,7 +71,7 @@ class FileStream(io.RawIOBase):
         return ChannelError(f"{self._name} changed while the job ran: {change}")
 
 
-class PipeStream(io.RawIOBase):
+class PipeStream(_Readable):
     """A pass over a channel in Pipe mode: the data in a FIFO until all its writers have closed it.
 
     A read waits for the FIFO, for a writer and for data. While it waits, it polls `stopped` and
@@ -88,10 +90,6 @@ class PipeStream(io.RawIOBase):
         self._path, self._stopped, self._log = path, stopped, log
         self._timeout = FIFO_TIMEOUT if timeout is None else timeout
         self._descriptor: int | None = None
-
-    def readable(self) -> bool:
-        """Return True."""
-        return True
 
     def readinto(self, buffer: "WriteableBuffer") -> int | None:
         """Wait for data, and read up to the buffer's size; 0 at the end of the pass."""
@@ -144,7 +142,7 @@ class PipeStream(io.RawIOBase):
         return False
 
 
-class GzipStream(io.RawIOBase):
+class GzipStream(_Readable):
     """The decompressed content of a gzip stream with one or more members.
 
     Raises: DataError if the stream is damaged or truncated.
@@ -153,10 +151,6 @@ class GzipStream(io.RawIOBase):
     def __init__(self, raw: io.BufferedIOBase, name: str):
         self._raw, self._name = raw, name
         self._file = gzip.GzipFile(fileobj=raw)
-
-    def readable(self) -> bool:
-        """Return True."""
-        return True
 
     def readinto(self, buffer: "WriteableBuffer") -> int | None:
         """Read up to the buffer's size; 0 at the end."""

@@ -14,9 +14,13 @@ from factorization_machines.engines.single_process import SingleProcess
 from factorization_machines.metrics import Metrics
 from factorization_machines.recordio.decoder import Rows
 from sagemaker_container.contract.channels import Channel, Hosts
+from sagemaker_container.contract.errors import (
+    ChannelError,
+    ConfigurationError,
+    HyperparameterError,
+)
 from sagemaker_container.contract.hyperparameters import Hyperparameters
 from sagemaker_container.contract.log import JobLog
-from sagemaker_container.errors import ChannelError, ConfigurationError, HyperparameterError
 
 if TYPE_CHECKING:
     from factorization_machines.engines.process_group import ProcessGroup

@@ -18,10 +18,10 @@ from factorization_machines.errors import AlgorithmError
 from factorization_machines.metrics import Metrics, metrics_for
 from factorization_machines.trainer import ROWS_PER_CALL, Outcome, Trainer
 from sagemaker_container.contract import channels, hyperparameters
+from sagemaker_container.contract.errors import ChannelError
 from sagemaker_container.contract.hyperparameters import Hyperparameters
 from sagemaker_container.contract.log import JobLog, Read, counters, statistics
 from sagemaker_container.contract.paths import OptMl
-from sagemaker_container.errors import ChannelError
 from sagemaker_container.training import engine_choice, host_group, memory_budget
 from sagemaker_container.training.config import training_config
 from sagemaker_container.training.dataset import ChannelDataset

@@ -1,8 +1,8 @@
 """How much of the memory limit the model needs, and how much remains for data."""
 
 from factorization_machines.config import TrainingConfig
+from factorization_machines.engines.memory import fitting, parameter_bytes
 from factorization_machines.errors import PlatformError
-from factorization_machines.memory import fitting, parameter_bytes
 from sagemaker_container.contract import memory_limit
 from sagemaker_container.contract.hyperparameters import Hyperparameters
 

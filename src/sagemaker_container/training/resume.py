@@ -4,21 +4,17 @@ from collections.abc import Mapping
 from io import BytesIO
 from typing import TYPE_CHECKING
 
-from factorization_machines.training_state import TrainingState
+from factorization_machines.trainer import TrainingState
 from sagemaker_container.contract.channels import MODEL_CHANNEL, model_folder
+from sagemaker_container.contract.errors import ChannelError
 from sagemaker_container.contract.hyperparameters import Hyperparameters
 from sagemaker_container.contract.log import JobLog
 from sagemaker_container.contract.paths import OptMl
-from sagemaker_container.errors import ChannelError
-from sagemaker_container.training.checkpoints import (
-    Checkpoint,
-    CheckpointManager,
-    CheckpointStore,
-    Interval,
-    JobFingerprint,
-    digest,
-    file,
-)
+from sagemaker_container.training.checkpoints import file
+from sagemaker_container.training.checkpoints.file import Checkpoint
+from sagemaker_container.training.checkpoints.fingerprint import JobFingerprint, digest
+from sagemaker_container.training.checkpoints.manager import CheckpointManager, Interval
+from sagemaker_container.training.checkpoints.store import CheckpointStore
 from sagemaker_container.training.dataset import ChannelDataset
 from sagemaker_container.training.engine_choice import Choice
 

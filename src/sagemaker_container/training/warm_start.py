@@ -7,9 +7,9 @@ from factorization_machines.errors import ArtifactError
 from factorization_machines.initialization import initial_parameters
 from factorization_machines.parameters import Parameters
 from sagemaker_container.contract import channels
+from sagemaker_container.contract.errors import ChannelError, HyperparameterError
 from sagemaker_container.contract.log import JobLog
 from sagemaker_container.contract.paths import OptMl
-from sagemaker_container.errors import ChannelError, HyperparameterError
 
 
 def starting_parameters(

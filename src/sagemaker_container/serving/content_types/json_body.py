@@ -6,9 +6,9 @@ the message of the error. Both ways give the same rows.
 """
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import orjson
@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 
 from factorization_machines.errors import DataError
 from factorization_machines.instances import Float32, Instances, Int64, stack, summed
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 _EXAMPLE = '{"instances": [{"features": […]}]}'
 _NUMBERS = {int, float}
@@ -58,15 +61,27 @@ def decode_json_lines(body: bytes, feature_dim: int) -> Instances:
 
     Raises: DataError that names the instance and what is wrong with it.
     """
-    instances = []
-    for index, line in enumerate(lines_of(body)):
+    return rows_of(decode_each(lines_of(body), _parse_line), body, feature_dim)
+
+
+def _parse_line(line: bytes) -> Any:
+    try:
+        instance = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        raise ValueError(f"not JSON: {error}") from None
+    is_value = instance and (isinstance(instance, list) or "values" in instance)
+    return {"features": instance} if is_value else instance
+
+
+def decode_each(items: Iterable[Item], decode: Callable[[Item], Result]) -> list[Result]:
+    """Return the result for each instance. Raises: DataError that names it, for a ValueError."""
+    results = []
+    for index, item in enumerate(items):
         try:
-            instance = orjson.loads(line)
-        except orjson.JSONDecodeError as error:
-            raise DataError(f"instance {index} (the first is 0): not JSON: {error}") from None
-        is_value = instance and (isinstance(instance, list) or "values" in instance)
-        instances.append({"features": instance} if is_value else instance)
-    return rows_of(instances, body, feature_dim)
+            results.append(decode(item))
+        except ValueError as error:
+            raise DataError(f"instance {index} (the first is 0): {error}") from None
+    return results
 
 
 def lines_of(body: bytes) -> list[bytes]:
@@ -81,15 +96,14 @@ def rows_of(instances: Sequence[Any], body: bytes, feature_dim: int) -> Instance
         rows = _rows_together(instances, feature_dim)
         if rows is not None:
             return rows
-    parts = []
-    for index, instance in enumerate(instances):
-        try:
-            parts.append(_row(instance, feature_dim))
-        except ValueError as error:
-            raise DataError(f"instance {index} (the first is 0): {error}") from None
-    keys = np.concatenate([np.empty(0, np.int64), *(keys for keys, _ in parts)])
-    values = np.concatenate([np.empty(0, np.float32), *(values for _, values in parts)])
-    return stack((keys.size for keys, _ in parts), keys, values)
+    return stacked(decode_each(instances, lambda instance: _row(instance, feature_dim)))
+
+
+def stacked(rows: Sequence[tuple[Int64, Float32]]) -> Instances:
+    """Return rows, each of which has its keys and its values in two arrays."""
+    keys = np.concatenate([np.empty(0, np.int64), *(keys for keys, _ in rows)])
+    values = np.concatenate([np.empty(0, np.float32), *(values for _, values in rows)])
+    return stack((keys.size for keys, _ in rows), keys, values)
 
 
 def _rows_together(instances: Sequence[Any], feature_dim: int) -> Instances | None:
@@ -155,20 +169,17 @@ def _mixed_rows(
     keys: Sequence[list[int] | None], values: Sequence[list[float]], feature_dim: int
 ) -> Instances:
     """Return rows of which some are dense, by one array for each row."""
-    key_arrays, value_arrays = [np.empty(0, np.int64)], [np.empty(0, np.float32)]
+    rows = []
     for row_keys, row_values in zip(keys, values, strict=True):
         numbers = _float32(row_values)
         if numbers.size != (feature_dim if row_keys is None else len(row_keys)):
             raise TypeError
         if row_keys is None:
             nonzero = numbers.nonzero()[0]
-            key_arrays.append(nonzero)
-            value_arrays.append(numbers[nonzero])
+            rows.append((nonzero, numbers[nonzero]))
         else:
-            key_arrays.append(_int64(row_keys))
-            value_arrays.append(numbers)
-    sizes = [row.size for row in key_arrays[1:]]
-    return stack(sizes, np.concatenate(key_arrays), np.concatenate(value_arrays))
+            rows.append((_int64(row_keys), numbers))
+    return stacked(rows)
 
 
 def _int64(numbers: list[int]) -> Int64:

@@ -2,16 +2,16 @@
 
 import re
 
-import numpy as np
 import orjson
 
-from factorization_machines.errors import DataError
-from factorization_machines.instances import Instances, stack
+from factorization_machines.instances import Instances
 from sagemaker_container.serving.content_types.json_body import (
     as_json,
+    decode_each,
     dense_row,
     lines_of,
     rows_of,
+    stacked,
 )
 
 # float() also accepts "1_000", "١", "nan" and "infinity".
@@ -25,17 +25,10 @@ def decode_csv(body: bytes, feature_dim: int, label_size: int = 0) -> Instances:
 
     Raises: DataError that names the instance and what is wrong with it.
     """
-    key_arrays, value_arrays = [np.empty(0, np.int64)], [np.empty(0, np.float32)]
-    for index, line in enumerate(lines_of(body)):
-        try:
-            cells = _cells(line)[label_size:]
-            keys, values = dense_row(cells, feature_dim)
-        except ValueError as error:
-            raise DataError(f"instance {index} (the first is 0): {error}") from None
-        key_arrays.append(keys)
-        value_arrays.append(values)
-    sizes = [row.size for row in key_arrays[1:]]
-    return stack(sizes, np.concatenate(key_arrays), np.concatenate(value_arrays))
+    rows = decode_each(
+        lines_of(body), lambda line: dense_row(_cells(line)[label_size:], feature_dim)
+    )
+    return stacked(rows)
 
 
 def decode_libsvm(body: bytes, feature_dim: int) -> Instances:
@@ -46,13 +39,8 @@ def decode_libsvm(body: bytes, feature_dim: int) -> Instances:
 
     Raises: DataError that names the instance and what is wrong with it.
     """
-    instances = []
-    for index, line in enumerate(lines_of(body)):
-        try:
-            instances.append({"features": _pairs(line)})
-        except ValueError as error:
-            raise DataError(f"instance {index} (the first is 0): {error}") from None
-    return rows_of(instances, b"", feature_dim)
+    rows = decode_each(lines_of(body), _pairs)
+    return rows_of([{"features": row} for row in rows], b"", feature_dim)
 
 
 def _cells(line: bytes) -> list[float]:

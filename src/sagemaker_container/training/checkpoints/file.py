@@ -13,9 +13,10 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from factorization_machines.engines.base import OptimizerState
 from factorization_machines.errors import CheckpointError
 from factorization_machines.parameters import Parameters
-from factorization_machines.training_state import BestEpoch, OptimizerState, TrainingState
+from factorization_machines.trainer import BestEpoch, TrainingState
 from sagemaker_container.training.checkpoints.fingerprint import JobFingerprint
 
 # Format 1 had other training rules: an overlapping last batch, and NumPy's initial values.

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from factorization_machines.engines.base import Engine
-from factorization_machines.trainer import Callback
-from factorization_machines.training_state import TrainingState
+from factorization_machines.trainer import Callback, TrainingState
 from sagemaker_container.contract.log import JobLog
 from sagemaker_container.training.checkpoints.file import Checkpoint
 from sagemaker_container.training.checkpoints.fingerprint import JobFingerprint
