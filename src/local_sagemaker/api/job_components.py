@@ -136,28 +136,6 @@ def _transform(context: Context, job: Record) -> Record:
     }
 
 
-def _processing(_: Context, job: Record) -> Record:
-    outputs = (job.get("ProcessingOutputConfig") or {}).get("Outputs") or ()
-    return {
-        "Parameters": _parameters(
-            job.get("Environment"), job["ProcessingResources"]["ClusterConfig"]
-        ),
-        "InputArtifacts": {
-            "SageMaker.ImageUri": _artifact(job["AppSpecification"]["ImageUri"]),
-            **{
-                entry["InputName"]: _artifact(entry["S3Input"]["S3Uri"])
-                for entry in job.get("ProcessingInputs") or ()
-                if "S3Input" in entry
-            },
-        },
-        "OutputArtifacts": {
-            entry["OutputName"]: _artifact(entry["S3Output"]["S3Uri"])
-            for entry in outputs
-            if "S3Output" in entry
-        },
-    }
-
-
 @dataclass(frozen=True)
 class _Job:
     title: str  # what the members of a job's record begin with
@@ -167,7 +145,6 @@ class _Job:
 JOBS = {  # by the kind of the job's record
     "training-job": _Job("TrainingJob", _training),
     "transform-job": _Job("TransformJob", _transform),
-    "processing-job": _Job("ProcessingJob", _processing),
 }
 
 
