@@ -136,10 +136,12 @@ class Unsupported:
 
     @classmethod
     def has_cfn_attr(cls, _: str) -> bool:
+        """Return True, so that the type is refused rather than an attribute."""
         return True
 
     @classmethod
     def create_from_cloudformation_json(cls, *_: Any, **more: Any) -> None:
+        """Raise a ValidationException that names the type."""
         raise invalid(
             f"Resources of the type {more['ResourceType']} are not offered here. Leave it out of"
             " the template."
