@@ -161,6 +161,20 @@ SCENARIO: list[tuple[str, Any]] = [
             "MetricData": [{"MetricName": "m", "Timestamp": 1_700_000_000, "Value": 1.0}],
         },
     ),
+    (
+        "BatchGetMetrics",
+        {
+            "MetricQueries": [
+                {
+                    "MetricName": "m",
+                    "ResourceArn": ASSOCIATION["SourceArn"],
+                    "MetricStat": "Last",
+                    "Period": "IterationNumber",
+                    "XAxisType": "IterationNumber",
+                }
+            ]
+        },
+    ),
     ("UpdateTrialComponent", {**COMPONENT, "Parameters": {"p": {"NumberValue": 1.0}}}),
     ("DescribeTrialComponent", COMPONENT),
     ("ListTrialComponents", {}),
