@@ -49,12 +49,12 @@ TUNING_REQUEST: dict[str, Any] = {
             "MetricName": "test:binary_classification_cross_entropy",
         },
         "ParameterRanges": {
-            "IntegerParameterRanges": [{"Name": "num_factors", "MinValue": "2", "MaxValue": "4"}]
+            "IntegerParameterRanges": [{"Name": "epochs", "MinValue": "1", "MaxValue": "2"}]
         },
     },
     "TrainingJobDefinition": {
         "StaticHyperParameters": {
-            key: value for key, value in REQUEST["HyperParameters"].items() if key != "num_factors"
+            key: value for key, value in REQUEST["HyperParameters"].items() if key != "epochs"
         },
         **{
             key: REQUEST[key]
