@@ -322,7 +322,7 @@ def in_answer(path: tuple[str, ...], answer: Any) -> bool:
 # requests, or in a branch for resources that have them.
 ABSENT = {
     *(("VpcConfig",), ("Environment",)),
-    *(("TrainingJobDefinitions",), ("DebugRuleEvaluationStatuses",)),
+    *(("TrainingJobDefinitions",), ("DebugRuleEvaluationStatuses",), ("SourceUri",)),
 }
 
 
