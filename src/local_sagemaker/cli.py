@@ -88,7 +88,7 @@ def _lab(arguments: argparse.Namespace) -> None:
 
 
 def _up(arguments: argparse.Namespace) -> None:
-    from local_sagemaker.server import up
+    from local_sagemaker import up
 
     settings = _settings(arguments)
     if arguments.env:
@@ -111,7 +111,7 @@ def _notebook(arguments: argparse.Namespace) -> None:
 
 
 def _down(arguments: argparse.Namespace) -> None:
-    from local_sagemaker.server import up
+    from local_sagemaker import up
 
     up.down(_state(arguments))
 

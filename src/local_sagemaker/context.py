@@ -1,23 +1,19 @@
 """The state that the parts of the service share."""
 
-from __future__ import annotations
-
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import boto3
 from botocore.config import Config
 
 from local_sagemaker.backends.base import Runner
+from local_sagemaker.hosting.endpoints import Endpoints
 from local_sagemaker.storage.logs import Logs
 from local_sagemaker.storage.metrics import MetricScraper
 from local_sagemaker.storage.records import Store
-
-if TYPE_CHECKING:
-    from local_sagemaker.hosting.endpoints import Endpoints
 
 ACCOUNT = "123456789012"  # moto's default account
 REGION = "us-east-1"
@@ -47,9 +43,7 @@ class Caller:
 
 
 class Context:
-    """Settings, records, clients for AWS's other services (answered by moto), and running jobs."""
-
-    endpoints: Endpoints  # assigned by Service
+    """Settings, records, clients for AWS's other services (answered by moto), jobs, endpoints."""
 
     def __init__(self, settings: Settings, url: str, runner: Runner):
         """Open the records. The server must already answer at the url."""
@@ -63,6 +57,7 @@ class Context:
         self.running: dict[tuple[str, str], Any] = {}  # by kind and name
         self.described: set[tuple[str, str]] = set()  # records whose first Describe was answered
         self.metric_scrapers: dict[str, MetricScraper] = {}  # by training job
+        self.endpoints = Endpoints(self)
 
     def client(self, service: str) -> Any:
         """Return a boto3 client for this service, independent of the environment."""

@@ -13,7 +13,6 @@ from moto.sts.models import sts_backends
 from local_sagemaker.backends.base import Runner
 from local_sagemaker.console.app import create_app
 from local_sagemaker.context import ACCOUNT, KEY_ID, REGION, ROLE, SECRET, Context, Settings
-from local_sagemaker.hosting.endpoints import Endpoints
 from local_sagemaker.jobs.restart import restore
 from local_sagemaker.server import origin_check, permissions
 from local_sagemaker.server.certificate_authority import CertificateAuthority
@@ -44,7 +43,6 @@ class Service:
         self._server.start()
         _create_roles_and_session()
         self.context = Context(settings, self.url, runner)
-        self.context.endpoints = Endpoints(self.context)
         self._s3 = S3Persistence(settings.state / "s3", self.context.s3)
         self.notes = [*self._s3.restore(), *restore(self.context)]
         router.context = applications.context = self.context

@@ -14,6 +14,7 @@ from factorization_machines.config import TrainingConfig
 from factorization_machines.errors import DivergedError, PlatformError
 from factorization_machines.initialization import initial_parameters
 from factorization_machines.metrics import Metrics
+from factorization_machines.optimizers import OPTIMIZERS
 from factorization_machines.trainer import Callback, Epoch, Trainer
 from support import fm
 from support.engines import ENGINES
@@ -94,7 +95,7 @@ def run(kind: str, config: TrainingConfig, sizes: list[int] | None) -> list[Any]
 
 @pytest.mark.parametrize("kind", ENGINES)
 @pytest.mark.parametrize("size", [1, 8, 43, 100])
-@pytest.mark.parametrize("optimizer", ["adam", "adagrad", "sgd"])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_chunks_give_the_same_bytes(kind: str, size: int, optimizer: str) -> None:
     """Compares the parameters, and the metrics that callbacks get."""
     config = fm.config(

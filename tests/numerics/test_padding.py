@@ -10,6 +10,7 @@ from scipy.sparse import csr_array, vstack
 from factorization_machines.config import Term
 from factorization_machines.initialization import initial_parameters
 from factorization_machines.metrics import Metrics, metrics_for
+from factorization_machines.optimizers import OPTIMIZERS
 from factorization_machines.parameters import Parameters
 from factorization_machines.trainer import Callback, Trainer
 from support import fm
@@ -36,7 +37,7 @@ class Sums(Callback):
 
 
 @every_engine
-@pytest.mark.parametrize("optimizer", ["adam", "adagrad", "sgd"])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("classifier", [True, False])
 @pytest.mark.parametrize(
     ("size", "changes"),

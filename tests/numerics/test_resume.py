@@ -11,6 +11,7 @@ from factorization_machines.engines.base import Engine, OptimizerState
 from factorization_machines.errors import CheckpointError
 from factorization_machines.initialization import initial_parameters
 from factorization_machines.metrics import Metrics, metrics_for
+from factorization_machines.optimizers import OPTIMIZERS
 from factorization_machines.parameters import Parameters
 from factorization_machines.trainer import Callback, Epoch, Trainer, TrainingState
 from support.engines import ENGINES
@@ -64,7 +65,7 @@ def load(
 
 
 @pytest.mark.parametrize("patience", [0, 2])
-@pytest.mark.parametrize("optimizer", ["adam", "adagrad", "sgd"])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("kind", ENGINES)
 @pytest.mark.parametrize("k", [3, 40])
 def test_resuming_anywhere_gives_the_same_bits(

@@ -22,6 +22,7 @@ from factorization_machines.metrics import (
     Regression,
     metrics_for,
 )
+from factorization_machines.optimizers import OPTIMIZERS
 from factorization_machines.parameters import Parameters, score
 from factorization_machines.trainer import Callback, Epoch, Outcome, Trainer
 from support import fm
@@ -170,7 +171,7 @@ def test_the_steps_follow_the_rules(change: str, kind: str) -> None:
         ("factors", parameters.v),
     ):
         np.testing.assert_allclose(got, rules.p[name], rtol=2e-3, atol=2e-4, err_msg=name)
-    for moment in {"adam": "ms", "adagrad": "s", "sgd": ""}[config.optimizer]:
+    for moment in OPTIMIZERS[config.optimizer].state_names:
         for name in ("bias", "linear", "factors"):
             expected = getattr(rules, moment)[name]
             got = trained.state(name, moment).reshape(expected.shape)
@@ -421,7 +422,7 @@ SHAPES = {
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("classifier", [True, False])
-@pytest.mark.parametrize("optimizer", ["adam", "adagrad", "sgd"])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_an_epoch_agrees_with_autograd(shape: str, classifier: bool, optimizer: str) -> None:
     """Compares parameters, scores and losses after an epoch, to 1e-5."""
     (x, y), k = SHAPES[shape]
@@ -498,7 +499,7 @@ def test_pieces_have_equal_shares_in_whole_cache_lines() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "adagrad", "sgd"])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("classifier", [True, False])
 @pytest.mark.parametrize("num_factors", [5, 16, 32, 130])
 def test_any_number_of_threads_gives_the_same_bytes(

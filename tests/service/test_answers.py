@@ -49,12 +49,12 @@ TUNING_REQUEST: dict[str, Any] = {
             "MetricName": "test:binary_classification_cross_entropy",
         },
         "ParameterRanges": {
-            "IntegerParameterRanges": [{"Name": "num_factors", "MinValue": "2", "MaxValue": "4"}]
+            "IntegerParameterRanges": [{"Name": "epochs", "MinValue": "1", "MaxValue": "2"}]
         },
     },
     "TrainingJobDefinition": {
         "StaticHyperParameters": {
-            key: value for key, value in REQUEST["HyperParameters"].items() if key != "num_factors"
+            key: value for key, value in REQUEST["HyperParameters"].items() if key != "epochs"
         },
         **{
             key: REQUEST[key]
@@ -159,6 +159,20 @@ SCENARIO: list[tuple[str, Any]] = [
         {
             **COMPONENT,
             "MetricData": [{"MetricName": "m", "Timestamp": 1_700_000_000, "Value": 1.0}],
+        },
+    ),
+    (
+        "BatchGetMetrics",
+        {
+            "MetricQueries": [
+                {
+                    "MetricName": "m",
+                    "ResourceArn": ASSOCIATION["SourceArn"],
+                    "MetricStat": "Last",
+                    "Period": "IterationNumber",
+                    "XAxisType": "IterationNumber",
+                }
+            ]
         },
     ),
     ("UpdateTrialComponent", {**COMPONENT, "Parameters": {"p": {"NumberValue": 1.0}}}),
@@ -308,7 +322,7 @@ def in_answer(path: tuple[str, ...], answer: Any) -> bool:
 # requests, or in a branch for resources that have them.
 ABSENT = {
     *(("VpcConfig",), ("Environment",)),
-    *(("TrainingJobDefinitions",), ("DebugRuleEvaluationStatuses",)),
+    *(("TrainingJobDefinitions",), ("DebugRuleEvaluationStatuses",), ("SourceUri",)),
 }
 
 

@@ -156,6 +156,69 @@ def test_metrics_are_summarized(service, sm):
         client.batch_put_metrics(TrialComponentName="nobody", MetricData=data)
 
 
+def query(resource, metric, statistic="Last", **more):
+    axis = {"Period": "IterationNumber", "XAxisType": "IterationNumber"}
+    names = {"ResourceArn": resource, "MetricName": metric, "MetricStat": statistic}
+    return {**names, **axis, **more}
+
+
+def test_metrics_are_read_step_by_step(service, sm):
+    arn = sm.create_trial_component(TrialComponentName="stepwise")["TrialComponentArn"]
+    client = service.client("sagemaker-metrics")
+    values = ((7, 100, 1.0), (2, 100, 5.0), (7, 200, 3.0))
+    data = [
+        {"MetricName": "loss", "Step": step, "Timestamp": at, "Value": value}
+        for step, at, value in values
+    ]
+    client.batch_put_metrics(TrialComponentName="stepwise", MetricData=data)
+    statistics = ("Min", "Max", "Avg", "Count", "StdDev", "Last")
+    queries = [query(arn, "loss", statistic) for statistic in statistics]
+    results = client.batch_get_metrics(MetricQueries=queries)["MetricQueryResults"]
+    assert [result["Status"] for result in results] == ["Complete"] * 6
+    assert [result["XAxisValues"] for result in results] == [[2, 7]] * 6
+    assert [result["MetricValues"] for result in results] == [
+        *([5.0, 1.0], [5.0, 3.0], [5.0, 2.0], [1.0, 2.0], [0.0, 1.0], [5.0, 3.0])
+    ]
+
+
+def test_the_metrics_of_a_training_job_are_read_by_its_arn_and_its_component(service, job, sm):
+    metric = "train:binary_classification_accuracy:epoch"
+    component = sm.describe_trial_component(TrialComponentName=JOB)
+    arns = (job["TrainingJobArn"], component["TrialComponentArn"])
+    client = service.client("sagemaker-metrics")
+    queries = [query(arn, metric) for arn in arns]
+    first, second = client.batch_get_metrics(MetricQueries=queries)["MetricQueryResults"]
+    assert first == second
+    assert first["XAxisValues"] == [0, 1, 2]
+    final = {entry["MetricName"]: entry["Value"] for entry in job["FinalMetricDataList"]}
+    assert first["MetricValues"][-1] == pytest.approx(final[metric])
+
+
+def test_a_query_that_names_no_resource_has_a_status(service, sm):
+    arn = sm.create_trial_component(TrialComponentName="asked")["TrialComponentArn"]
+    job = arn.replace("experiment-trial-component/asked", "training-job/nobody")
+    resources = (arn, arn.replace("asked", "nobody"), job, job.replace("training", "processing"))
+    client = service.client("sagemaker-metrics")
+    response = client.batch_get_metrics(MetricQueries=[query(arn, "m") for arn in resources])
+    known, *unknown = response["MetricQueryResults"]
+    assert known == {"Status": "Complete", "XAxisValues": [], "MetricValues": []}
+    texts = ("does not exist", "does not exist", "must be of a training-job")
+    for result, text in zip(unknown, texts, strict=True):
+        assert result["Status"] == "ValidationError"
+        assert text in result["Message"]
+
+
+@pytest.mark.parametrize(
+    ("member", "value"),
+    [("Period", "OneMinute"), ("XAxisType", "Timestamp"), ("Start", 1), ("End", 2)],
+)
+def test_metrics_over_time_are_refused(service, sm, member, value):
+    client = service.client("sagemaker-metrics")
+    arn = "arn:aws:sagemaker:us-east-1:123456789012:training-job/nobody"
+    with pytest.raises(ClientError, match=rf"\(ValidationException\).*{member} '?{value}"):
+        client.batch_get_metrics(MetricQueries=[query(arn, "m", **{member: value})])
+
+
 def test_a_training_job_has_a_trial_component(job, sm):
     component = sm.describe_trial_component(TrialComponentName=JOB)
     assert component["Source"] == {

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from local_sagemaker.lab.printed import parse
-from local_sagemaker.server.up import running
+from local_sagemaker.up import running
 from support import sdk
 from support.ratings import write_ratings
 from support.service import BUCKET, PATIENCE, ROOT, command, down, run_sdk, up

@@ -6,8 +6,8 @@ import tarfile
 
 import pytest
 
+from local_sagemaker.backends.layout import failure_reason, lay_out
 from local_sagemaker.errors import LocalError
-from local_sagemaker.jobs.layout import failure_reason, lay_out
 from local_sagemaker.storage import objects
 
 

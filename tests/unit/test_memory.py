@@ -8,6 +8,7 @@ import pytest
 
 from factorization_machines.engines.memory import fitting, parameter_bytes
 from factorization_machines.errors import PlatformError
+from factorization_machines.optimizers import OPTIMIZERS
 from sagemaker_container.contract import hyperparameters, memory_limit
 from sagemaker_container.training import memory_budget
 from support import fm
@@ -59,7 +60,7 @@ def test_the_memory_in_use(tmp_path: Path) -> None:
     assert 10_000_000 < memory_limit.used() < memory_limit.limit()  # type: ignore[operator]
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "adagrad", "sgd"])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("threads", [1, 2])
 def test_the_suggestion_fits_and_one_more_does_not(optimizer: str, threads: int) -> None:
     config = fm.config(1000, 50, optimizer=optimizer)

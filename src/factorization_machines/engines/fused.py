@@ -51,7 +51,7 @@ class NumbaEngine:
         self._config = _step_config(config)
         self._names = OPTIMIZERS[config.optimizer].state_names
         n = len(self._names)
-        self._weights = Model(parameters.w0, parameters.w, aligned((2,)), aligned((d, n)))
+        self._weights = Model(parameters.w0, parameters.w, aligned((n,)), aligned((d, n)))
         self._steps = 0
         self._max_rows = config.mini_batch_size
         self._capacity = (0, 0)  # rows and non-zeros of a batch that the memory is enough for

@@ -56,7 +56,7 @@ class Model(NamedTuple):
 
     w0: Float32
     w: Float32
-    state0: Float32  # (2,)
+    state0: Float32  # (n,)
     state: Float32  # (d, n)
 
 

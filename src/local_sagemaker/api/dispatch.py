@@ -83,6 +83,7 @@ EXECUTED: Mapping[str, Handler] = {
     "AssociateTrialComponent": trial_components.associate_trial_component,
     "DisassociateTrialComponent": trial_components.disassociate_trial_component,
     "BatchPutMetrics": trial_components.batch_put_metrics,
+    "BatchGetMetrics": trial_components.batch_get_metrics,
     "Search": search.search,
     "GetSearchSuggestions": search.get_search_suggestions,
     "CreateModelPackageGroup": model_registry.create_model_package_group,

@@ -49,11 +49,6 @@ GROUPS = (
         ),
     ),
     Group(
-        "Experiment metrics",
-        "Read them with DescribeTrialComponent.",
-        ("BatchGetMetrics",),
-    ),
-    Group(
         "Changes of training jobs",
         "Stop the job and create another.",
         ("UpdateTrainingJob",),

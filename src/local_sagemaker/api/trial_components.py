@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from local_sagemaker.api import experiments, job_components, validation
 from local_sagemaker.api.experiments import COMPONENT, EXPERIMENT, KINDS, TRIAL
 from local_sagemaker.api.pagination import timestamp
 from local_sagemaker.context import Caller, Context
-from local_sagemaker.errors import not_found
+from local_sagemaker.errors import ServiceError, invalid, not_found
 from local_sagemaker.jobs.training import KIND as TRAINING
 from local_sagemaker.jobs.training import scrape_metrics
 from local_sagemaker.storage import metrics
@@ -15,6 +16,14 @@ from local_sagemaker.storage.records import Record
 
 _KIND = KINDS[COMPONENT]
 _MAPS = ("Parameters", "InputArtifacts", "OutputArtifacts")
+
+
+class _Value(NamedTuple):
+    """A value of a metric, with the ARN of the job or the component that reported it."""
+
+    source: str
+    step: int
+    point: metrics.Point
 
 
 def create_trial_component(context: Context, request: Record, caller: Caller) -> Record:
@@ -114,6 +123,12 @@ def batch_put_metrics(context: Context, request: Record, caller: Caller) -> Reco
     return {"Errors": errors} if errors else {}
 
 
+def batch_get_metrics(context: Context, request: Record, caller: Caller) -> Record:
+    """Return for each query a statistic of the values that a metric has in each step."""
+    results = [_query_result(context, query, caller) for query in request["MetricQueries"]]
+    return {"MetricQueryResults": results}
+
+
 def view(context: Context, component: Record) -> Record:
     """Return a component with the members that its job determines, without metrics."""
     of_job = job_components.members(context, component)
@@ -127,19 +142,13 @@ def view(context: Context, component: Record) -> Record:
 
 def with_metrics(context: Context, component: Record) -> Record:
     """Return the view of a component with the summaries of its metrics."""
-    points: dict[str, list[metrics.Point]] = {}
-    sources = dict.fromkeys(component.get("Points", {}), component["TrialComponentArn"])
-    job = job_components.job_of(context, component)
-    if job is not None and component["Job"][0] == TRAINING:
-        points = scrape_metrics(context, job)
-        sources |= dict.fromkeys(points, job["TrainingJobArn"])
-    for metric, values in component.get("Points", {}).items():
-        for value in sorted(values, key=lambda value: (value["Timestamp"], value["Step"])):
-            milliseconds = round(value["Timestamp"].timestamp() * 1000)
-            points.setdefault(metric, []).append(metrics.Point(milliseconds, value["Value"]))
     summaries = [
-        {"MetricName": metric, "SourceArn": sources[metric], **metrics.summary(values)}
-        for metric, values in points.items()
+        {
+            "MetricName": metric,
+            "SourceArn": values[0].source,
+            **metrics.summary([value.point for value in values]),
+        }
+        for metric, values in _component_values(context, component).items()
     ]
     return {**view(context, component), "Metrics": summaries}
 
@@ -149,6 +158,66 @@ def parents(context: Context, component: Record) -> list[Record]:
     trials = (context.store.get(KINDS[TRIAL], name) for name in component["Trials"])
     names = ("TrialName", "ExperimentName")
     return [{name: trial[name] for name in names} for trial in trials if trial]
+
+
+def _query_result(context: Context, query: Record, caller: Caller) -> Record:
+    """Return the result of a query; its status tells if the query names no resource."""
+    for member in ("Period", "XAxisType"):
+        if query[member] != "IterationNumber":
+            raise invalid(f"{member} {query[member]!r} is not offered here. Use IterationNumber.")
+    try:
+        values = _resource_values(context, query["ResourceArn"], caller).get(query["MetricName"])
+    except ServiceError as error:
+        message = error.message[:2048]
+        empty: Record = {"XAxisValues": [], "MetricValues": []}
+        return {"Status": "ValidationError", "Message": message, **empty}
+    steps: dict[int, list[metrics.Point]] = {}
+    for value in sorted(values or (), key=lambda value: value.step):
+        steps.setdefault(value.step, []).append(value.point)
+    return {
+        "Status": "Complete",
+        "XAxisValues": list(steps),
+        "MetricValues": [metrics.summary(p)[query["MetricStat"]] for p in steps.values()],
+    }
+
+
+def _resource_values(context: Context, resource: str, caller: Caller) -> dict[str, list[_Value]]:
+    """Return the values of each metric of a training job or a trial component, by its ARN.
+
+    Raises: ServiceError if there is no such resource.
+    """
+    kind, _, name = resource.split(":", 5)[5].partition("/")
+    if kind == _KIND:
+        return _component_values(context, experiments.find(context, COMPONENT, name, caller))
+    if kind != TRAINING:
+        raise invalid(f"ResourceArn must be of a {TRAINING} or a {_KIND}; got '{resource}'.")
+    job = context.store.get(TRAINING, name)
+    if job is None:
+        raise not_found(f"Training job '{resource}' does not exist.")
+    return _job_values(context, job)
+
+
+def _component_values(context: Context, component: Record) -> dict[str, list[_Value]]:
+    """Return the values of each metric: those of the component's job, then its own by time."""
+    job = job_components.job_of(context, component)
+    is_training = "Job" in component and component["Job"][0] == TRAINING
+    values = _job_values(context, job) if job and is_training else {}
+    source = component["TrialComponentArn"]
+    for metric, added in component.get("Points", {}).items():
+        for value in sorted(added, key=lambda value: (value["Timestamp"], value["Step"])):
+            milliseconds = round(value["Timestamp"].timestamp() * 1000)
+            point = metrics.Point(milliseconds, value["Value"])
+            values.setdefault(metric, []).append(_Value(source, value["Step"], point))
+    return values
+
+
+def _job_values(context: Context, job: Record) -> dict[str, list[_Value]]:
+    """Return the values that a training job's log has, whose steps count from 0."""
+    source = job["TrainingJobArn"]
+    return {
+        metric: [_Value(source, step, point) for step, point in enumerate(points)]
+        for metric, points in scrape_metrics(context, job).items()
+    }
 
 
 def _set_trials(context: Context, request: Record, caller: Caller, is_member: bool) -> Record:

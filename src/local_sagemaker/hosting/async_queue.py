@@ -11,8 +11,8 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local_sagemaker.context import Context
 from local_sagemaker.errors import LocalError, ServiceError
+from local_sagemaker.hosting.context import ServerContext
 from local_sagemaker.hosting.invocation import Invocation, runtime_error
 from local_sagemaker.hosting.model_server import Response
 from local_sagemaker.storage import objects
@@ -29,7 +29,7 @@ class AsyncQueue:
 
     def __init__(
         self,
-        context: Context,
+        context: ServerContext,
         config: Callable[[str], Mapping[str, Any]],
         invoke: Callable[[str, Invocation], tuple[str, Response]],
     ):

@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from local_sagemaker.context import Context
 from local_sagemaker.errors import LocalError, ServiceError
 from local_sagemaker.hosting import capture
 from local_sagemaker.hosting.async_queue import AsyncQueue
 from local_sagemaker.hosting.capture import DataCapture, Exchange
+from local_sagemaker.hosting.context import ServerContext
 from local_sagemaker.hosting.deployment import CONFIG, KIND, MODEL, described
 from local_sagemaker.hosting.invocation import Invocation, not_found, runtime_error, send
 from local_sagemaker.hosting.metrics import EndpointMetrics, Measured
@@ -42,7 +42,7 @@ class _Active:
 class Endpoints:
     """The servers of all endpoints."""
 
-    def __init__(self, context: Context):
+    def __init__(self, context: ServerContext):
         """Start without servers."""
         self._context = context
         self._active: dict[str, _Active] = {}

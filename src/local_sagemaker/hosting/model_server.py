@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from local_sagemaker.backends.base import Running, Task
+from local_sagemaker.backends.layout import lay_out
 from local_sagemaker.backends.ping import free_port, wait_for_ping
-from local_sagemaker.context import Context
 from local_sagemaker.errors import LocalError
-from local_sagemaker.jobs.layout import lay_out
+from local_sagemaker.hosting.context import ServerContext
 from local_sagemaker.storage import objects
 from local_sagemaker.storage.logs import Stream
 
@@ -47,7 +47,7 @@ class ModelServer:
 
     def __init__(
         self,
-        context: Context,
+        context: ServerContext,
         model: Mapping[str, Any],
         stream: Stream,
         environment: Mapping[str, str],

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from local_sagemaker.backends.base import Running, Task
+from local_sagemaker.backends.layout import failure_reason, lay_out
 from local_sagemaker.context import Context
 from local_sagemaker.jobs.base import ENDED, Job
-from local_sagemaker.jobs.layout import failure_reason, lay_out
 from local_sagemaker.storage import channels, metrics, objects
 from local_sagemaker.storage.pipes import PipeFeeder
 from local_sagemaker.storage.records import Record, now

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from local_sagemaker import up
 from local_sagemaker.backends.base import Runner
 from local_sagemaker.backends.docker import LOCAL_IMAGE
 from local_sagemaker.backends.process import ChildProcess, clean_environment
@@ -16,9 +17,8 @@ from local_sagemaker.context import Settings
 from local_sagemaker.errors import LocalError
 from local_sagemaker.lab.download import find_ratings
 from local_sagemaker.lab.report import Result
-from local_sagemaker.server import up
 from local_sagemaker.server.environment import variables
-from local_sagemaker.server.up import say
+from local_sagemaker.up import say
 
 
 @dataclass(frozen=True)

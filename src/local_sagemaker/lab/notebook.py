@@ -5,13 +5,13 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from local_sagemaker import up
 from local_sagemaker.backends.process import clean_environment
 from local_sagemaker.context import Settings
 from local_sagemaker.errors import LocalError
 from local_sagemaker.lab.download import find_ratings
-from local_sagemaker.server import up
 from local_sagemaker.server.environment import variables
-from local_sagemaker.server.up import RunningService, say
+from local_sagemaker.up import RunningService, say
 
 
 @dataclass(frozen=True)
