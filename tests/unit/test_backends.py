@@ -265,11 +265,11 @@ def test_a_task_becomes_a_docker_run(engine, tmp_path, monkeypatch, changes, end
     task = Task(OURS, "train", tmp_path / "base", {"A": "b"}, **changes)
     docker.DockerRunner(tmp_path).start(task, print)
     (command,) = commands
-    assert command[:3] == ["docker", "run", "--rm"]
+    assert command[:2] == ["docker", "run"]
     assert command[-len(end) :] == end
     for option, value in (
         ("--label", f"local-sagemaker={tmp_path}"),
-        ("-v", f"{tmp_path / 'base'}:/opt/ml"),
+        ("--mount", f"type=bind,source={tmp_path / 'base'},target=/opt/ml"),
         ("--hostname", task.host),
     ):
         assert command[command.index(option) + 1] == value

@@ -9,6 +9,8 @@ import pytest
 from local_sagemaker import builtin
 from local_sagemaker.api import validation
 from local_sagemaker.api.pagination import listing
+from local_sagemaker.backends.docker import DockerRunner
+from local_sagemaker.backends.process import ProcessRunner
 from local_sagemaker.errors import ServiceError
 from local_sagemaker.server import origin_check
 from local_sagemaker.storage import metrics
@@ -76,6 +78,9 @@ def test_definitions_of_a_job_are_refused_for_the_service_s_image_alone():
         ("factorization-machines", True),
         ("1.dkr.ecr.us-east-1.amazonaws.com/factorization-machines:1", True),
         ("localhost:5000/factorization-machines@sha256:0", True),
+        ("factorization-machines:latest --privileged", False),
+        ("--privileged/factorization-machines", False),
+        ("factorization-machines:1\n", False),
         ("xgboost:1", False),
         ("factorization-machines/other", False),
     ],
@@ -83,6 +88,19 @@ def test_definitions_of_a_job_are_refused_for_the_service_s_image_alone():
 def test_our_image_is_known_by_its_name(image, ours):
     assert builtin.is_ours(image) is ours
     assert bool(definitions(image)) is ours
+
+
+@pytest.mark.parametrize("image", ["--help", "-v", "a b", "a\n", "", "a/", "A/b c", "a:-t", "$(a)"])
+def test_what_is_no_image_name_is_refused_by_both_backends(tmp_path, image):
+    for runner in (DockerRunner(tmp_path), ProcessRunner(tmp_path)):
+        assert runner.problem(image).startswith(f"{image!r} is not the name of an image")
+
+
+@pytest.mark.parametrize(
+    "image", ["a", "Host.io:80/a/b_c", "a__b-c.d:T-1", f"sha256:{'0' * 64}", "a@sha256:" + "0" * 64]
+)
+def test_names_and_ids_of_images(image):
+    assert builtin.problem_of_name(image) is None
 
 
 @pytest.mark.parametrize(

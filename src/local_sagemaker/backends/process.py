@@ -12,10 +12,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from local_sagemaker.backends.base import Running, Sink, Task, in_container
-from local_sagemaker.builtin import is_ours, problem_of_other
+from local_sagemaker.backends.base import Running, Sink, Task, ending, in_container
+from local_sagemaker.builtin import is_ours, problem_of_name
 from local_sagemaker.errors import LocalError
+from sagemaker_container.contract import memory_limit
 
+_MAX_LINE = 1 << 18  # bytes; the rest of a longer line is the next one
 _running: set["ChildProcess"] = set()
 
 
@@ -45,6 +47,7 @@ class ChildProcess:
         Raises: LocalError if the program cannot be started.
         """
         self._grace, self._ended = grace, ended
+        self._kills_before = memory_limit.kills()
         try:
             self._process = subprocess.Popen(
                 list(command),
@@ -68,6 +71,11 @@ class ChildProcess:
     def poll(self) -> int | None:
         """Return the exit code, or None while the process runs."""
         return self._process.poll()
+
+    def ending(self) -> str:
+        """Return the exit code in words; it is negative for a signal."""
+        killed = self.poll() == -signal.SIGKILL
+        return ending(self.poll(), killed and memory_limit.kills() > self._kills_before)
 
     def wait(self, timeout: float | None = None) -> int:
         """Return the exit code once the process has ended and its output is in the sink.
@@ -108,7 +116,7 @@ class ChildProcess:
         stream = self._process.stdout
         if stream is not None:
             with stream:
-                for line in stream:
+                for line in iter(lambda: stream.readline(_MAX_LINE), b""):
                     sink(line.decode(errors="replace").rstrip("\r\n"))
 
 
@@ -132,7 +140,7 @@ class ProcessRunner:
         """Return why an image cannot be run: it is not ours."""
         if is_ours(image):
             return None
-        return problem_of_other(image) or (
+        return problem_of_name(image) or (
             f"the backend 'process' runs the factorization-machines image alone, not {image};"
             " with --backend docker the service runs the images that the Docker engine has"
         )
