@@ -2,6 +2,7 @@
 
 import datetime
 import io
+import threading
 import time
 
 import pytest
@@ -234,6 +235,69 @@ def test_pipe_mode_goes_on_after_a_reader_that_left(tmp_path):
         time.sleep(0.01)
     assert len((tmp_path / "train_1").read_bytes()) == 10_000_000
     feeder.stop()
+
+
+@pytest.mark.parametrize("replaced", ["train_1", "data"])
+def test_a_pipe_that_a_container_replaced_by_a_link_is_not_written(tmp_path, replaced):
+    """The reader makes the next pipe before the service does, or replaces the folder."""
+    host, data = tmp_path / "host", tmp_path / "data"
+    data.mkdir()
+    host.mkdir()
+    (host / "train_1").write_text("of the host")
+    source = {"S3DataType": "S3Prefix", "S3Uri": "s3://bucket"}
+    channel = {"ChannelName": "train", "DataSource": {"S3DataSource": source}}
+    feeder = PipeFeeder(Objects(a=bytes(10_000_000)), channel, data, Share(0, 1))
+    with (data / "train_0").open("rb") as stream:
+        stream.read(10)
+        if replaced == "data":
+            data.rename(tmp_path / "before")
+            data.symlink_to(host)
+        else:
+            (data / "train_1").symlink_to(host / "train_1")
+        stream.read()
+    time.sleep(0.2)  # the service would write it now
+    feeder.stop()
+    assert (host / "train_1").read_text() == "of the host"
+
+
+CATASTROPHIC, NO_MATCH = "((a|a)*)b(c)", "a" * 40 + "cb"  # 2**40 ways to try
+
+
+def test_a_regular_expression_that_takes_too_long_is_used_no_more():
+    slow = [{"Name": f"slow-{n}", "Regex": CATASTROPHIC} for n in range(5)]
+    scraper = metrics.MetricScraper([*slow, {"Name": "m", "Regex": "m=([0-9]+)"}])
+    points = scraper.scrape([(n, f"{NO_MATCH} m={n}") for n in range(9)])
+    assert [point.value for point in points["m"]] == list(range(9))
+    assert scraper.too_slow == [entry["Name"] for entry in slow]
+    assert set(points) == {"m"}
+
+
+def test_other_threads_run_while_a_regular_expression_is_searched():
+    scraper = metrics.MetricScraper([{"Name": "slow", "Regex": CATASTROPHIC}])
+    thread = threading.Thread(target=scraper.scrape, args=([(1, NO_MATCH)],))
+    turns = 0
+    thread.start()
+    while thread.is_alive():
+        time.sleep(0.01)
+        turns += 1
+    assert turns > 5
+
+
+@pytest.mark.parametrize("regex", ["(a", "a", "(?:" * 400 + "(a)" + ")" * 400, "[", "(?P<a>"])
+def test_what_is_no_regular_expression_with_a_group_is_refused(regex):
+    with pytest.raises(ServiceError, match="Metric m: "):
+        metrics.check_definitions([{"Name": "m", "Regex": regex}])
+
+
+@pytest.mark.parametrize("regex", [r"(?<=m=)(\d+)", r"(\d+)(?=;)", r"(\d)\d*\1?;|(\d+)"])
+def test_lookaround_and_references_are_offered(regex):
+    metrics.check_definitions([{"Name": "m", "Regex": regex}])
+    points = metrics.MetricScraper([{"Name": "m", "Regex": regex}]).scrape([(1, "m=5;")])
+    assert [point.value for point in points["m"]] == [5]
+
+
+def test_a_group_that_took_no_part_is_no_value():
+    assert metrics.MetricScraper([{"Name": "m", "Regex": "(a)|m"}]).scrape([(1, "m")]) == {}
 
 
 def test_a_growing_log_is_read_once_and_by_whole_lines(tmp_path):

@@ -1,10 +1,9 @@
 """A training job: its channels from S3, its containers, and its model to S3."""
 
 import contextlib
-import itertools
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +104,7 @@ class TrainingJob(Job):
                     record, dict(zip(bases, containers, strict=True)), interruption, left_out
                 )
             finally:
-                self._note(f"{text}: it is left out." for text in sorted(left_out))
+                self._note([f"{text}: it is left out." for text in sorted(left_out)])
 
     def _finish(
         self,
@@ -245,11 +244,11 @@ class TrainingJob(Job):
                 _stop(running, _ABANDONED_GRACE if self.abandoned else None)
                 return interruption
 
-    def _note(self, lines: Iterable[str]) -> None:
+    def _note(self, lines: Sequence[str]) -> None:
         """Append the service's own lines to the log of the first host."""
         streams = log_files(self.context, self.name)
-        for name, file in itertools.islice(streams.items(), 1):
-            stream = self.context.logs.stream(GROUP, name, file)
+        if lines and streams:
+            stream = self.context.logs.stream(GROUP, *min(streams.items()))
             for line in lines:
                 stream.write(line)
             stream.close()
@@ -269,6 +268,12 @@ class TrainingJob(Job):
             seconds = max(1, round((at - started).total_seconds()))
             changes |= {"TrainingTimeInSeconds": seconds, "BillableTimeInSeconds": seconds}
         points = scrape_metrics(context, record)
+        self._note(
+            [
+                f"Metric {metric}: its regular expression takes too long; it was not used further."
+                for metric in context.metric_scrapers[self.name].too_slow
+            ]
+        )
         if points:
             changes["FinalMetricDataList"] = metrics.final(points)
             publish(context, self.name, points)
