@@ -4,7 +4,6 @@ import csv
 import io
 import os
 import shutil
-import signal
 import subprocess
 import uuid
 from pathlib import Path
@@ -108,7 +107,7 @@ class _Container:
         return self._child.poll()
 
     def ending(self) -> str:
-        if self.poll() == 128 + signal.SIGKILL and not self._out_of_memory:
+        if self.poll() and not self._out_of_memory:
             killed = docker("inspect", "--format", "{{.State.OOMKilled}}", self._name)
             self._out_of_memory = (killed or "").strip() == "true"
         return ending(self.poll(), self._out_of_memory)
