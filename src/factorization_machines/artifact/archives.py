@@ -237,7 +237,7 @@ def _members(
         # tarfile reads on for the whole size of a member, even after the end of the archive.
         total += member.size
         if member.size < 0 or total > max_size:
-            raise ArtifactError(f"{path}: {member.size} bytes out of so few")
+            raise ArtifactError(f"{path}: {member.size} bytes, more than the archive may hold")
         if not member.isdir():
             yield str(path), member
 

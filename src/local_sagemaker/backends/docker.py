@@ -9,7 +9,7 @@ import uuid
 from pathlib import Path
 
 from local_sagemaker.backends.base import Running, Sink, Task, ending
-from local_sagemaker.backends.process import ChildProcess
+from local_sagemaker.backends.process import ChildProcess, remove_tree
 from local_sagemaker.builtin import is_ours, is_reference, problem_of_name
 from local_sagemaker.errors import LocalError
 
@@ -80,14 +80,14 @@ class DockerRunner:
 
     def remove(self, folder: Path) -> None:
         """Remove a folder; a container removes the files that this user may not remove."""
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_tree(folder)
         if folder.exists():
             mount = _mount(folder, "/root-owned")
             docker(
                 *("run", "--rm", "--network", "none", "--user", "0", "--mount", mount),
                 *("--entrypoint", "find", LOCAL_IMAGE, "/root-owned", "-mindepth", "1", "-delete"),
             )
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_tree(folder)
 
     def clear(self) -> None:
         """Remove the containers with the label of this state folder."""
