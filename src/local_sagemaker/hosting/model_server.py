@@ -166,6 +166,7 @@ class ModelServer:
                 f' "{uri}". Please ensure that there is an object located at the URL: {error}'
             ) from error
         else:
+            self._context.runner.remove(self._work)  # a container may have removed its model alone
             new.rename(self._work)
         finally:
             self._context.runner.remove(new)
