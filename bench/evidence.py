@@ -28,7 +28,7 @@ from bench.records import write_records
 from factorization_machines import artifact
 from factorization_machines.parameters import score, sigmoid
 from factorization_machines.recordio.decoder import Rows
-from local_sagemaker.jobs.layout import lay_out
+from local_sagemaker.backends.layout import lay_out
 
 RUNS: dict[str, Any] = json.loads(Path(__file__).with_name("service-runs.json").read_text())
 DATA = "FM_TEST_DATA"

@@ -12,7 +12,7 @@ from bench.data import Options, lab, shuffled
 from bench.machine import peak
 from bench.records import write_records
 from bench.timing import Contender, Table
-from local_sagemaker.jobs.layout import lay_out
+from local_sagemaker.backends.layout import lay_out
 
 JOB = {
     "feature_dim": "2625",

@@ -1,12 +1,29 @@
 """Errors, classified by who can fix them: the caller, the environment, or the authors."""
 
 
+def printable(text: str, keep: str = "") -> str:
+    """Return a text with its control characters and lone surrogates as escape sequences.
+
+    For names and values from outside: raw, they could change a terminal or end a line of a log.
+
+    Args:
+        text: the text.
+        keep: control characters that stay as they are.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in keep else repr(c)[1:-1] for c in text)
+
+
 class FactorizationMachinesError(Exception):
     """Base class of every error that this package raises on purpose."""
 
     def failure_text(self) -> str:
-        """Return the class name and the message, as the file output/failure has them."""
-        return f"{type(self).__name__}: {self}"
+        """Return the class name and the message, as the file output/failure has them.
+
+        Only the ends of the message's lines remain of its control characters.
+        """
+        return printable(f"{type(self).__name__}: {self}", keep="\n")
 
 
 class UserError(FactorizationMachinesError):

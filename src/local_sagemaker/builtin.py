@@ -32,6 +32,13 @@ _INSTEAD = {
     " `top_k` in a request to an endpoint returns the best items"
 }
 
+# The grammar of image names: registry and port, repository, tag, digest.
+_REFERENCE = re.compile(
+    r"(?:[a-zA-Z0-9]+(?:[.-]+[a-zA-Z0-9]+)*(?::[0-9]+)?/)?"
+    r"[a-z0-9]+(?:(?:[._]|__|-+|/)[a-z0-9]+)*"
+    r"(?::[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,127})?(?:@[a-zA-Z0-9]+(?:[+._-][a-zA-Z0-9]+)*:[0-9a-fA-F]+)?"
+)
+
 _PROGRESS = re.compile(r"#progress_metric: host=\S+, completed ([0-9.]+) % of epochs")
 
 
@@ -41,16 +48,23 @@ def progress(lines: Iterable[str]) -> float | None:
     return float(matches[-1][1]) if matches else None
 
 
+def is_reference(image: str) -> bool:
+    """Return whether a text has the form of an image's name or id."""
+    return _REFERENCE.fullmatch(image) is not None
+
+
 def is_ours(image: str) -> bool:
     """Return whether an image has the built-in's name, in any registry and with any tag."""
-    return _repository(image) == "factorization-machines"
+    return is_reference(image) and _repository(image) == "factorization-machines"
 
 
-def problem_of_other(image: str) -> str | None:
-    """Return why no backend runs the image of another of SageMaker's algorithms.
+def problem_of_name(image: str) -> str | None:
+    """Return why no backend runs an image of this name, or None.
 
-    Returns: None for images that are not of SageMaker's algorithms.
+    It is the name of no image, or that of another of SageMaker's algorithms.
     """
+    if not is_reference(image):
+        return f"{image!r} is not the name of an image, such as registry/repository:tag"
     name, registry = _repository(image), image.rpartition("/")[0]
     if name not in _OTHERS or not (registry == "" or ".dkr.ecr." in registry):
         return None

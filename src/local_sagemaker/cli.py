@@ -9,6 +9,7 @@ from types import FrameType
 
 from local_sagemaker.context import Settings
 from local_sagemaker.errors import LocalError
+from sagemaker_container.contract.untrusted import printable
 
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -22,7 +23,8 @@ def main() -> int:
     try:
         arguments.run(arguments)
     except (LocalError, OSError) as error:
-        sys.stderr.write(f"{arguments.command}: {error}\n")
+        text = printable(str(error), keep="\n")
+        sys.stderr.write(f"{arguments.command}: {text}\n")
         return 1
     except KeyboardInterrupt:
         sys.stderr.write(f"{arguments.command}: interrupted; what it started has ended.\n")

@@ -17,6 +17,7 @@ from pathlib import Path
 from local_sagemaker.context import Settings
 from local_sagemaker.errors import LocalError
 from local_sagemaker.server.environment import shell, variables
+from sagemaker_container.contract.untrusted import printable
 
 _START_SECONDS = _STOP_SECONDS = 60.0
 
@@ -59,7 +60,7 @@ def run(settings: Settings) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: ended.set())
     for note in server.notes:
-        say(f"up: {note}")
+        say(f"up: {printable(note)}")
     file = _service_file(settings.state)
     file.write_text(json.dumps(asdict(RunningService(os.getpid(), server.url, runner.name))))
     try:

@@ -1,5 +1,6 @@
 """model_algo-1: written and read back, read as its format says, and damaged in every way."""
 
+import contextlib
 import json
 import struct
 import zipfile
@@ -338,6 +339,37 @@ def test_params_cut_anywhere(size: int) -> None:
 )
 def test_meta_that_is_malformed(tmp_path: Path, meta: object, message: str) -> None:
     assert damage(tmp_path, archive(meta=meta)).startswith(message)
+
+
+SHAPES = [
+    *(5, "x", None, True, [], {}, [5], [None], [[]], [{}], {"a": 1}, 1e308),
+    *([{"op": 5}], [{"op": ["a"]}], [{"op": {"a": "b"}}], [{"op": None}]),
+]
+
+
+@pytest.mark.parametrize("nodes", SHAPES, ids=str)
+def test_a_symbol_of_another_shape(tmp_path: Path, nodes: object) -> None:
+    content = archive(
+        meta={"training_parameters": {}}, symbol_json=json.dumps({"nodes": nodes}).encode()
+    )
+    assert damage(tmp_path, content).startswith(": nothing says the predictor type")
+
+
+@pytest.mark.parametrize("symbol", [5, "x", None, True, [], [{"nodes": []}]], ids=str)
+def test_a_symbol_that_is_no_object(tmp_path: Path, symbol: object) -> None:
+    content = archive(meta={"training_parameters": {}}, symbol_json=json.dumps(symbol).encode())
+    assert damage(tmp_path, content).startswith(": symbol.json must be an object; got ")
+
+
+@pytest.mark.parametrize("value", SHAPES, ids=str)
+@pytest.mark.parametrize("name", ["feature_dim", "num_factors", "predictor_type", "use_bias"])
+def test_training_parameters_of_another_shape_are_a_reason_or_ignored(
+    tmp_path: Path, name: str, value: object
+) -> None:
+    content = archive(meta={"training_parameters": {**TRAINING, name: value}, "x": value})
+    (tmp_path / "model_algo-1").write_bytes(content)
+    with contextlib.suppress(ArtifactError):
+        artifact.read(tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"{", b"\xff", b"[" * 100_000, b""])

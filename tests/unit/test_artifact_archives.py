@@ -137,7 +137,9 @@ def test_a_size_that_no_gzip_can_hold(tmp_path: Path) -> None:
     info.size = 2**40
     path = tmp_path / "model.tar.gz"
     path.write_bytes(gzip.compress(info.tobuf()))
-    assert refusal(tmp_path) == f"{path}: model_algo-1: {2**40} bytes out of so few"
+    assert (
+        refusal(tmp_path) == f"{path}: model_algo-1: {2**40} bytes, more than the archive may hold"
+    )
 
 
 def test_a_size_that_the_disk_cannot_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -286,3 +288,74 @@ def test_zipfile_finds_all_that_it_asks_of_bytes_in_memory() -> None:
     assert (stream.seek(9), stream.read(1)) == (9, b"")
     with pytest.raises(ValueError, match="before the first byte: -1"):
         stream.seek(-1)
+
+
+OTHER_TYPES = {
+    "file": tarfile.REGTYPE,
+    "unknown": b"Z",
+    "long name": tarfile.GNUTYPE_LONGNAME,
+    "long link": tarfile.GNUTYPE_LONGLINK,
+    "pax": tarfile.XHDTYPE,
+    "global pax": tarfile.XGLTYPE,
+}
+
+
+@pytest.mark.parametrize("kind", OTHER_TYPES)
+@pytest.mark.parametrize("size", [8 * 10**12, 2**62])
+def test_another_member_that_says_a_size_which_is_not_there(
+    tmp_path: Path, kind: str, size: int
+) -> None:
+    info = tarfile.TarInfo("other")
+    info.size, info.type = size, OTHER_TYPES[kind]
+    path = tmp_path / "model.tar.gz"
+    path.write_bytes(gzip.compress(info.tobuf(tarfile.GNU_FORMAT)))
+    assert path.stat().st_size < 120
+    assert f"{size} bytes" in refusal(tmp_path)
+    with pytest.raises(ArtifactError, match=f"{size} bytes"):
+        archives.extract(path, tmp_path / "to")
+
+
+def test_sizes_are_added_up(tmp_path: Path) -> None:
+    large = tarred({"a": bytes(2 << 20), "b": bytes(2 << 20)}, "w")
+    path = tmp_path / "model.tar"
+    path.write_bytes(large[: 3 << 20])
+    with pytest.raises(ArtifactError, match="b: 2097152 bytes, more than the archive may hold"):
+        archives.extract(path, tmp_path / "to")
+
+
+def test_a_small_archive_does_not_become_gigabytes(tmp_path: Path) -> None:
+    info = tarfile.TarInfo("params")
+    info.size = 3 << 30
+    path = tmp_path / "model.tar.gz"
+    path.write_bytes(gzip.compress(info.tobuf() + bytes(1 << 20)))
+    with pytest.raises(
+        ArtifactError, match=f"params: {3 << 30} bytes, more than the archive may hold"
+    ):
+        archives.extract(path, tmp_path / "to")
+    assert not (tmp_path / "to").exists()
+
+
+@pytest.mark.parametrize("mode", ["w:gz", "w"])
+def test_what_is_extracted_and_what_is_left_out(tmp_path: Path, mode: str) -> None:
+    members = {"a/b": b"content", "a/link": b""}
+    path = tmp_path / "model.tar.gz"
+    path.write_bytes(tarred(members, mode, **SYMLINK, linkname="/etc/passwd"))
+    assert archives.extract(path, tmp_path / "to") == ["'a/link' is a link"]
+    assert [p.name for p in (tmp_path / "to" / "a").iterdir()] == ["b"]
+    assert (tmp_path / "to" / "a" / "b").read_bytes() == b"content"
+
+
+@pytest.mark.parametrize("name", ["../x", "/etc/x", "a/../../x"])
+def test_nothing_is_extracted_outside_the_folder(tmp_path: Path, name: str) -> None:
+    (tmp_path / "model.tar.gz").write_bytes(tarred({name: b"x"}))
+    with pytest.raises(ArtifactError, match="leads out of"):
+        archives.extract(tmp_path / "model.tar.gz", tmp_path / "to")
+
+
+def test_names_are_shown_without_control_characters(tmp_path: Path) -> None:
+    name = "\x1b]0;title\x07\n#quality_metric: forged"
+    shown = r"\x1b]0;title\x07\n#quality_metric: forged"
+    (tmp_path / "model.tar.gz").write_bytes(tarred({name: b""}))
+    assert refusal(tmp_path).endswith(f"it holds {shown}")
+    (tmp_path / "model.tar.gz").rename(tmp_path / name)
+    assert refusal(tmp_path).endswith(f"it holds {shown}")

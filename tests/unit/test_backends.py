@@ -265,11 +265,46 @@ def test_a_task_becomes_a_docker_run(engine, tmp_path, monkeypatch, changes, end
     task = Task(OURS, "train", tmp_path / "base", {"A": "b"}, **changes)
     docker.DockerRunner(tmp_path).start(task, print)
     (command,) = commands
-    assert command[:3] == ["docker", "run", "--rm"]
+    assert command[:2] == ["docker", "run"]
     assert command[-len(end) :] == end
     for option, value in (
         ("--label", f"local-sagemaker={tmp_path}"),
-        ("-v", f"{tmp_path / 'base'}:/opt/ml"),
+        ("--mount", f"type=bind,source={tmp_path / 'base'},target=/opt/ml"),
         ("--hostname", task.host),
     ):
         assert command[command.index(option) + 1] == value
+
+
+@pytest.mark.parametrize("runner", [ProcessRunner, docker.DockerRunner])
+def test_a_folder_with_thousands_of_levels_is_removed(runner, tmp_path):
+    (tmp_path / "work").mkdir()
+    folder = os.open(tmp_path / "work", os.O_RDONLY)
+    for _ in range(3000):
+        os.mkdir("d", dir_fd=folder)
+        deeper = os.open("d", os.O_RDONLY, dir_fd=folder)
+        os.close(folder)
+        folder = deeper
+    os.close(folder)
+    runner(tmp_path).remove(tmp_path / "work")
+    assert not (tmp_path / "work").exists()
+
+
+def test_an_endless_line_comes_in_parts():
+    lines = []
+    with start("print('x' * 1_000_000)", lines) as child:
+        assert child.wait(30) == 0
+    assert "".join(lines) == "x" * 1_000_000 and len(lines) == 4
+
+
+def test_a_kill_for_want_of_memory_is_told(monkeypatch):
+    kills = iter([0, 1, 1, 1])
+    monkeypatch.setattr(process.memory_limit, "kills", lambda: next(kills))
+    killed = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+    with start(killed, []) as child:
+        child.wait(30)
+        assert child.ending() == (
+            "exit code -9: the kernel killed a process of it because memory ran out"
+        )
+    with start(killed, []) as child:
+        child.wait(30)
+        assert child.ending() == "exit code -9"

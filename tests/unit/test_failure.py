@@ -12,6 +12,7 @@ from factorization_machines.errors import (
     FactorizationMachinesError,
     PlatformError,
     UserError,
+    printable,
 )
 from sagemaker_container.contract import errors, failure
 from sagemaker_container.contract.errors import (
@@ -75,3 +76,15 @@ def test_each_error_has_its_codes(
     assert errors.exit_code(kind("what")) == exit_code
     assert http_status(kind("what")) == status
     assert kind("what").failure_text() == f"{kind.__name__}: what"
+
+
+def test_a_message_has_no_control_characters_but_line_ends() -> None:
+    error = UserError("'\x1b[31m' \u202e \ud800\nnext \r line")
+    shown = "UserError: '\\x1b[31m' \\u202e \\ud800\nnext \\r line"
+    assert error.failure_text() == shown
+
+
+def test_printable() -> None:
+    assert printable("é 漢 \\ 'x'") == "é 漢 \\ 'x'"
+    assert printable("a\x1b[0m\n\t\x7f\x9b") == r"a\x1b[0m\n\t\x7f\x9b"
+    assert printable("a\nb\r", keep="\n") == "a\nb\\r"

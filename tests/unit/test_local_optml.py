@@ -9,6 +9,7 @@ import pytest
 from local_sagemaker.backends.layout import failure_reason, lay_out
 from local_sagemaker.errors import LocalError
 from local_sagemaker.storage import objects
+from local_sagemaker.storage.untrusted import ContainerFolder
 
 
 class FakeS3:
@@ -66,9 +67,10 @@ def test_configuration_files_are_the_services(tmp_path):
 
 def test_failure_reason_is_the_failure_file_cut(tmp_path):
     job = lay_out(tmp_path, {}, {})
-    assert failure_reason(job, 137) == "AlgorithmError: exit code 137, and no failure file."
+    ended = "AlgorithmError: exit code 7, and no failure file."
+    assert failure_reason([(job.base, "exit code 7")]) == ended
     job.failure.write_text("UserError: " + "x" * 2000 + "\n")
-    reason = failure_reason(job, 2)
+    reason = failure_reason([(job.base, "exit code 2")])
     assert reason.startswith("UserError: xxx") and len(reason) == 1024
 
 
@@ -118,7 +120,8 @@ def test_a_model_folder_goes_to_s3_and_back(tmp_path):
     (model / "model_algo-1").write_bytes(b"\x00\x01")
     (model / "sub" / "more").write_text("m")
     s3 = FakeS3({})
-    uri = objects.upload_folders(s3, [model], "s3://b/out/job/output/model.tar.gz")
+    folder = ContainerFolder(tmp_path, "model")
+    uri = objects.upload_folders(s3, [folder], "s3://b/out/job/output/model.tar.gz")
     with tarfile.open(fileobj=io.BytesIO(s3.stored["b", "out/job/output/model.tar.gz"])) as tar:
         assert sorted(tar.getnames()) == ["model_algo-1", "sub", "sub/more"]
     objects.unpack(s3, uri, again)
@@ -133,6 +136,6 @@ def test_a_packed_link_or_way_out_is_not_followed(tmp_path):
         link.type, link.linkname = tarfile.SYMTYPE, "/etc"
         tar.addfile(link)
         tar.addfile(tarfile.TarInfo("../out"), io.BytesIO())
-    with pytest.raises(LocalError, match="outside"):
+    with pytest.raises(LocalError, match="leads out of"):
         objects.unpack(FakeS3({"k": packed.getvalue()}), "s3://b/k", tmp_path / "in")
     assert names(tmp_path) == []

@@ -230,3 +230,11 @@ def test_a_stream_that_cannot_hold_every_letter() -> None:
     log = JobLog("algo-1", stream=io.TextIOWrapper(raw, encoding="ascii"))
     log.plain("né")
     assert raw.getvalue().startswith(b"n")
+
+
+def test_a_name_from_outside_does_not_forge_a_line() -> None:
+    stream = io.StringIO()
+    JobLog("algo-1", stream=stream).message("channel \x1b[2J\n#quality_metric: forged")
+    assert re.fullmatch(
+        PREFIX + r"channel \\x1b\[2J\\n#quality_metric: forged\n", stream.getvalue()
+    )

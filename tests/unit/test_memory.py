@@ -135,3 +135,19 @@ def test_the_error_of_a_large_model_says_what_would_fit(
         "210 MB that the limit of 600 MB leaves; num_factors up to 14 or feature_dim up to 235259 "
         "would fit"
     )
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({}, 0),
+        ({"sys__fs__cgroup__memoryDevents": "oom 5\noom_kill 3", "proc__self__cgroup": "0::/"}, 3),
+        ({"sys__fs__cgroup__a__memoryDevents": "oom_kill 2", "proc__self__cgroup": "0::/a"}, 2),
+        ({"sys__fs__cgroup__memory__x__memoryDoom_control": "under_oom 0\noom_kill 1",
+          "proc__self__cgroup": "5:memory:/x"}, 1),
+    ],
+)  # fmt: skip
+def test_processes_that_the_kernel_killed(
+    tmp_path: Path, files: dict[str, str], expected: int
+) -> None:
+    assert memory_limit.kills(tree(tmp_path, **files)) == expected

@@ -2,6 +2,7 @@
 
 import datetime
 import io
+import threading
 import time
 
 import pytest
@@ -9,6 +10,8 @@ import pytest
 from local_sagemaker import builtin
 from local_sagemaker.api import validation
 from local_sagemaker.api.pagination import listing
+from local_sagemaker.backends.docker import DockerRunner
+from local_sagemaker.backends.process import ProcessRunner
 from local_sagemaker.errors import ServiceError
 from local_sagemaker.server import origin_check
 from local_sagemaker.storage import metrics
@@ -76,6 +79,9 @@ def test_definitions_of_a_job_are_refused_for_the_service_s_image_alone():
         ("factorization-machines", True),
         ("1.dkr.ecr.us-east-1.amazonaws.com/factorization-machines:1", True),
         ("localhost:5000/factorization-machines@sha256:0", True),
+        ("factorization-machines:latest --privileged", False),
+        ("--privileged/factorization-machines", False),
+        ("factorization-machines:1\n", False),
         ("xgboost:1", False),
         ("factorization-machines/other", False),
     ],
@@ -83,6 +89,19 @@ def test_definitions_of_a_job_are_refused_for_the_service_s_image_alone():
 def test_our_image_is_known_by_its_name(image, ours):
     assert builtin.is_ours(image) is ours
     assert bool(definitions(image)) is ours
+
+
+@pytest.mark.parametrize("image", ["--help", "-v", "a b", "a\n", "", "a/", "A/b c", "a:-t", "$(a)"])
+def test_what_is_no_image_name_is_refused_by_both_backends(tmp_path, image):
+    for runner in (DockerRunner(tmp_path), ProcessRunner(tmp_path)):
+        assert runner.problem(image).startswith(f"{image!r} is not the name of an image")
+
+
+@pytest.mark.parametrize(
+    "image", ["a", "Host.io:80/a/b_c", "a__b-c.d:T-1", f"sha256:{'0' * 64}", "a@sha256:" + "0" * 64]
+)
+def test_names_and_ids_of_images(image):
+    assert builtin.problem_of_name(image) is None
 
 
 @pytest.mark.parametrize(
@@ -216,6 +235,69 @@ def test_pipe_mode_goes_on_after_a_reader_that_left(tmp_path):
         time.sleep(0.01)
     assert len((tmp_path / "train_1").read_bytes()) == 10_000_000
     feeder.stop()
+
+
+@pytest.mark.parametrize("replaced", ["train_1", "data"])
+def test_a_pipe_that_a_container_replaced_by_a_link_is_not_written(tmp_path, replaced):
+    """The reader makes the next pipe before the service does, or replaces the folder."""
+    host, data = tmp_path / "host", tmp_path / "data"
+    data.mkdir()
+    host.mkdir()
+    (host / "train_1").write_text("of the host")
+    source = {"S3DataType": "S3Prefix", "S3Uri": "s3://bucket"}
+    channel = {"ChannelName": "train", "DataSource": {"S3DataSource": source}}
+    feeder = PipeFeeder(Objects(a=bytes(10_000_000)), channel, data, Share(0, 1))
+    with (data / "train_0").open("rb") as stream:
+        stream.read(10)
+        if replaced == "data":
+            data.rename(tmp_path / "before")
+            data.symlink_to(host)
+        else:
+            (data / "train_1").symlink_to(host / "train_1")
+        stream.read()
+    time.sleep(0.2)  # the service would write it now
+    feeder.stop()
+    assert (host / "train_1").read_text() == "of the host"
+
+
+CATASTROPHIC, NO_MATCH = "((a|a)*)b(c)", "a" * 40 + "cb"  # 2**40 ways to try
+
+
+def test_a_regular_expression_that_takes_too_long_is_used_no_more():
+    slow = [{"Name": f"slow-{n}", "Regex": CATASTROPHIC} for n in range(5)]
+    scraper = metrics.MetricScraper([*slow, {"Name": "m", "Regex": "m=([0-9]+)"}])
+    points = scraper.scrape([(n, f"{NO_MATCH} m={n}") for n in range(9)])
+    assert [point.value for point in points["m"]] == list(range(9))
+    assert scraper.too_slow == [entry["Name"] for entry in slow]
+    assert set(points) == {"m"}
+
+
+def test_other_threads_run_while_a_regular_expression_is_searched():
+    scraper = metrics.MetricScraper([{"Name": "slow", "Regex": CATASTROPHIC}])
+    thread = threading.Thread(target=scraper.scrape, args=([(1, NO_MATCH)],))
+    turns = 0
+    thread.start()
+    while thread.is_alive():
+        time.sleep(0.01)
+        turns += 1
+    assert turns > 5
+
+
+@pytest.mark.parametrize("regex", ["(a", "a", "(?:" * 400 + "(a)" + ")" * 400, "[", "(?P<a>"])
+def test_what_is_no_regular_expression_with_a_group_is_refused(regex):
+    with pytest.raises(ServiceError, match="Metric m: "):
+        metrics.check_definitions([{"Name": "m", "Regex": regex}])
+
+
+@pytest.mark.parametrize("regex", [r"(?<=m=)(\d+)", r"(\d+)(?=;)", r"(\d)\d*\1?;|(\d+)"])
+def test_lookaround_and_references_are_offered(regex):
+    metrics.check_definitions([{"Name": "m", "Regex": regex}])
+    points = metrics.MetricScraper([{"Name": "m", "Regex": regex}]).scrape([(1, "m=5;")])
+    assert [point.value for point in points["m"]] == [5]
+
+
+def test_a_group_that_took_no_part_is_no_value():
+    assert metrics.MetricScraper([{"Name": "m", "Regex": "(a)|m"}]).scrape([(1, "m")]) == {}
 
 
 def test_a_growing_log_is_read_once_and_by_whole_lines(tmp_path):

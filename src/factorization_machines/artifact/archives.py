@@ -1,5 +1,6 @@
 """Reads zip and tar archives from untrusted sources."""
 
+import contextlib
 import gzip
 import io
 import mmap
@@ -21,6 +22,21 @@ EXPANSION = 1032  # the largest expansion factor of deflate
 _SLACK = 1 << 20
 _BLOCK = 1 << 24
 _MAX_MEMBERS = 1000
+_MAX_HEADER = 1 << 16  # bytes of a header's own content, such as a long name
+_HEADERS = (
+    *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.SOLARIS_XHDTYPE),
+    *(tarfile.XHDTYPE, tarfile.XGLTYPE),
+)
+# Limits of `extract`, whose archives may hold any model.
+_MAX_FILES = 100_000
+_MAX_RATIO = 100
+_UNPACKED_ANYWAY = 1 << 30  # bytes that an archive of any size may have when it is extracted
+
+# What gzip, tarfile, zipfile and zlib raise for damaged data, wrong checksums, sizes or flags.
+DAMAGE = (
+    *(gzip.BadGzipFile, zipfile.BadZipFile, tarfile.TarError, zlib.error),
+    *(NotImplementedError, RuntimeError, ValueError, OverflowError),
+)
 
 
 def mapped(path: Path) -> memoryview:
@@ -125,6 +141,17 @@ class _Bytes(io.RawIOBase):
         return len(chunk)
 
 
+class _Header(tarfile.TarInfo):
+    """A header of a tar archive; tarfile reads the content of some into memory."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> "_Header":
+        header = super().frombuf(buf, encoding, errors)
+        if header.type in _HEADERS and not 0 <= header.size <= _MAX_HEADER:
+            raise ArtifactError(f"a header of {header.size} bytes; at most {_MAX_HEADER}")
+        return header
+
+
 def untarred(path: Path, wanted: Container[str], names: list[str]) -> dict[str, memoryview]:
     """Return the wanted members of a tar archive, gzipped or not; add all names to `names`.
 
@@ -134,52 +161,96 @@ def untarred(path: Path, wanted: Container[str], names: list[str]) -> dict[str, 
         device, or if it is too large for the archive or the disk; errors of tarfile, gzip and zlib
         if the archive is damaged.
     """
-    with open(path, "rb") as file:
-        zipped = file.read(2) == b"\x1f\x8b"
-        file.seek(0)
-        stream = cast(IO[bytes], gzip.GzipFile(fileobj=file)) if zipped else file
-        size = path.stat().st_size
-        max_size = EXPANSION * size + _SLACK if zipped else size
-        slices = {}
-        with tempfile.TemporaryFile() as extracted:
-            with tarfile.open(fileobj=stream, mode="r|") as archive:
-                for name, member in _regular(archive):
-                    names.append(name)
-                    if name in wanted:
-                        _check_size(name, member.size, max_size)
-                        start = extracted.seek(-(-extracted.tell() // 64) * 64)
-                        source = cast(IO[bytes], archive.extractfile(member))
-                        shutil.copyfileobj(source, extracted, 1 << 20)
-                        slices[name] = slice(start, start + member.size)
-            # gzip checks the checksum only at the end of its stream.
-            if len(stream.read(_SLACK)) == _SLACK:
-                raise ArtifactError(f"more than {_SLACK} bytes after the archive's end")
-            extracted.flush()
-            content = _mapped(extracted)
+    slices = {}
+    with tempfile.TemporaryFile() as extracted:
+        with _opened(path) as (archive, is_gzip):
+            size = path.stat().st_size
+            max_size = EXPANSION * size + _SLACK if is_gzip else size
+            for name, member in _members(archive, max_size, _MAX_MEMBERS):
+                if problem := _problem(member):
+                    raise ArtifactError(problem)
+                names.append(name)
+                if name in wanted:
+                    _check_space(name, member.size, Path(tempfile.gettempdir()))
+                    start = extracted.seek(-(-extracted.tell() // 64) * 64)
+                    source = cast(IO[bytes], archive.extractfile(member))
+                    shutil.copyfileobj(source, extracted, 1 << 20)
+                    slices[name] = slice(start, start + member.size)
+        extracted.flush()
+        content = _mapped(extracted)
     return {name: content[part] for name, part in slices.items()}
 
 
-def _regular(archive: tarfile.TarFile) -> Iterator[tuple[str, tarfile.TarInfo]]:
-    """Yield the regular files of an archive; reject links, devices and unsafe paths."""
+def extract(path: Path, folder: Path) -> list[str]:
+    """Extract a tar archive, gzipped or not, to a folder; return a text for each member left out.
+
+    Regular files are extracted, with their folders. Links and devices are left out.
+
+    Raises: as `untarred`.
+    """
+    left_out = []
+    with _opened(path) as (archive, is_gzip):
+        size = path.stat().st_size
+        max_size = _MAX_RATIO * size + _UNPACKED_ANYWAY if is_gzip else size
+        for name, member in _members(archive, max_size, _MAX_FILES):
+            if problem := _problem(member):
+                left_out.append(problem)
+                continue
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _check_space(name, member.size, target.parent)
+            with target.open("wb") as file:
+                shutil.copyfileobj(cast(IO[bytes], archive.extractfile(member)), file, 1 << 20)
+    return left_out
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[tuple[tarfile.TarFile, bool]]:
+    """Open a tar archive, and return whether it is gzipped; check its end afterwards."""
+    with open(path, "rb") as file:
+        is_gzip = file.read(2) == b"\x1f\x8b"
+        file.seek(0)
+        stream = cast(IO[bytes], gzip.GzipFile(fileobj=file)) if is_gzip else file
+        with tarfile.open(fileobj=stream, mode="r|", tarinfo=_Header) as archive:
+            yield archive, is_gzip
+        # gzip checks the checksum only at the end of its stream.
+        if len(stream.read(_SLACK)) == _SLACK:
+            raise ArtifactError(f"more than {_SLACK} bytes after the archive's end")
+
+
+def _members(
+    archive: tarfile.TarFile, max_size: int, max_count: int
+) -> Iterator[tuple[str, tarfile.TarInfo]]:
+    """Yield the paths and the members of an archive, without its folders.
+
+    Raises: ArtifactError for an unsafe path, a sparse file, or a member that exceeds a limit.
+    """
+    total = 0
     for count, member in enumerate(archive):
-        if count >= _MAX_MEMBERS:
-            raise ArtifactError(f"more than {_MAX_MEMBERS} members")
+        if count >= max_count:
+            raise ArtifactError(f"more than {max_count} members")
         path = PurePosixPath(member.name)
         if path.is_absolute() or ".." in path.parts:
             raise ArtifactError(f"{member.name!r} leads out of the archive's folder")
-        if member.isdir():
-            continue
-        if not member.isreg() or member.issparse() or member.size < 0:
-            kind = "a link" if member.issym() or member.islnk() else "no regular file"
-            raise ArtifactError(f"{member.name!r} is {kind}")
-        yield str(path), member
+        if member.issparse():
+            raise ArtifactError(f"{member.name!r} is no regular file")
+        # tarfile reads on for the whole size of a member, even after the end of the archive.
+        total += member.size
+        if member.size < 0 or total > max_size:
+            raise ArtifactError(f"{path}: {member.size} bytes, more than the archive may hold")
+        if not member.isdir():
+            yield str(path), member
 
 
-def _check_size(name: str, size: int, max_size: int) -> None:
-    free = shutil.disk_usage(tempfile.gettempdir()).free
-    if size > max_size:
-        raise ArtifactError(f"{name}: {size} bytes out of so few")
+def _problem(member: tarfile.TarInfo) -> str | None:
+    """Return why a member is not extracted, or None."""
+    if member.isreg():
+        return None
+    kind = "a link" if member.issym() or member.islnk() else "no regular file"
+    return f"{member.name!r} is {kind}"
+
+
+def _check_space(name: str, size: int, folder: Path) -> None:
+    free = shutil.disk_usage(folder).free
     if size > free:
-        raise ArtifactError(
-            f"{name} has {size} bytes, and {tempfile.gettempdir()} has room for {free}"
-        )
+        raise ArtifactError(f"{name} has {size} bytes, and {folder} has room for {free}")

@@ -1,10 +1,7 @@
 """Reads and checks an artifact, whether packed in archives or extracted."""
 
-import gzip
 import json
 import tarfile
-import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from factorization_machines.artifact import layout, ndarrays, sources
+from factorization_machines.artifact.archives import DAMAGE
 from factorization_machines.artifact.model import PREDICTOR_TYPES, Model
 from factorization_machines.artifact.sources import META, PARAMS, SYMBOL, Parts
-from factorization_machines.errors import ArtifactError
+from factorization_machines.errors import ArtifactError, printable
 from factorization_machines.parameters import Float32, Parameters
 
 _LARGEST_JSON = 1 << 20
@@ -24,11 +22,6 @@ _OUTPUTS = {
     "LinearRegressionOutput": "regressor",
     "MAERegressionOutput": "regressor",
 }
-# What gzip, tarfile, zipfile and zlib raise for damaged data, wrong checksums, sizes or flags.
-_DAMAGE = (
-    *(gzip.BadGzipFile, zipfile.BadZipFile, tarfile.TarError, zlib.error),
-    *(NotImplementedError, RuntimeError, ValueError, OverflowError),
-)
 
 
 def read(path: Path, predictor_type: str | None = None) -> Model:
@@ -49,16 +42,16 @@ def read(path: Path, predictor_type: str | None = None) -> Model:
     try:
         return _model(sources.parts(location), predictor_type)
     except ArtifactError as error:
-        raise ArtifactError(f"{location}: {str(error):.500}") from None
+        raise ArtifactError(f"{location}: {printable(str(error)):.500}") from None
     except EOFError as error:
         detail = str(error) or "there is more to come"
         start = f"{location} is cut short at byte {location.stat().st_size}"
         raise ArtifactError(f"{start}: {detail}") from None
-    except _DAMAGE as error:
+    except DAMAGE as error:
         kind = "tar archive" if isinstance(error, tarfile.TarError) else "zip"
         # Some of these errors quote a name in the archive, which can be 64 KB long.
         raise ArtifactError(
-            f"{location} is no {kind}, or a damaged one: {str(error):.200}"
+            f"{location} is no {kind}, or a damaged one: {printable(str(error)):.200}"
         ) from None
     except OSError as error:
         raise ArtifactError(f"{location} cannot be read: {error.strerror or error}") from error
@@ -69,7 +62,7 @@ def read(path: Path, predictor_type: str | None = None) -> Model:
 def _model(source: Parts, predictor_type: str | None) -> Model:
     content = sources.take(source, PARAMS)
     if content is None:
-        raise ArtifactError(f"no {PARAMS} inside; {sources.held(source.names)}")
+        raise ArtifactError(f"no {PARAMS} inside; {sources.description(source.names)}")
     meta = _json(source, META)
     training = meta.pop("training_parameters", {})
     if not isinstance(training, dict):
@@ -138,7 +131,11 @@ def _predictor_type(training: Mapping[str, str], graph: Mapping[str, Any]) -> st
     if name is not None:
         raise ArtifactError(f"predictor_type must be {choice}; got {name!r}")
     nodes = graph.get("nodes")
-    operators = {node.get("op") for node in nodes or () if isinstance(node, dict)}
+    operators = [
+        node.get("op")
+        for node in (nodes if isinstance(nodes, list) else ())
+        if isinstance(node, dict)
+    ]
     types = {_OUTPUTS[op] for op in _OUTPUTS if op in operators}
     if len(types) != 1:
         raise ArtifactError(

@@ -9,7 +9,7 @@ from factorization_machines.artifact.archives import Zip, mapped, untarred
 from factorization_machines.artifact.model import FILE_NAME
 from factorization_machines.artifact.ndarrays import LIST_MAGIC
 from factorization_machines.artifact.other_algorithms import of_names
-from factorization_machines.errors import ArtifactError
+from factorization_machines.errors import ArtifactError, printable
 
 ARCHIVE_NAME = "model.tar.gz"
 META, SYMBOL, PARAMS = "meta.json", "symbol.json", "params"
@@ -54,7 +54,7 @@ def find(path: Path) -> Path:
     if any((path / name).is_file() for name in (PARAMS, _ALIASES[PARAMS])):
         return path
     names = sorted(entry.name for entry in path.iterdir()) if path.is_dir() else []
-    raise ArtifactError(f"there is no {FILE_NAME} in {path}; {held(names)}")
+    raise ArtifactError(f"there is no {FILE_NAME} in {path}; {description(names)}")
 
 
 def parts(path: Path) -> Parts:
@@ -69,7 +69,7 @@ def parts(path: Path) -> Parts:
         if FILE_NAME in members:
             return _in_content(members[FILE_NAME])
         if not members:
-            raise ArtifactError(f"there is no {FILE_NAME} inside; {held(names)}")
+            raise ArtifactError(f"there is no {FILE_NAME} inside; {description(names)}")
         return _Unpacked(members)
     return _in_content(content)
 
@@ -89,6 +89,7 @@ def take(source: Parts, name: str) -> memoryview | None:
     return source.get(names[0]) if names else None
 
 
-def held(names: Sequence[str]) -> str:
-    """Return the first names, and what files with such names appear to be."""
-    return f"it holds {', '.join(names[:5]) or 'nothing'}{of_names(names)}"
+def description(names: Sequence[str]) -> str:
+    """Return what an artifact with parts of these names holds, for an error message."""
+    first = ", ".join(map(printable, names[:5])) or "nothing"
+    return f"it holds {first}{of_names(names)}"

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from factorization_machines.artifact import Model
+from factorization_machines.errors import printable
 from factorization_machines.parameters import Float32
 
 _ROWS = 1 << 16
@@ -55,5 +56,8 @@ def lines(content: dict[str, Any]) -> list[str]:
     for name in ("training_parameters", "notes"):
         if content[name]:
             result += [name.replace("_", " ")]
-            result += [f"  {key:<32}{value}" for key, value in sorted(content[name].items())]
+            result += [
+                f"  {printable(key):<32}{printable(value)}"
+                for key, value in sorted(content[name].items())
+            ]
     return result

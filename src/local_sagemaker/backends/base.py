@@ -15,6 +15,12 @@ def in_container(text: str, base: Path) -> str:
     return text.replace(str(base), str(DEFAULT_BASE))
 
 
+def ending(code: int | None, out_of_memory: bool) -> str:
+    """Return a text for an exit code, for messages."""
+    reason = ": the kernel killed a process of it because memory ran out" if out_of_memory else ""
+    return f"exit code {code}{reason}"
+
+
 @dataclass(frozen=True)
 class Task:
     """One container to run."""
@@ -36,6 +42,9 @@ class Running(Protocol):
 
     def poll(self) -> int | None:
         """Return the exit code, or None while the task runs."""
+
+    def ending(self) -> str:
+        """Return how the ended task ended: its exit code, and whether memory ran out."""
 
     def wait(self, timeout: float | None = None) -> int:
         """Return the exit code once the task has ended and all its output is in the sink."""

@@ -1,14 +1,16 @@
 """The backend `docker`: any image that the Docker engine has, with a folder as /opt/ml."""
 
+import csv
+import io
 import os
 import shutil
 import subprocess
 import uuid
 from pathlib import Path
 
-from local_sagemaker.backends.base import Running, Sink, Task
-from local_sagemaker.backends.process import ChildProcess
-from local_sagemaker.builtin import is_ours, problem_of_other
+from local_sagemaker.backends.base import Running, Sink, Task, ending
+from local_sagemaker.backends.process import ChildProcess, remove_tree
+from local_sagemaker.builtin import is_ours, is_reference, problem_of_name
 from local_sagemaker.errors import LocalError
 
 LOCAL_IMAGE = "factorization-machines:latest"
@@ -30,9 +32,10 @@ class DockerRunner:
         """Return why an image cannot be run: the engine does not have it."""
         if _resolve(image) is not None:
             return None
+        if problem := problem_of_name(image):
+            return problem
         remedy = "./build.sh image builds it" if is_ours(image) else "build or pull it"
-        missing = f"the Docker engine has no image {image}; nothing is pulled: {remedy}"
-        return problem_of_other(image) or missing
+        return f"the Docker engine has no image {image}; nothing is pulled: {remedy}"
 
     def start(self, task: Task, sink: Sink) -> Running:
         """Start a container; `docker run` forwards signals to it.
@@ -43,8 +46,9 @@ class DockerRunner:
         if image is None:
             raise LocalError(f"The Docker engine has no image {task.image}.")
         name = f"{LABEL}-{uuid.uuid4().hex[:12]}"
-        options = ["--rm", "--name", name, "--label", self._label]
-        options += ["-v", f"{task.base}:/opt/ml", "--hostname", task.host]
+        # Without --rm: the engine tells of an ended container whether memory ran out.
+        options = ["--name", name, "--label", self._label]
+        options += ["--mount", _mount(task.base, "/opt/ml"), "--hostname", task.host]
         if task.network:
             options += ["--network", task.network, "--network-alias", task.host]
         if task.port is not None:
@@ -76,14 +80,14 @@ class DockerRunner:
 
     def remove(self, folder: Path) -> None:
         """Remove a folder; a container removes the files that this user may not remove."""
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_tree(folder)
         if folder.exists():
-            mount = f"{folder}:/root-owned"
+            mount = _mount(folder, "/root-owned")
             docker(
-                *("run", "--rm", "--network", "none", "--user", "0", "-v", mount),
+                *("run", "--rm", "--network", "none", "--user", "0", "--mount", mount),
                 *("--entrypoint", "find", LOCAL_IMAGE, "/root-owned", "-mindepth", "1", "-delete"),
             )
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_tree(folder)
 
     def clear(self) -> None:
         """Remove the containers with the label of this state folder."""
@@ -97,15 +101,23 @@ class _Container:
 
     def __init__(self, child: ChildProcess, name: str):
         self._child, self._name = child, name
+        self._out_of_memory = False
 
     def poll(self) -> int | None:
         return self._child.poll()
+
+    def ending(self) -> str:
+        if self.poll() and not self._out_of_memory:
+            killed = docker("inspect", "--format", "{{.State.OOMKilled}}", self._name)
+            self._out_of_memory = (killed or "").strip() == "true"
+        return ending(self.poll(), self._out_of_memory)
 
     def wait(self, timeout: float | None = None) -> int:
         return self._child.wait(timeout)
 
     def stop(self, grace: float | None = None) -> int:
         code = self._child.stop(grace)
+        self.ending()  # asks the engine while it has the container
         # If `docker run` had to be killed, the container still runs.
         docker("rm", "-f", "-v", self._name)
         return code
@@ -133,8 +145,19 @@ def docker(*arguments: str) -> str | None:
     return result.stdout if result.returncode == 0 else None
 
 
+def _mount(folder: Path, target: str) -> str:
+    """Return the value of --mount, which is a line of CSV; -v would end the folder at a colon."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(
+        ["type=bind", f"source={folder}", f"target={target}"]
+    )
+    return line.getvalue()
+
+
 def _resolve(image: str) -> str | None:
     """Return the name under which the engine has an image; ours may have its local name only."""
+    if not is_reference(image):
+        return None  # docker would take it for options
     names = [image, LOCAL_IMAGE] if is_ours(image) else [image]
     for name in names:
         if docker("image", "inspect", "--format", "{{.Id}}", name) is not None:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from local_sagemaker.backends.base import in_container
+from local_sagemaker.storage.untrusted import WrongKind, start_of_file
 from sagemaker_container.contract.paths import OptMl
 
 REASON_LENGTH = 1024  # characters of output/failure that the service shows
@@ -37,10 +38,22 @@ def lay_out(
     return job
 
 
-def failure_reason(job: OptMl, exit_code: int) -> str:
-    """Return the FailureReason of a job that ended with this exit code."""
-    try:
-        text = in_container(job.failure.read_text(errors="replace").strip(), job.base)
-    except OSError:
-        text = ""
-    return text[:REASON_LENGTH] or f"AlgorithmError: exit code {exit_code}, and no failure file."
+def failure_reason(hosts: Sequence[tuple[Path, str]]) -> str:
+    """Return the FailureReason of a job: the text of the first failure file, or how a host ended.
+
+    Args:
+        hosts: the /opt/ml of each host that failed, and how it ended, such as "exit code 1".
+    """
+    ends = []
+    for base, ended in hosts:
+        problem = "no failure file"
+        try:
+            content = start_of_file(base, "output/failure", 4 * REASON_LENGTH) or b""
+            if text := in_container(content.decode(errors="replace").strip(), base):
+                return text[:REASON_LENGTH]
+        except WrongKind as error:
+            problem = str(error)
+        except OSError as error:
+            problem = f"the failure file cannot be read: {error.strerror}"
+        ends.append(f"AlgorithmError: {ended}, and {problem}.")
+    return ends[0]

@@ -27,9 +27,8 @@ def wait_for_ping(server: Running, port: int, timeout: float = 60.0) -> None:
     deadline = time.monotonic() + timeout
     answer = "no answer"
     while time.monotonic() < deadline:
-        code = server.poll()
-        if code is not None:
-            raise LocalError(f"serve ended with exit code {code} before /ping answered 200.")
+        if server.poll() is not None:
+            raise LocalError(f"serve ended with {server.ending()} before /ping answered 200.")
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2.0)
         try:
             connection.request("GET", "/ping")

@@ -3,7 +3,6 @@
 import atexit
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -12,10 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from local_sagemaker.backends.base import Running, Sink, Task, in_container
-from local_sagemaker.builtin import is_ours, problem_of_other
+from local_sagemaker.backends.base import Running, Sink, Task, ending, in_container
+from local_sagemaker.builtin import is_ours, problem_of_name
 from local_sagemaker.errors import LocalError
+from sagemaker_container.contract import memory_limit
 
+_MAX_LINE = 1 << 18  # bytes; the rest of a longer line is the next one
 _running: set["ChildProcess"] = set()
 
 
@@ -45,6 +46,7 @@ class ChildProcess:
         Raises: LocalError if the program cannot be started.
         """
         self._grace, self._ended = grace, ended
+        self._kills_before = memory_limit.kills()
         try:
             self._process = subprocess.Popen(
                 list(command),
@@ -68,6 +70,11 @@ class ChildProcess:
     def poll(self) -> int | None:
         """Return the exit code, or None while the process runs."""
         return self._process.poll()
+
+    def ending(self) -> str:
+        """Return the exit code in words; it is negative for a signal."""
+        killed = self.poll() == -signal.SIGKILL
+        return ending(self.poll(), killed and memory_limit.kills() > self._kills_before)
 
     def wait(self, timeout: float | None = None) -> int:
         """Return the exit code once the process has ended and its output is in the sink.
@@ -108,7 +115,7 @@ class ChildProcess:
         stream = self._process.stdout
         if stream is not None:
             with stream:
-                for line in stream:
+                for line in iter(lambda: stream.readline(_MAX_LINE), b""):
                     sink(line.decode(errors="replace").rstrip("\r\n"))
 
 
@@ -132,7 +139,7 @@ class ProcessRunner:
         """Return why an image cannot be run: it is not ours."""
         if is_ours(image):
             return None
-        return problem_of_other(image) or (
+        return problem_of_name(image) or (
             f"the backend 'process' runs the factorization-machines image alone, not {image};"
             " with --backend docker the service runs the images that the Docker engine has"
         )
@@ -165,13 +172,18 @@ class ProcessRunner:
 
     def remove(self, folder: Path) -> None:
         """Remove a folder."""
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_tree(folder)
 
     def clear(self) -> None:
         """Kill the recorded processes that still run on the folder that they were started with."""
         for record in self._records.glob("*"):
             _kill_orphan(int(record.name), record.read_text())
             record.unlink()
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove what can be removed of a folder; shutil.rmtree fails for thousands of levels."""
+    subprocess.run(["rm", "-rf", "--", str(folder)], stderr=subprocess.DEVNULL, check=False)
 
 
 def clean_environment() -> dict[str, str]:

@@ -17,6 +17,7 @@ from local_sagemaker.hosting.invocation import Invocation, runtime_error
 from local_sagemaker.hosting.model_server import Response
 from local_sagemaker.storage import objects
 from local_sagemaker.storage.records import Record, now
+from sagemaker_container.contract.untrusted import printable
 
 KIND = "async-invocation"
 _CONCURRENCY = 4  # where ClientConfig does not set MaxConcurrentInvocationsPerInstance
@@ -176,7 +177,8 @@ class AsyncQueue:
             self._put(location, body.encode(), "application/json")
         except (LocalError, ClientError, BotoCoreError) as error:
             what = f"asynchronous invocation {record['InferenceId']} of {record['EndpointName']}"
-            sys.stderr.write(f"{what} failed: {reason} (this is not in S3: {error})\n")
+            text = printable(f"{what} failed: {reason} (this is not in S3: {error})")
+            sys.stderr.write(f"{text}\n")
 
     def _put(self, uri: str, body: bytes, content_type: str) -> None:
         bucket, key = objects.split_uri(uri)

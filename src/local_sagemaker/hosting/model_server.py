@@ -2,11 +2,9 @@
 
 import collections
 import http.client
-import tarfile
 import threading
 import time
 import uuid
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +21,7 @@ from local_sagemaker.storage.logs import Stream
 INVOKE_SECONDS = 60.0  # the service's limit for a synchronous invocation
 _MAX_INVOKE_SECONDS = 3600.0  # the service's limit for an asynchronous invocation
 START_SECONDS = 180.0  # the service's default for the health check of a container that starts
+_MAX_BODY = 1 << 30  # bytes of a response: the service's limit for asynchronous invocations
 _FORWARDED = ("Content-Type", "Accept", "X-Amzn-SageMaker-Custom-Attributes")
 _STEADY_SECONDS = 60.0  # a container that ran as long is restarted at once
 _MAX_PAUSE = 60.0
@@ -155,22 +154,19 @@ class ModelServer:
         new = self._work.with_name(f"{self._work.name}.new")
         base = lay_out(new, {}, {}).model.parent
         s3 = self._context.s3
-        title = 'for container "container_1" from URL'
         try:
-            if uri:
-                fetch = objects.unpack if is_packed else objects.download_prefix
-                fetch(s3, uri, base / "model")
+            if uri and is_packed:
+                for text in objects.unpack(s3, uri, base / "model"):
+                    self._stream.write(f"{uri}: {text}; it is left out.")
+            elif uri:
+                objects.download_prefix(s3, uri, base / "model")
         except s3.exceptions.ClientError as error:
             raise LocalError(
-                f'Failed to download model data {title}: "{uri}". Please ensure that there is an'
-                f" object located at the URL: {error}"
-            ) from error
-        except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
-            raise LocalError(
-                f'Failed to extract model data archive {title}: "{uri}". Please ensure that the'
-                f" object located at the URL is a valid tar.gz archive: {error}"
+                'Failed to download model data for container "container_1" from URL:'
+                f' "{uri}". Please ensure that there is an object located at the URL: {error}'
             ) from error
         else:
+            self._context.runner.remove(self._work)  # a container may have removed its model alone
             new.rename(self._work)
         finally:
             self._context.runner.remove(new)
@@ -207,7 +203,9 @@ class ModelServer:
                 continue
             self.healthy = False
             pause = 0.5 if time.monotonic() - started > _STEADY_SECONDS else pause
-            self._stream.write(f"The container exited and is restarted in {pause:g} s.")
+            how = self._running.ending()
+            self._running.stop()
+            self._stream.write(f"The container ended with {how}, and is restarted in {pause:g} s.")
             if self._stopping.wait(pause):
                 return
             pause, started = min(2 * pause, _MAX_PAUSE), time.monotonic()
@@ -228,11 +226,14 @@ def container(model: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _read(connection: http.client.HTTPConnection) -> Response:
     response = connection.getresponse()
+    body = response.read(_MAX_BODY + 1)
+    if len(body) > _MAX_BODY:
+        raise http.client.HTTPException(f"the response has more than {_MAX_BODY} bytes")
     return Response(
         response.status,
         response.getheader("Content-Type", ""),
         response.getheader("X-Amzn-SageMaker-Custom-Attributes"),
-        response.read(),
+        body,
     )
 
 

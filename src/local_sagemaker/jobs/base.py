@@ -2,6 +2,7 @@
 
 import threading
 import traceback
+import uuid
 from abc import ABC, abstractmethod
 from concurrent.futures import Future
 from typing import Any
@@ -21,6 +22,8 @@ class Job(ABC):
     def __init__(self, context: Context, name: str):
         """Take the name of a job whose record exists."""
         self.context, self.name = context, name
+        # Unique, because a new job may have the name while the folder is being removed.
+        self.work_folder = context.work(f"{name}-{uuid.uuid4().hex[:8]}")
         self.stopping = threading.Event()
         self.abandoned: str | None = None
         self._future: Future[None] | None = None
@@ -34,7 +37,7 @@ class Job(ABC):
         """Ask the job to stop; its results so far are kept."""
         self.stopping.set()
         if self._future is not None and self._future.cancel():  # it was still queued
-            self.context.running.pop((self.kind, self.name), None)
+            self._forget()
             self.end("Stopped")
 
     def abandon(self, reason: str) -> None:
@@ -58,8 +61,13 @@ class Job(ABC):
             text = str(error).replace(f"{self.context.settings.state}/", "")
             self.fail(f"InternalServerError: {type(error).__name__}: {text}")
         finally:
-            self.context.running.pop((self.kind, self.name), None)
-            self.context.runner.remove(self.context.work(self.name))
+            self._forget()
+            self.context.runner.remove(self.work_folder)
+
+    def _forget(self) -> None:
+        """Remove this job from the running ones; a new job of the name stays there."""
+        if self.context.running.get((self.kind, self.name)) is self:
+            del self.context.running[self.kind, self.name]
 
     def record(self) -> Record:
         """Return the job's record.

@@ -3,7 +3,7 @@
 import contextlib
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from local_sagemaker.jobs.base import ENDED, Job
 from local_sagemaker.storage import channels, metrics, objects
 from local_sagemaker.storage.pipes import PipeFeeder
 from local_sagemaker.storage.records import Record, now
-from sagemaker_container.contract.paths import OptMl
+from local_sagemaker.storage.untrusted import ContainerFolder
 
 __all__ = ["ENDED", "KIND", "TrainingJob", "next_status"]
 
@@ -90,33 +90,58 @@ class TrainingJob(Job):
         self._lay_out(record, hosts)
         self._set_status("Training")
         try:
-            codes, interruption = self._train(record, hosts)
+            containers, interruption = self._train(record, hosts)
         finally:
             for feeder in self._feeders:
                 feeder.stop()
         if self.abandoned:
             self.fail(self.abandoned)
         else:
-            self._finish(record, dict(zip(hosts, codes, strict=True)), interruption)
+            bases = [self.work_folder / host for host in hosts]
+            left_out: set[str] = set()
+            try:
+                self._finish(
+                    record, dict(zip(bases, containers, strict=True)), interruption, left_out
+                )
+            finally:
+                self._note([f"{text}: it is left out." for text in sorted(left_out)])
 
-    def _finish(self, record: Record, codes: Mapping[str, int], interruption: str | None) -> None:
-        """Upload the results and record the end; `interruption` is Stopped or similar, or None."""
-        s3, base = self.context.s3, self.context.work(self.name)
-        jobs = {host: OptMl(base / host) for host in codes}
-        failed = [(jobs[host], code) for host, code in codes.items() if code != 0]
+    def _finish(
+        self,
+        record: Record,
+        containers: Mapping[Path, Running],
+        interruption: str | None,
+        left_out: set[str],
+    ) -> None:
+        """Upload the results and record the end.
+
+        Args:
+            record: the job's.
+            containers: those of the hosts, which have ended, by their /opt/ml.
+            interruption: Stopped or similar, or None.
+            left_out: receives a text for each link and the like that the containers left.
+        """
+        s3 = self.context.s3
+        failed = [(base, one.ending()) for base, one in containers.items() if one.poll() != 0]
         target = record["OutputDataConfig"]["S3OutputPath"].rstrip("/") + f"/{self.name}/output"
         if interruption is None and not failed:
             self._set_status("Uploading")
-        data = [job.output_data for job in jobs.values() if any(job.output_data.iterdir())]
-        if data:
-            objects.upload_folders(s3, data, f"{target}/output.tar.gz")
+        outputs, models = (
+            [
+                folder
+                for base in containers
+                if not (folder := ContainerFolder(base, place, left_out)).is_empty()
+            ]
+            for place in ("output/data", "model")
+        )
+        if outputs:
+            objects.upload_folders(s3, outputs, f"{target}/output.tar.gz")
         if checkpoints := record.get("CheckpointConfig", {}).get("S3Uri"):
-            objects.upload_files(s3, base / next(iter(jobs)) / "checkpoints", checkpoints)
+            folder = ContainerFolder(next(iter(containers)), "checkpoints", left_out)
+            objects.upload_files(s3, folder, checkpoints)
         if failed and interruption is None:
-            with_reason = [entry for entry in failed if entry[0].failure.is_file()]
-            self.fail(failure_reason(*(with_reason or failed)[0]))
+            self.fail(failure_reason(failed))
             return
-        models = [job.model for job in jobs.values() if any(job.model.iterdir())]
         changes: dict[str, Any] = {}
         if models or interruption is None:
             if record["OutputDataConfig"].get("CompressionType") == "NONE":
@@ -136,7 +161,7 @@ class TrainingJob(Job):
         configs = {name: channels.config(entry, mode) for name, entry in inputs.items()}
         checkpoints = record.get("CheckpointConfig", {}).get("S3Uri")
         for index, host in enumerate(hosts):
-            base = self.context.work(self.name) / host
+            base = self.work_folder / host
             job = lay_out(base, record.get("HyperParameters", {}), configs, host, hosts)
             for name, entry in inputs.items():
                 share = channels.Share(index, len(hosts))
@@ -150,8 +175,8 @@ class TrainingJob(Job):
                 if objects.keys(s3, *objects.split_uri(checkpoints)):
                     objects.download_prefix(s3, checkpoints, base / "checkpoints")
 
-    def _train(self, record: Record, hosts: list[str]) -> tuple[list[int], str | None]:
-        """Run all hosts; return their exit codes, and Stopped or MaxRuntimeExceeded or None."""
+    def _train(self, record: Record, hosts: list[str]) -> tuple[list[Running], str | None]:
+        """Run all hosts until they end; return them, and Stopped or MaxRuntimeExceeded or None."""
         limit = (record.get("StoppingCondition") or {}).get("MaxRuntimeInSeconds", 86400)
         with contextlib.ExitStack() as stack:
             network = None
@@ -165,7 +190,9 @@ class TrainingJob(Job):
                 stack.enter_context(self._container(record, host, network, epoch)) for host in hosts
             ]
             interruption = self._watch(running, time.monotonic() + limit)
-            return [container.wait() for container in running], interruption
+            for container in running:
+                container.wait()
+            return running, interruption
 
     @contextlib.contextmanager
     def _container(
@@ -179,7 +206,7 @@ class TrainingJob(Job):
         task = Task(
             image=specification["TrainingImage"],
             command="train",
-            base=context.work(name) / host,
+            base=self.work_folder / host,
             env={
                 "TRAINING_JOB_NAME": name,
                 "TRAINING_JOB_ARN": record["TrainingJobArn"],
@@ -217,6 +244,15 @@ class TrainingJob(Job):
                 _stop(running, _ABANDONED_GRACE if self.abandoned else None)
                 return interruption
 
+    def _note(self, lines: Sequence[str]) -> None:
+        """Append the service's own lines to the log of the first host."""
+        streams = log_files(self.context, self.name)
+        if lines and streams:
+            stream = self.context.logs.stream(GROUP, *min(streams.items()))
+            for line in lines:
+                stream.write(line)
+            stream.close()
+
     def _set_status(self, secondary: str, **changes: Any) -> None:
         self.update(**next_status(self.record(), secondary), **changes)
 
@@ -232,6 +268,12 @@ class TrainingJob(Job):
             seconds = max(1, round((at - started).total_seconds()))
             changes |= {"TrainingTimeInSeconds": seconds, "BillableTimeInSeconds": seconds}
         points = scrape_metrics(context, record)
+        self._note(
+            [
+                f"Metric {metric}: its regular expression takes too long; it was not used further."
+                for metric in context.metric_scrapers[self.name].too_slow
+            ]
+        )
         if points:
             changes["FinalMetricDataList"] = metrics.final(points)
             publish(context, self.name, points)

@@ -1,10 +1,16 @@
 """Logs of containers: a file, which a restart reads, and a stream of CloudWatch Logs."""
 
+import contextlib
+import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from sagemaker_container.contract.untrusted import printable
 
 _BATCH = 1000
 _INTERVAL = 0.2  # seconds between two deliveries
@@ -59,13 +65,13 @@ class Logs:
         self._client = client
         self._streams: list[Stream] = []
         self._arrived = threading.Condition()
-        self._groups: set[str] = set()
         self._stopped = threading.Event()
         threading.Thread(target=self._deliver_all, daemon=True).start()
 
     def stream(self, group: str, name: str, file: Path) -> Stream:
         """Open a stream and its file."""
-        self._create(group, name)
+        with contextlib.suppress(ClientError):  # `put` creates what was deleted meanwhile
+            self._create(group, name)
         stream = Stream(self, group, name, file)
         with self._arrived:
             self._streams.append(stream)
@@ -93,13 +99,24 @@ class Logs:
             self._arrived.wait(timeout)
 
     def put(self, group: str, name: str, events: Sequence[Mapping[str, Any]]) -> None:
-        """Send events, in batches of the size that CloudWatch accepts."""
+        """Send events, in batches of the size that CloudWatch accepts.
+
+        A group or stream that was deleted is created again. Events that cannot be sent are dropped
+        with a message on standard error: they stay in the stream's file.
+        """
         for start in range(0, len(events), _BATCH):
-            self._client.put_log_events(
-                logGroupName=group,
-                logStreamName=name,
-                logEvents=list(events[start : start + _BATCH]),
-            )
+            batch = list(events[start : start + _BATCH])
+            target = {"logGroupName": group, "logStreamName": name}
+            try:
+                try:
+                    self._client.put_log_events(**target, logEvents=batch)
+                except self._client.exceptions.ResourceNotFoundException:
+                    self._create(group, name)
+                    self._client.put_log_events(**target, logEvents=batch)
+            except (BotoCoreError, ClientError) as error:
+                if not self._stopped.is_set():
+                    what = printable(f"{len(batch)} lines of {group} {name} are not in CloudWatch")
+                    sys.stderr.write(f"{what}: {error}\n")
         with self._arrived:
             self._arrived.notify_all()
 
@@ -116,27 +133,17 @@ class Logs:
 
     def _create(self, group: str, name: str) -> None:
         exists = self._client.exceptions.ResourceAlreadyExistsException
-        if group not in self._groups:
-            try:
-                self._client.create_log_group(logGroupName=group)
-            except exists:
-                pass
-            self._groups.add(group)
-        try:
+        with contextlib.suppress(exists):
+            self._client.create_log_group(logGroupName=group)
+        with contextlib.suppress(exists):
             self._client.create_log_stream(logGroupName=group, logStreamName=name)
-        except exists:
-            pass
 
     def _deliver_all(self) -> None:
         while not self._stopped.wait(_INTERVAL):
             with self._arrived:
                 streams = list(self._streams)
             for stream in streams:
-                try:
-                    stream.deliver()
-                except Exception:
-                    if not self._stopped.is_set():
-                        raise
+                stream.deliver()
 
 
 def read_on(file: Path, start: int) -> tuple[int, list[tuple[int, str]]]:

@@ -2,16 +2,23 @@
 
 import datetime
 import math
-import re
 import statistics
 import threading
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import regex
+
 from local_sagemaker.errors import invalid
 from local_sagemaker.storage.logs import read_on
+
+# Processor time that a job's regular expressions may take in addition to that of usual ones.
+_MAX_SECONDS = 2.0
+_LEAST_SECONDS = 0.05  # of a search, when the others have taken all
+_USUAL_SECONDS = 0.0001  # of a search
 
 
 @dataclass(frozen=True)
@@ -25,21 +32,27 @@ class Point:
 def check_definitions(definitions: Sequence[Mapping[str, Any]]) -> None:
     """Raise a ValidationException for a regular expression that cannot be used."""
     for definition in definitions:
-        name, regex = definition["Name"], definition["Regex"]
+        name, text = definition["Name"], definition["Regex"]
         try:
-            groups = re.compile(regex).groups
-        except re.error as error:
-            raise invalid(f"Metric {name}: {regex!r} is no regular expression: {error}.") from error
+            groups = regex.compile(text).groups
+        except (regex.error, RecursionError, OverflowError) as error:
+            raise invalid(f"Metric {name}: {text!r} is no regular expression: {error}.") from error
         if groups < 1:
-            raise invalid(f"Metric {name}: {regex!r} has no group for the value.")
+            raise invalid(f"Metric {name}: {text!r} has no group for the value.")
 
 
 class MetricScraper:
-    """Finds metrics in growing logs, and reads each line once."""
+    """Finds metrics in growing logs, and reads each line once.
+
+    `too_slow` has the names of the metrics whose regular expressions took too long, and that are
+    searched no longer.
+    """
 
     def __init__(self, definitions: Sequence[Mapping[str, Any]]):
         """Take MetricDefinitions."""
-        self._patterns = [(entry["Name"], re.compile(entry["Regex"])) for entry in definitions]
+        self._patterns = [(entry["Name"], regex.compile(entry["Regex"])) for entry in definitions]
+        self._seconds_left = _MAX_SECONDS
+        self.too_slow: list[str] = []
         self._points: dict[str, list[Point]] = {}
         self._offsets: dict[Path, int] = {}  # bytes
         self._lock = threading.Lock()
@@ -55,12 +68,27 @@ class MetricScraper:
     def scrape(self, lines: Iterable[tuple[int, str]]) -> dict[str, list[Point]]:
         """Search lines, each with its milliseconds since 1970; return all values so far."""
         for milliseconds, line in lines:
-            for name, pattern in self._patterns:
-                match = pattern.search(line)
-                value = None if match is None else _number(match[1])
+            for name, pattern in list(self._patterns):
+                value = _number(self._search(name, pattern, line))
                 if value is not None:
                     self._points.setdefault(name, []).append(Point(milliseconds, value))
         return self._points
+
+    def _search(self, name: str, pattern: Any, line: str) -> str | None:
+        """Return what a metric's group matches in a line; a search that takes too long is the last.
+
+        The time is limited because backtracking may take exponential time.
+        """
+        started = time.thread_time()
+        seconds = max(self._seconds_left, _LEAST_SECONDS)
+        try:
+            match = pattern.search(line, timeout=seconds)
+        except TimeoutError:
+            match = None
+            self._patterns.remove((name, pattern))
+            self.too_slow.append(name)
+        self._seconds_left -= max(0.0, time.thread_time() - started - _USUAL_SECONDS)
+        return None if match is None else match[1]
 
 
 def final(points: Mapping[str, Sequence[Point]]) -> list[dict[str, Any]]:
@@ -101,9 +129,9 @@ def _time(point: Point) -> datetime.datetime:
     return datetime.datetime.fromtimestamp(point.milliseconds / 1000, datetime.timezone.utc)
 
 
-def _number(text: str) -> float | None:
+def _number(text: str | None) -> float | None:
     try:
-        value = float(text)
+        value = float(text or "")  # a group that took no part in the match is None
     except ValueError:
         return None
     return value if math.isfinite(value) else None

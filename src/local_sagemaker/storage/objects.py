@@ -3,16 +3,20 @@
 `s3` is a boto3 S3 client in all of these.
 """
 
-import shutil
+import os
+import stat
 import tarfile
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from typing import Any
 
+from boto3.exceptions import S3UploadFailedError
 from botocore.exceptions import BotoCoreError, ClientError
 
 from local_sagemaker.errors import LocalError, invalid
+from local_sagemaker.storage.untrusted import ContainerFolder
+from sagemaker_container.contract.untrusted import DAMAGE, ArtifactError, extract, printable
 
 
 def split_uri(uri: str) -> tuple[str, str]:
@@ -73,47 +77,63 @@ def download_prefix(s3: Any, uri: str, folder: Path) -> list[Path]:
     return files
 
 
-def upload_folders(s3: Any, folders: Sequence[Path], uri: str) -> str:
-    """Upload the content of several folders as one tar.gz, and return its URI."""
+def upload_folders(s3: Any, folders: Sequence[ContainerFolder], uri: str) -> str:
+    """Upload the content of several folders as one tar.gz, and return its URI.
+
+    Raises: LocalError if the content cannot be read.
+    """
     bucket, key = split_uri(uri)
     with tempfile.TemporaryFile() as packed:
         with tarfile.open(fileobj=packed, mode="w:gz", compresslevel=6) as tar:
             for folder in folders:
-                for entry in sorted(folder.iterdir()):
-                    tar.add(entry, arcname=entry.name)
+                for path, file in folder.entries():
+                    entry = tarfile.TarInfo(path)
+                    if file is None:
+                        entry.type, entry.mode = tarfile.DIRTYPE, 0o755
+                    else:
+                        status = os.fstat(file.fileno())
+                        entry.size, entry.mtime = status.st_size, int(status.st_mtime)
+                        entry.mode = stat.S_IMODE(status.st_mode)
+                    tar.addfile(entry, file)
         packed.seek(0)
         s3.upload_fileobj(packed, bucket, key)
     return uri
 
 
-def upload_files(s3: Any, folder: Path, uri: str) -> None:
-    """Upload each file of a folder below the URI."""
+def upload_files(s3: Any, folder: ContainerFolder, uri: str) -> None:
+    """Upload each file of a folder below the URI.
+
+    Raises: LocalError if a file cannot be read or stored.
+    """
     bucket, prefix = split_uri(uri)
     stem = prefix.rstrip("/") + "/" if prefix else ""
-    for file in sorted(folder.rglob("*")):
-        if file.is_file():
-            s3.upload_file(str(file), bucket, stem + file.relative_to(folder).as_posix())
+    for path, file in folder.entries():
+        if file is not None:
+            try:
+                s3.upload_fileobj(file, bucket, stem + path)
+            except (UnicodeError, BotoCoreError, S3UploadFailedError, ClientError) as error:
+                raise LocalError(f"{printable(path)} cannot be an object of S3: {error}") from error
 
 
-def unpack(s3: Any, uri: str, folder: Path) -> None:
-    """Unpack a tar.gz from S3 into a folder: regular files only, neither links nor devices."""
+def unpack(s3: Any, uri: str, folder: Path) -> list[str]:
+    """Unpack a tar.gz from S3 into a folder; return a text for each member left out.
+
+    Only regular files are unpacked, neither links nor devices.
+
+    Raises: LocalError if it is not a tar.gz, or unsafe, or too large.
+    """
     bucket, key = split_uri(uri)
-    with tempfile.TemporaryFile() as packed:
+    with tempfile.NamedTemporaryFile() as packed:
         s3.download_fileobj(bucket, key, packed)
-        packed.seek(0)
-        _unpack(packed, folder)
-
-
-def _unpack(packed: IO[bytes], folder: Path) -> None:
-    with tarfile.open(fileobj=packed, mode="r:*") as tar:
-        for member in tar:
-            content = tar.extractfile(member) if member.isreg() else None
-            if content is None:
-                continue
-            target = folder / inside(folder, member.name)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with content, target.open("wb") as file:
-                shutil.copyfileobj(content, file)
+        packed.flush()
+        try:
+            return extract(Path(packed.name), folder)
+        except (ArtifactError, EOFError, OSError, *DAMAGE) as error:
+            raise LocalError(
+                f'Failed to extract model data archive for container "container_1" from URL:'
+                f' "{uri}". Please ensure that the object located at the URL is a valid tar.gz'
+                f" archive: {printable(str(error))}"
+            ) from error
 
 
 def keys(s3: Any, bucket: str, prefix: str) -> list[str]:

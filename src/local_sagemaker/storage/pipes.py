@@ -4,6 +4,7 @@ import contextlib
 import errno
 import gzip
 import os
+import stat
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -39,7 +40,9 @@ class PipeFeeder:
             for entry in host_objects(s3, channel, share)
             if all(map(is_visible, entry[2].parts))
         ]
-        self._stem: Path = folder / str(channel["ChannelName"])
+        self._name = str(channel["ChannelName"])
+        # Of the folder as it is before the container starts, which may replace it by a link.
+        self._folder = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._stopped = threading.Event()
         self._create(0)
         threading.Thread(target=self._feed, daemon=True).start()
@@ -50,25 +53,26 @@ class PipeFeeder:
 
     def _feed(self) -> None:
         epoch = 0
-        while (stream := self._open(epoch)) is not None:
-            with contextlib.suppress(BrokenPipeError), stream:
-                for chunk in self._content():
-                    stream.write(chunk)
-                # Before this pipe ends: its reader opens the next at once.
+        try:
+            while (stream := self._open(epoch)) is not None:
+                with contextlib.suppress(BrokenPipeError), stream:
+                    for chunk in self._content():
+                        stream.write(chunk)
+                    # Before this pipe ends: its reader opens the next at once.
+                    self._create(epoch + 1)
                 self._create(epoch + 1)
-            self._create(epoch + 1)
-            epoch += 1
+                epoch += 1
+        finally:
+            os.close(self._folder)
 
     def _open(self, epoch: int) -> IO[bytes] | None:
         """Return the pipe when it has a reader, or None if the feeder was stopped."""
         while not self._stopped.is_set():
             try:
-                number = os.open(self._path(epoch), os.O_WRONLY | os.O_NONBLOCK)
+                number = self._open_pipe(epoch, os.O_WRONLY)
             except OSError as error:
-                if error.errno == errno.ENOENT:
-                    return None  # the job's folder was removed
                 if error.errno != errno.ENXIO:
-                    raise
+                    return None  # the container or the service removed or replaced the pipe
                 time.sleep(0.01)
                 continue
             os.set_blocking(number, True)
@@ -89,12 +93,20 @@ class PipeFeeder:
                 yield from chunks
 
     def _create(self, epoch: int) -> None:
-        with contextlib.suppress(FileExistsError, FileNotFoundError):
-            os.mkfifo(self._path(epoch))
-            self._path(epoch).chmod(0o666)  # the container may run as any user
+        with contextlib.suppress(OSError):  # the container made another entry of this name
+            os.mkfifo(f"{self._name}_{epoch}", dir_fd=self._folder)
+            number = self._open_pipe(epoch, os.O_RDONLY)
+            os.fchmod(number, 0o666)  # the container may run as any user
+            os.close(number)
 
-    def _path(self, epoch: int) -> Path:
-        return self._stem.with_name(f"{self._stem.name}_{epoch}")
+    def _open_pipe(self, epoch: int, flags: int) -> int:
+        """Return a descriptor of a pipe. Raises: OSError, also if the entry is no pipe any more."""
+        flags |= os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+        number = os.open(f"{self._name}_{epoch}", flags, dir_fd=self._folder)
+        if not stat.S_ISFIFO(os.fstat(number).st_mode):
+            os.close(number)
+            raise OSError(errno.EINVAL, "not a pipe")
+        return number
 
 
 def _framed(content: bytes, key: str) -> bytes:

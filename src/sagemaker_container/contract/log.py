@@ -10,6 +10,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TextIO
 
+from factorization_machines.errors import printable
+
 ALGORITHM = "factorization-machines"
 _LEVELS = ("debug", "info", "warning", "error")
 
@@ -96,7 +98,7 @@ class JobLog:
         """Write a line, prefixed with the time, the level and the thread."""
         if self._shows(level):
             now = time.strftime("%m/%d/%Y %H:%M:%S", time.gmtime())
-            self.plain(f"[{now} {level.upper()} {threading.get_ident()}] {text}")
+            self.plain(f"[{now} {level.upper()} {threading.get_ident()}] {printable(text)}")
 
     def _shows(self, level: str) -> bool:
         return _LEVELS.index(level) >= _LEVELS.index(self.level)

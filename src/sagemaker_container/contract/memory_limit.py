@@ -24,6 +24,18 @@ def used(root: Path = Path("/")) -> int:
     return 0
 
 
+def kills(root: Path = Path("/")) -> int:
+    """Return how many processes in this process's cgroup the kernel killed for want of memory."""
+    counts = [
+        int(line.split()[1])
+        for path in _files(root)
+        for name in ("memory.events", "memory.oom_control")  # of version 2, and of version 1
+        for line in _lines(path.with_name(name))
+        if line.startswith("oom_kill ")
+    ]
+    return max(counts, default=0)
+
+
 def _files(root: Path) -> list[Path]:
     """Return the files that may hold a limit of this process."""
     mount = root / "sys/fs/cgroup"
