@@ -14,7 +14,7 @@ from local_sagemaker.backends.base import Runner
 from local_sagemaker.console.app import create_app
 from local_sagemaker.context import ACCOUNT, KEY_ID, REGION, ROLE, SECRET, Context, Settings
 from local_sagemaker.jobs.restart import restore
-from local_sagemaker.server import origin_check, permissions
+from local_sagemaker.server import origin_check, outgoing, permissions
 from local_sagemaker.server.certificate_authority import CertificateAuthority
 from local_sagemaker.server.log_long_poll import LogLongPoll
 from local_sagemaker.server.moto_patches import MotoApplications
@@ -35,6 +35,7 @@ class Service:
         settings.state.mkdir(parents=True, exist_ok=True)
         self.settings = settings
         authority = CertificateAuthority(settings.state / "ca")
+        outgoing.close()
         applications = MotoApplications()
         moto = DomainDispatcherApplication(applications)
         router = Router(moto, settings.names)

@@ -47,6 +47,7 @@ def run(settings: Settings) -> None:
     # A profile, a proxy or an endpoint of the caller's would misdirect the service's own clients.
     for name in set(os.environ) - set(clean_environment()):
         del os.environ[name]
+    os.umask(0o077)  # the environment of a job, which records hold, may have passwords
     from local_sagemaker.service import Service
 
     runner, reason = choose(settings.backend, settings.state)
@@ -167,7 +168,8 @@ def say(text: str) -> None:
 
 
 def _start(settings: Settings) -> subprocess.Popen[bytes]:
-    settings.state.mkdir(parents=True, exist_ok=True)
+    settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _log_file(settings.state).touch(mode=0o600)
     command = [sys.executable, "-m", "local_sagemaker", "up", "--state", str(settings.state)]
     command += ["--host", settings.host, "--port", str(settings.port)]
     command += ["--backend", settings.backend, "--cores", str(settings.cores)]

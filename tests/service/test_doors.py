@@ -1,14 +1,16 @@
 """Who may come in, and what gets out."""
 
+import contextlib
 import http.client
 import json
 import socket
 import subprocess
 import sys
+import urllib.request
 
 import pytest
 
-from support.service import PATIENCE, command
+from support.service import BUCKET, PATIENCE, command, ended, training
 
 
 def answer(service, method="GET", path="/console/api/about", **headers):
@@ -221,3 +223,32 @@ def test_requests_for_a_bucket_and_a_presigned_url_work_without_the_proxy(servic
     )
     size = s3.head_object(Bucket="bucket", Key="data/test/part-0")["ContentLength"]
     assert done.stdout == f"{size}\n", done.stderr
+
+
+def test_other_users_of_the_machine_cannot_read_the_state(service, sm, s3):
+    request = training("private", Environment={"PASSWORD": "secret"})
+    sm.create_training_job(**request)
+    ended(sm.describe_training_job, "TrainingJobStatus", TrainingJobName="private")
+    s3.put_object(Bucket=BUCKET, Key="private", Body=b"secret")
+    held = [file for file in service.state.rglob("*") if file.is_file() and b"secret" in raw(file)]
+    assert held
+    assert [file for file in held if file.stat().st_mode & 0o077] == []
+    folders = [entry for entry in service.state.iterdir() if entry.is_dir()]
+    assert [folder for folder in (service.state, *folders) if folder.stat().st_mode & 0o077] == []
+
+
+def raw(file):
+    with contextlib.suppress(FileNotFoundError):  # it may be replaced while it is read
+        return file.read_bytes()
+    return b""
+
+
+def test_a_page_in_s3_has_neither_scripts_nor_the_origin_of_the_console(service, s3):
+    page = b"<script>fetch('/console/api/jobs')</script>"
+    for name in ("page.html", "page"):
+        s3.put_object(Bucket=BUCKET, Key=name, Body=page, ContentType="text/html")
+        url = s3.generate_presigned_url("get_object", Params={"Bucket": BUCKET, "Key": name})
+        with urllib.request.urlopen(url, timeout=30) as got:
+            assert got.headers["Content-Security-Policy"] == "sandbox"
+            assert got.headers["X-Content-Type-Options"] == "nosniff"
+            assert got.read() == page

@@ -250,6 +250,63 @@ def test_rules_and_targets_of_sagemaker_are_refused(service):
         )
 
 
+MAIL = {
+    "Source": "a@example.com",
+    "Destination": {"ToAddresses": ["b@example.com"]},
+    "Message": {"Subject": {"Data": "s"}, "Body": {"Text": {"Data": "t"}}},
+}
+STREAM = {
+    "DeliveryStreamName": "out",
+    "HttpEndpointDestinationConfiguration": {
+        "EndpointConfiguration": {"Url": "https://example.com/"},
+        "S3Configuration": {"RoleARN": ROLE, "BucketARN": "arn:aws:s3:::bucket"},
+    },
+}
+CONNECTION = "arn:aws:events:us-east-1:123456789012:connection/c/1"
+DESTINATION = {
+    "Name": "out",
+    "ConnectionArn": CONNECTION,
+    "InvocationEndpoint": "https://example.com/",
+    "HttpMethod": "POST",
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "operation", "request_"),
+    [
+        ("ses", "send_email", MAIL),
+        ("ses", "send_raw_email", {"RawMessage": {"Data": b"x"}}),
+        ("sns", "publish", {"PhoneNumber": "+15551234567", "Message": "m"}),
+        ("firehose", "create_delivery_stream", STREAM),
+        ("events", "create_api_destination", DESTINATION),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_would_leave_this_machine_is_refused(service, name, operation, request_):
+    with pytest.raises(ClientError, match="ValidationException.*nothing leaves this machine"):
+        getattr(service.client(name), operation)(**request_)
+
+
+def test_a_topic_delivers_to_queues_only(service):
+    sns, sqs = service.client("sns"), service.client("sqs")
+    topic = sns.create_topic(Name="jobs")["TopicArn"]
+    for protocol, address in {
+        "http": "http://192.0.2.1/",
+        "https": "https://192.0.2.1/",
+        "email": "a@example.com",
+        "email-json": "a@example.com",
+        "sms": "+15551234567",
+    }.items():
+        with pytest.raises(ClientError, match=f"The protocol {protocol} is not offered here"):
+            sns.subscribe(TopicArn=topic, Protocol=protocol, Endpoint=address)
+    queue = sqs.create_queue(QueueName="jobs")["QueueUrl"]
+    arn = "arn:aws:sqs:us-east-1:123456789012:jobs"
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
+    sns.publish(TopicArn=topic, Message="done")
+    (message,) = sqs.receive_message(QueueUrl=queue)["Messages"]
+    assert json.loads(message["Body"])["Message"] == "done"
+
+
 def test_the_tagging_api_has_the_tags_of_jobs(service, sm, artifact):
     tagging = service.client("resourcegroupstaggingapi")
     arn = sm.describe_training_job(TrainingJobName="moto-services")["TrainingJobArn"]

@@ -246,22 +246,25 @@ def test_our_image_may_have_its_local_name_only(engine, tmp_path):
     assert "no image other:2; nothing is pulled: build or pull it" in runner.problem("other:2")
 
 
+VARIABLES = ["--env-file", "/dev/stdin"]
+
+
 @pytest.mark.parametrize(
     ("changes", "end"),
     [
         ({}, [LOCAL, "train"]),
         ({"arguments": ["a", "b"]}, [LOCAL, "a", "b"]),
         ({"entrypoint": ["x", "y"], "arguments": ["a"]}, ["--entrypoint", "x", LOCAL, "y", "a"]),
-        ({"port": 1234}, ["-p", "127.0.0.1:1234:8080", "-e", "A=b", LOCAL, "train"]),
+        ({"port": 1234}, ["-p", "127.0.0.1:1234:8080", *VARIABLES, LOCAL, "train"]),
         (
             {"network": "net", "host": "algo-2"},
-            ["--network", "net", "--network-alias", "algo-2", "-e", "A=b", LOCAL, "train"],
+            ["--network", "net", "--network-alias", "algo-2", *VARIABLES, LOCAL, "train"],
         ),
     ],
 )
 def test_a_task_becomes_a_docker_run(engine, tmp_path, monkeypatch, changes, end):
     commands = []
-    monkeypatch.setattr(docker, "ChildProcess", lambda command, *_, grace: commands.append(command))
+    monkeypatch.setattr(docker, "ChildProcess", lambda command, *_, **__: commands.append(command))
     task = Task(OURS, "train", tmp_path / "base", {"A": "b"}, **changes)
     docker.DockerRunner(tmp_path).start(task, print)
     (command,) = commands
@@ -308,3 +311,50 @@ def test_a_kill_for_want_of_memory_is_told(monkeypatch):
     with start(killed, []) as child:
         child.wait(30)
         assert child.ending() == "exit code -9"
+
+
+FAKE_DOCKER = """#!/bin/sh
+case "$1" in
+run) printf '%s\\n' "$@"; cat /dev/stdin; printf 'TWO=%s\\n' "$TWO" ;;
+*) echo "$@" >> {calls}; echo "$1-1" ;;
+esac
+"""
+
+
+@pytest.fixture
+def calls(tmp_path, monkeypatch):
+    """Replace the docker program by one that writes its calls to a file; return the file."""
+    program, file = tmp_path / "bin" / "docker", tmp_path / "calls"
+    program.parent.mkdir()
+    program.write_text(FAKE_DOCKER.format(calls=file))
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    return file
+
+
+def test_the_arguments_of_docker_hold_no_values_of_the_environment(calls, tmp_path):
+    env = {"ONE": "secret # 1", "EMPTY": "", "TWO": "secret\n2"}
+    lines = []
+    (tmp_path / "base").mkdir()
+    task = Task(LOCAL, "train", tmp_path / "base", env)
+    assert docker.DockerRunner(tmp_path).start(task, lines.append).wait(20) == 0
+    end = lines.index("train") + 1
+    assert not [line for line in lines[:end] if "secret" in line]
+    assert "--env=TWO" in lines[:end]
+    assert lines[end:] == ["ONE=secret # 1", "EMPTY=", "TWO=secret", "2"]
+
+
+def test_networks_of_a_service_that_was_killed_are_removed(calls, tmp_path):
+    runner = docker.DockerRunner(tmp_path)
+    first, second = runner.network(isolated=False), runner.network(isolated=True)
+    assert first != second
+    runner.clear()
+    label = f"label=local-sagemaker={tmp_path}"
+    assert calls.read_text().splitlines() == [
+        f"network create --{label.replace('=', ' ', 1)} {first}",
+        f"network create --{label.replace('=', ' ', 1)} --internal {second}",
+        f"ps -aq --filter {label}",
+        "rm -f -v ps-1",
+        f"network ls -q --filter {label}",
+        "network rm network-1",
+    ]

@@ -108,10 +108,31 @@ def test_a_key_does_not_lead_out_of_the_folder(tmp_path):
         objects.download_prefix(FakeS3({"a/../../x": b""}), "s3://b/a/", tmp_path / "in")
 
 
-@pytest.mark.parametrize("uri", ["file:///tmp/x", "s3:///key", "bucket/key"])
+@pytest.mark.parametrize(
+    "uri",
+    [
+        *("file:///tmp/x", "s3:///key", "bucket/key", "S3://b/key", "s3://[b/key", "s3://b:80/key"),
+        *("s3://user@b/key", "s3://b?a=1/key", "s3://b#1/key", "s3://arn:aws:s3:::b/key"),
+    ],
+)
 def test_other_addresses_are_refused(uri):
     with pytest.raises(LocalError, match="s3://bucket/prefix"):
         objects.split_uri(uri)
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["", "a", "a#1/b", "a?x=1&y", "a%20b/%", "a b+c", "/a", "a//b", "//", "é", "s3://c/d", "a/"],
+)
+def test_a_key_is_all_that_follows_the_bucket(key):
+    assert objects.split_uri(f"s3://my.bucket-1/{key}") == ("my.bucket-1", key)
+
+
+def test_keys_with_empty_folder_names_stay_in_the_folder(tmp_path):
+    stored = {"a//b": b"1", "/c/d": b"2"}
+    objects.download_prefix(FakeS3(stored), "s3://b/a/", tmp_path / "a")
+    objects.download_prefix(FakeS3(stored), "s3://b//c/", tmp_path / "c")
+    assert (names(tmp_path / "a"), names(tmp_path / "c")) == (["b"], ["d"])
 
 
 def test_a_model_folder_goes_to_s3_and_back(tmp_path):

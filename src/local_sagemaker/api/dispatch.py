@@ -136,4 +136,4 @@ def call(context: Context, operation: str, request: Record, caller: Caller) -> R
 def unknown(operation: str) -> ServiceError:
     """Return the error for an operation that no class of the registry holds."""
     text = f"{operation} is not an operation that the local SageMaker service knows."
-    return ServiceError("UnknownOperationException", text)
+    return ServiceError("UnknownOperationException", text, 404)

@@ -69,11 +69,10 @@ class Runner(Protocol):
     def start(self, task: Task, sink: Sink) -> Running:
         """Start a task; the sink is called with each line of its output."""
 
-    def network(self, name: str, isolated: bool) -> str | None:
-        """Create the network of a job's hosts; return None if none is needed.
+    def network(self, isolated: bool) -> str | None:
+        """Create the network of a job's hosts; return its name, or None if none is needed.
 
         Args:
-            name: the network's.
             isolated: the hosts reach each other only.
         """
 

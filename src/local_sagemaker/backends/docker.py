@@ -5,8 +5,11 @@ import io
 import os
 import shutil
 import subprocess
+import tempfile
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
+from typing import IO
 
 from local_sagemaker.backends.base import Running, Sink, Task, ending
 from local_sagemaker.backends.process import ChildProcess, remove_tree
@@ -53,8 +56,10 @@ class DockerRunner:
             options += ["--network", task.network, "--network-alias", task.host]
         if task.port is not None:
             options += ["-p", f"127.0.0.1:{task.port}:8080"]
-        for key, value in task.env.items():
-            options += ["-e", f"{key}={value}"]
+        # The image may run as another user. The state folder keeps this machine's users out.
+        subprocess.run(["chmod", "-R", "a+rX", task.base], check=False)
+        variables, multiline = _environment(task.env)
+        options += ["--env-file", "/dev/stdin", *(f"--env={key}" for key in multiline)]
         arguments = list(task.arguments)
         if task.entrypoint:
             options += ["--entrypoint", task.entrypoint[0]]
@@ -62,16 +67,21 @@ class DockerRunner:
         elif not arguments:
             arguments = [task.command]
         command = ["docker", "run", *options, image, *arguments]
-        return _Container(ChildProcess(command, os.environ, sink, grace=task.grace), name)
+        with variables:
+            child = ChildProcess(
+                command, {**os.environ, **multiline}, sink, grace=task.grace, stdin=variables
+            )
+        return _Container(child, name)
 
-    def network(self, name: str, isolated: bool) -> str | None:
+    def network(self, isolated: bool) -> str | None:
         """Create a network, from which an isolated job does not reach other networks.
 
         Raises: LocalError if the engine refuses it.
         """
-        options = ["--internal"] if isolated else []
+        name = f"{LABEL}-{uuid.uuid4().hex[:12]}"
+        options = ["--label", self._label, *(["--internal"] if isolated else [])]
         if docker("network", "create", *options, name) is None:
-            raise LocalError(f"The Docker network {name} could not be made.")
+            raise LocalError("The Docker engine did not create a network for the job.")
         return name
 
     def remove_network(self, name: str) -> None:
@@ -90,10 +100,12 @@ class DockerRunner:
             remove_tree(folder)
 
     def clear(self) -> None:
-        """Remove the containers with the label of this state folder."""
-        containers = docker("ps", "-aq", "--filter", f"label={self._label}") or ""
-        for container in containers.split():
+        """Remove the containers and the networks with the label of this state folder."""
+        label = ("--filter", f"label={self._label}")
+        for container in (docker("ps", "-aq", *label) or "").split():
             docker("rm", "-f", "-v", container)
+        for network in (docker("network", "ls", "-q", *label) or "").split():
+            docker("network", "rm", network)
 
 
 class _Container:
@@ -121,6 +133,19 @@ class _Container:
         # If `docker run` had to be killed, the container still runs.
         docker("rm", "-f", "-v", self._name)
         return code
+
+
+def _environment(env: Mapping[str, str]) -> tuple[IO[bytes], dict[str, str]]:
+    """Return a file for --env-file, and the variables that it cannot hold: those with line ends.
+
+    `ps` shows neither: the file has no name, and the others go through the environment of docker.
+    """
+    multiline = {key: value for key, value in env.items() if {"\n", "\r"} & set(value)}
+    lines = [f"{key}={value}\n" for key, value in env.items() if key not in multiline]
+    file = tempfile.TemporaryFile()
+    file.write("".join(lines).encode())
+    file.seek(0)
+    return file, multiline
 
 
 def engine_problem() -> str | None:

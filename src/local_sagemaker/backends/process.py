@@ -7,9 +7,9 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO
 
 from local_sagemaker.backends.base import Running, Sink, Task, ending, in_container
 from local_sagemaker.builtin import is_ours, problem_of_name
@@ -32,7 +32,7 @@ class ChildProcess:
         env: Mapping[str, str],
         sink: Sink,
         grace: float = 10.0,
-        ended: Callable[[int], Any] = lambda _: None,
+        stdin: IO[bytes] | int = subprocess.DEVNULL,
     ):
         """Start the command.
 
@@ -41,20 +41,21 @@ class ChildProcess:
             env: the whole environment.
             sink: called in a thread with each line of output, without its line end.
             grace: seconds between SIGTERM and SIGKILL.
-            ended: called with the process id when the process has ended.
+            stdin: what the process reads from its standard input.
 
         Raises: LocalError if the program cannot be started.
         """
-        self._grace, self._ended = grace, ended
+        self._grace = grace
         self._kills_before = memory_limit.kills()
         try:
             self._process = subprocess.Popen(
                 list(command),
                 env=dict(env),
-                stdin=subprocess.DEVNULL,
+                stdin=stdin,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                umask=0o022,  # not the service's own: others read what a model.tar.gz holds
             )
         except OSError as error:
             raise LocalError(f"Cannot start {command[0]}: {error.strerror}.") from error
@@ -83,7 +84,6 @@ class ChildProcess:
         """
         code = self._process.wait(timeout)
         self._reader.join(5.0)  # not for ever: a grandchild may hold the pipe open
-        self._ended(self.pid)
         return code
 
     def stop(self, grace: float | None = None) -> int:
@@ -119,6 +119,21 @@ class ChildProcess:
                     sink(line.decode(errors="replace").rstrip("\r\n"))
 
 
+class _RecordedProcess(ChildProcess):
+    """A process with a file that names it until it has ended."""
+
+    def record(self, folder: Path, base: Path) -> None:
+        """Write the file, which holds the folder that the process works on."""
+        self._file = folder / str(self.pid)
+        self._file.write_text(str(base))
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Return the exit code, as ChildProcess does, and remove the file."""
+        code = super().wait(timeout)
+        self._file.unlink(missing_ok=True)
+        return code
+
+
 @atexit.register
 def _stop_all() -> None:
     for child in list(_running):
@@ -151,20 +166,12 @@ class ProcessRunner:
         if task.port is not None:
             env["SAGEMAKER_BIND_TO_PORT"] = str(task.port)
         self._records.mkdir(parents=True, exist_ok=True)
-        child = ChildProcess(
-            _program(task.command),
-            env,
-            lambda line: sink(in_container(line, task.base)),
-            grace=task.grace,
-            ended=lambda pid: self._record(pid).unlink(missing_ok=True),
-        )
-        self._record(child.pid).write_text(str(task.base))
+        show: Sink = lambda line: sink(in_container(line, task.base))  # noqa: E731
+        child = _RecordedProcess(_program(task.command), env, show, grace=task.grace)
+        child.record(self._records, task.base)
         return child
 
-    def _record(self, pid: int) -> Path:
-        return self._records / str(pid)
-
-    def network(self, name: str, isolated: bool) -> str | None:
+    def network(self, isolated: bool) -> str | None:
         """Return None: processes share this machine's network, and `train` connects to none."""
 
     def remove_network(self, name: str) -> None:

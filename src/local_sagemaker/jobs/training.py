@@ -182,9 +182,9 @@ class TrainingJob(Job):
             network = None
             isolated = bool(record.get("EnableNetworkIsolation"))
             if len(hosts) > 1 or isolated:
-                title, runner = f"local-sagemaker-{self.name}", self.context.runner
-                stack.callback(runner.remove_network, title)
-                network = runner.network(title, isolated)
+                runner = self.context.runner
+                if network := runner.network(isolated):
+                    stack.callback(runner.remove_network, network)
             epoch = int(time.time())
             running = [
                 stack.enter_context(self._container(record, host, network, epoch)) for host in hosts

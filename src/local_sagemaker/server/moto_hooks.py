@@ -24,6 +24,8 @@ _NOT_SCALED = (
     " Use UpdateEndpointWeightsAndCapacities."
 )
 
+_NOT_CALLED = "EventBridge calls no HTTP endpoint here: nothing leaves this machine."
+
 
 def check_scalable_targets(call: Call) -> None:
     """Accept scalable targets of existing variants only, and nothing that would scale them."""
@@ -37,9 +39,9 @@ def check_scalable_targets(call: Call) -> None:
     def policy(arguments: Arguments) -> str | None:
         return _NOT_SCALED if arguments["service_namespace"] == "sagemaker" else None
 
-    _refuse(Backend, "register_scalable_target", target)
-    _refuse(Backend, "put_scaling_policy", policy)
-    _refuse(Backend, "put_scheduled_action", policy)
+    refuse(Backend, "register_scalable_target", target)
+    refuse(Backend, "put_scaling_policy", policy)
+    refuse(Backend, "put_scheduled_action", policy)
 
 
 def _variant_problem(call: Call, resource: str, region: str) -> str | None:
@@ -59,15 +61,16 @@ def refuse_events() -> None:
     from moto.pipes.models import EventBridgePipesBackend
     from moto.scheduler.models import EventBridgeSchedulerBackend
 
-    _refuse(EventsBackend, "put_rule", lambda a: _pattern_problem(a["event_pattern"]))
-    _refuse(EventsBackend, "put_targets", lambda a: _target_problem(a["targets"]))
+    refuse(EventsBackend, "put_rule", lambda a: _pattern_problem(a["event_pattern"]))
+    refuse(EventsBackend, "put_targets", lambda a: _target_problem(a["targets"]))
+    refuse(EventsBackend, "create_api_destination", lambda _: _NOT_CALLED)
     for name in ("create_schedule", "update_schedule"):
-        _refuse(EventBridgeSchedulerBackend, name, lambda a: _target_problem([a["target"]]))
+        refuse(EventBridgeSchedulerBackend, name, lambda a: _target_problem([a["target"]]))
     for name in ("create_pipe", "update_pipe"):
-        _refuse(EventBridgePipesBackend, name, lambda a: _target_problem([{"Arn": a["target"]}]))
+        refuse(EventBridgePipesBackend, name, lambda a: _target_problem([{"Arn": a["target"]}]))
 
 
-def _refuse(backend: Any, name: str, problem: Callable[[Arguments], str | None]) -> None:
+def refuse(backend: Any, name: str, problem: Callable[[Arguments], str | None]) -> None:
     """Make a method of a backend raise a ValidationException for a problem in its arguments."""
     method = getattr(backend, name)
     signature = inspect.signature(method)

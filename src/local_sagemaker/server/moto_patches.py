@@ -14,6 +14,7 @@ from werkzeug.exceptions import HTTPException, NotFound
 from local_sagemaker.api import dispatch
 from local_sagemaker.context import Caller, Context
 from local_sagemaker.errors import ServiceError
+from local_sagemaker.server import outgoing
 from local_sagemaker.server.router import internal_failure
 from local_sagemaker.storage.records import Record
 
@@ -80,6 +81,26 @@ def _tagging(apps: MotoApplications) -> None:
     moto_hooks.show_tags(apps.context.store, apps.call)
 
 
+@functools.cache
+def _subscriptions(_: MotoApplications) -> None:
+    outgoing.refuse_subscriptions()
+
+
+@functools.cache
+def _mail(_: MotoApplications) -> None:
+    outgoing.refuse_mail()
+
+
+@functools.cache
+def _http_streams(_: MotoApplications) -> None:
+    outgoing.refuse_http_streams()
+
+
+@functools.cache
+def _pulls(_: MotoApplications) -> None:
+    outgoing.refuse_pulls()
+
+
 # Importing moto's models of these services takes seconds, so it waits for a request.
 _HOOKS: Mapping[str, Callable[[MotoApplications], None]] = {
     "cloudformation": _cloudformation,
@@ -89,6 +110,12 @@ _HOOKS: Mapping[str, Callable[[MotoApplications], None]] = {
     "pipes": _events,
     "applicationautoscaling": _auto_scaling,
     "resourcegroupstaggingapi": _tagging,
+    "sns": _subscriptions,
+    "ses": _mail,
+    "sesv2": _mail,
+    "firehose": _http_streams,
+    "awslambda": _pulls,
+    "batch": _pulls,
 }
 
 

@@ -49,7 +49,7 @@ class Router:
         if target.endswith(".GetLogEvents") and self.log_long_poll is not None:
             return self.log_long_poll(environ, start)
         try:
-            result: Iterable[bytes] = self._moto(environ, start)
+            result: Iterable[bytes] = self._moto(environ, _sandboxed(start))
         except Exception:  # moto's applications answer their own, so it found no application
             return _error(start, dispatch.unknown(target or path), "application/json")
         finally:
@@ -94,6 +94,16 @@ def read_body(environ: Environ) -> bytes:
         return bytes(stream.read()) if environ.get("wsgi.input_terminated") else b""
     except OSError as error:
         raise ServiceError("SerializationException", f"The body is damaged: {error}") from error
+
+
+def _sandboxed(start: Start) -> Start:
+    """Return a start that keeps a page in S3 from scripts and from the console's origin."""
+    protection = [("Content-Security-Policy", "sandbox"), ("X-Content-Type-Options", "nosniff")]
+
+    def protected(status: str, headers: list[tuple[str, str]], *args: Any) -> Any:
+        return start(status, headers + protection, *args)
+
+    return protected
 
 
 def _is_console(environ: Environ, path: str) -> bool:

@@ -4,6 +4,7 @@
 """
 
 import os
+import re
 import stat
 import tarfile
 import tempfile
@@ -18,6 +19,8 @@ from local_sagemaker.errors import LocalError, invalid
 from local_sagemaker.storage.untrusted import ContainerFolder
 from sagemaker_container.contract.untrusted import DAMAGE, ArtifactError, extract, printable
 
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
+
 
 def split_uri(uri: str) -> tuple[str, str]:
     """Return bucket and key of an s3:// URI.
@@ -27,9 +30,9 @@ def split_uri(uri: str) -> tuple[str, str]:
     # Not urlsplit: in a key, "?" and "#" are characters like any other.
     scheme, _, path = uri.partition("://")
     bucket, _, key = path.partition("/")
-    if scheme != "s3" or not bucket:
+    if scheme != "s3" or not _BUCKET.fullmatch(bucket):
         raise LocalError(f"An S3 URI must look like s3://bucket/prefix; got {uri!r}.")
-    return bucket, key.lstrip("/")
+    return bucket, key
 
 
 def check_bucket(s3: Any, uri: str, member: str) -> None:
@@ -149,7 +152,7 @@ def below(folder: Path, prefix: str, key: str) -> PurePosixPath:
     stem = prefix if prefix.endswith("/") or not prefix else prefix + "/"
     if not key.startswith(stem):
         stem = prefix[: prefix.rfind("/") + 1]
-    return inside(folder, key[len(stem) :])
+    return inside(folder, key[len(stem) :].lstrip("/"))
 
 
 def inside(folder: Path, name: str) -> PurePosixPath:
