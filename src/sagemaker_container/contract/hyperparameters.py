@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from factorization_machines.artifact.model import LARGEST_JSON
 from factorization_machines.optimizers import OPTIMIZERS
 from sagemaker_container.contract.hyperparameter_types import (
     Boolean,
@@ -17,6 +18,7 @@ from sagemaker_container.contract.hyperparameter_types import (
     Integer,
     Interval,
     Text,
+    UnstorableValue,
     Value,
 )
 from sagemaker_container.contract.json_file import read_object
@@ -33,6 +35,7 @@ _BUILTIN_ORDER = (
     *("_optimizer", "_tuning_objective_metric", "_use_full_symbolic", "_wd"),
 )
 LARGEST_FEATURE_DIM = 2**31 - 1  # keys are stored as int32
+_LARGEST_SIZE = LARGEST_JSON // 2  # of all as JSON: they become a part of the artifact's
 TERMS = ("bias", "linear", "factors")
 
 
@@ -282,8 +285,16 @@ def check(raw: Mapping[str, str], others: Callable[[], Sequence[str]] = tuple) -
             continue
         try:
             values[row.name] = row.parse(text)
+        except UnstorableValue as error:
+            problems.append(f"{row.name} must be {error}; got {text[:80]!r}")
         except ValueError:
             problems.append(f"{row.name} must be {row.allowed()}; got {text[:80]!r}")
+    if (size := len(json.dumps(texts))) > _LARGEST_SIZE:
+        name = max(texts, key=lambda name: len(texts[name]))
+        problems.append(
+            f"{name} is too long: all hyperparameters together may have {_LARGEST_SIZE} bytes; "
+            f"got {size}"
+        )
     if not problems:
         problems = [problem for rule in CROSS_FIELD_RULES for problem in rule(values)]
     if problems:

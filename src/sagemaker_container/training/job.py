@@ -99,6 +99,12 @@ class TrainingJob:
         self.config = training_config(hyperparameters)
         self.channels = channels.channels(paths)
         self._model_folder = channels.model_folder(paths)
+        for channel in self.channels.values():
+            if channel.hidden:
+                log.message(
+                    f"Channel {channel.name!r}: {len(channel.hidden)} hidden files or folders are "
+                    f"skipped: {', '.join(map(repr, channel.hidden[:5]))}"
+                )
         host_group.check_same_job(
             group, hyperparameters, self.channels, self._model_folder is not None
         )
@@ -108,7 +114,8 @@ class TrainingJob:
             )
         self.master = group.rank == 0
         if self.master:
-            artifact.check_writable(paths.model)
+            values = 1 + self.config.feature_dim * (1 + self.config.num_factors)
+            artifact.check_writable(paths.model, 4 * values)
         self._writes_checkpoints = self.master and paths.checkpoints.is_dir()
         if not self._writes_checkpoints:
             log.message("Checkpoint loading and saving are disabled.")

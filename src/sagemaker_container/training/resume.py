@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from io import BytesIO
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from factorization_machines.training_state import TrainingState
@@ -51,7 +52,7 @@ class JobCheckpoints:
         fingerprint = self._fingerprint(datasets, choice)
         store = CheckpointStore(self._paths.checkpoints, log.warning)
         state = TrainingState()
-        name, checkpoint = self._latest(store, fingerprint)
+        name, checkpoint = self._latest(store, fingerprint, choice)
         if checkpoint is not None:
             choice.engine.model.copy_from(checkpoint.parameters)
             choice.engine.load_state_dict(checkpoint.optimizer)
@@ -82,15 +83,19 @@ class JobCheckpoints:
         return JobFingerprint(hyperparameters, data, choice.kind, self._group.size)
 
     def _latest(
-        self, store: CheckpointStore, fingerprint: JobFingerprint
+        self, store: CheckpointStore, fingerprint: JobFingerprint, choice: Choice
     ) -> tuple[str, Checkpoint | None]:
         """Return the name and the content of the master's last checkpoint, on every host."""
         group = self._group
         name, checkpoint, content = "", None, b""
-        if group.rank == 0 and (latest := store.latest()):
+
+        def check(checkpoint: Checkpoint, path: Path) -> None:
+            checkpoint.fingerprint.check(fingerprint, path)
+            checkpoint.check(choice.engine.model.arrays(), choice.engine.state_dict())
+
+        if group.rank == 0 and (latest := store.latest(check)):
             path, checkpoint = latest
             name = str(path)
-            checkpoint.fingerprint.check(fingerprint, name)
             content = path.read_bytes() if group.size > 1 else b""
         content = group.broadcast(content)
         if group.rank > 0 and content:
