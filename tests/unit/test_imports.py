@@ -33,7 +33,8 @@ ALLOWED: dict[str, set[str]] = {
         *("batching", "config", "errors", "kernels", "metrics", "module", "optimizers"),
         *("parameters", "training_state"),
     },
-    "artifact": {"errors", "parameters"},
+    "files": set(),
+    "artifact": {"errors", "files", "parameters"},
     "scoring": {"artifact", "errors", "instances", "parameters", "reference"},
     "top_k": {"errors", "instances", "scoring"},
     "export": {"artifact", "errors", "parameters"},
@@ -41,9 +42,11 @@ ALLOWED: dict[str, set[str]] = {
     f"{CONTAINER}.contract": {LIBRARY, f"{CONTAINER}.errors"},
     f"{CONTAINER}.training": {LIBRARY, f"{CONTAINER}.contract", f"{CONTAINER}.errors"},
     f"{CONTAINER}.serving": {LIBRARY, f"{CONTAINER}.contract", f"{CONTAINER}.errors"},
+    f"{CONTAINER}.stop_signal": set(),
     f"{CONTAINER}.cli": {
         LIBRARY,
         *(f"{CONTAINER}.{room}" for room in ("contract", "errors", "serving", "training")),
+        f"{CONTAINER}.stop_signal",
     },
     CONTAINER: set(),
 }

@@ -1,8 +1,10 @@
 """The backend `docker`: any image that the Docker engine has, with a folder as /opt/ml."""
 
+import contextlib
 import os
 import shutil
 import subprocess
+import time
 import uuid
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from local_sagemaker.errors import LocalError
 LOCAL_IMAGE = "factorization-machines:latest"
 LABEL = "local-sagemaker"
 _COMMAND_SECONDS = 60.0
+_RETRY_SECONDS = 1.0
 
 
 class DockerRunner:
@@ -58,7 +61,7 @@ class DockerRunner:
         elif not arguments:
             arguments = [task.command]
         command = ["docker", "run", *options, image, *arguments]
-        return _Container(ChildProcess(command, os.environ, sink, grace=task.grace), name)
+        return _Container(ChildProcess(command, os.environ, sink), name, task.grace)
 
     def network(self, name: str, isolated: bool) -> str | None:
         """Create a network, from which an isolated job does not reach other networks.
@@ -95,8 +98,8 @@ class DockerRunner:
 class _Container:
     """A running `docker run` and its container."""
 
-    def __init__(self, child: ChildProcess, name: str):
-        self._child, self._name = child, name
+    def __init__(self, child: ChildProcess, name: str, grace: float):
+        self._child, self._name, self._grace = child, name, grace
 
     def poll(self) -> int | None:
         return self._child.poll()
@@ -105,7 +108,13 @@ class _Container:
         return self._child.wait(timeout)
 
     def stop(self, grace: float | None = None) -> int:
-        code = self._child.stop(grace)
+        deadline = time.monotonic() + (self._grace if grace is None else grace)
+        # The first process of a container loses a signal for which it has no handler yet.
+        while self._child.poll() is None and (left := deadline - time.monotonic()) > 0:
+            docker("kill", "--signal", "TERM", self._name)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._child.wait(min(left, _RETRY_SECONDS))
+        code = self._child.stop(0)
         # If `docker run` had to be killed, the container still runs.
         docker("rm", "-f", "-v", self._name)
         return code

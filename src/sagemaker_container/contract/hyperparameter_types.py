@@ -83,10 +83,10 @@ class Continuous(Hyperparameter):
         value = float(text)
         if not math.isfinite(value):
             raise ValueError(text)
+        if not _fits_float32(value) or (value == 0 and re.search("[1-9]", _mantissa(text))):
+            raise UnstorableValue(f"{self.allowed()} in the range of float32")
         if self.low is not None and not (self.low < value if self.low_open else self.low <= value):
             raise ValueError(text)
-        if not _is_float32(value) or (value == 0 and re.search("[1-9]", _mantissa(text))):
-            raise UnstorableValue(f"{self.allowed()} in the range of float32")
         return value
 
     def allowed(self) -> str:
@@ -96,10 +96,10 @@ class Continuous(Hyperparameter):
         return f"a finite number {'>' if self.low_open else '>='} {self.low:g}"
 
 
-def _is_float32(value: float) -> bool:
+def _fits_float32(value: float) -> bool:
     """Return whether a float stays finite, and other than 0, as a float32."""
     try:
-        (stored,) = struct.unpack("f", struct.pack("f", value))
+        (stored,) = struct.unpack("<f", struct.pack("<f", value))
     except OverflowError:
         return False
     return bool(stored) == bool(value)

@@ -35,7 +35,6 @@ _BUILTIN_ORDER = (
     *("_optimizer", "_tuning_objective_metric", "_use_full_symbolic", "_wd"),
 )
 LARGEST_FEATURE_DIM = 2**31 - 1  # keys are stored as int32
-_LARGEST_SIZE = LARGEST_JSON // 2  # of all as JSON: they become a part of the artifact's
 TERMS = ("bias", "linear", "factors")
 
 
@@ -285,16 +284,12 @@ def check(raw: Mapping[str, str], others: Callable[[], Sequence[str]] = tuple) -
             continue
         try:
             values[row.name] = row.parse(text)
-        except UnstorableValue as error:
-            problems.append(f"{row.name} must be {error}; got {text[:80]!r}")
-        except ValueError:
-            problems.append(f"{row.name} must be {row.allowed()}; got {text[:80]!r}")
-    if (size := len(json.dumps(texts))) > _LARGEST_SIZE:
+        except ValueError as error:
+            allowed = error if isinstance(error, UnstorableValue) else row.allowed()
+            problems.append(f"{row.name} must be {allowed}; got {text[:80]!r}")
+    if len(json.dumps(texts)) > LARGEST_JSON // 2:  # they become a part of the artifact's JSON
         name = max(texts, key=lambda name: len(texts[name]))
-        problems.append(
-            f"{name} is too long: all hyperparameters together may have {_LARGEST_SIZE} bytes; "
-            f"got {size}"
-        )
+        problems.append(f"{name} is too long: all may have {LARGEST_JSON // 2} bytes together")
     if not problems:
         problems = [problem for rule in CROSS_FIELD_RULES for problem in rule(values)]
     if problems:
