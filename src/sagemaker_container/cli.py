@@ -2,10 +2,8 @@
 
 import gc
 import os
-import signal
 import sys
 import traceback
-from types import FrameType
 from typing import NoReturn
 
 from factorization_machines.errors import (
@@ -17,47 +15,21 @@ from factorization_machines.errors import (
 from sagemaker_container.contract import failure
 from sagemaker_container.contract.errors import exit_code
 from sagemaker_container.contract.paths import OptMl
-
-STOPPED = 128 + signal.SIGTERM  # the shell's number of a command ended by that signal
-
-
-class _Stop(BaseException):
-    """A stop before there is anything to save."""
+from sagemaker_container.stop_signal import STOPPED, Stopped, StopSignal
 
 
-class StopSignal:
-    """Tells whether SIGTERM or SIGINT was received.
-
-    Before the first call there is nothing to save, and a signal raises. After the first call a
-    signal only sets a flag.
-    """
-
-    def __init__(self) -> None:
-        self._received = False
-        self._polled = False
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._receive)
-
-    def __call__(self) -> bool:
-        """Return whether the job is to end."""
-        self._polled = True
-        return self._received
-
-    def _receive(self, number: int, frame: FrameType | None) -> None:
-        self._received = True
-        if not self._polled:
-            raise _Stop
-
-
-def train() -> NoReturn:
+def train(stop: StopSignal | None = None) -> NoReturn:
     """Run the job under /opt/ml and exit: 0 done, 1 ours, 2 the caller's, 3 the platform's.
 
-    A job that was stopped by a signal exits with 143, after it saved its model.
+    A job that was stopped by a signal exits with 143, after it saved its model. `stop`: handlers
+    that are already installed.
     """
     code = 1
     paths = OptMl.from_environment()
     try:
-        stop = StopSignal()
+        stop = stop or StopSignal()
+        # The kernels need no threads of OpenBLAS, which raises SIGINT if it cannot start them.
+        os.environ["OPENBLAS_NUM_THREADS"] = "1"
         # Imports create objects that stay: collections among them take a fifth of the time.
         gc.disable()
         # Imported after the handlers are installed, because the import takes a second.
@@ -67,7 +39,7 @@ def train() -> NoReturn:
         if not finished:
             _print_error("stopped by a signal; the model as far as it was trained is saved")
         code = 0 if finished else STOPPED
-    except _Stop:
+    except Stopped:
         _print_error("stopped by a signal before training began; there is no model")
         code = STOPPED
     except BaseException as error:  # any error ends in the failure file and the exit code
@@ -97,6 +69,8 @@ def _known(error: BaseException) -> FactorizationMachinesError:
             "not enough memory; use a smaller feature_dim, num_factors or mini_batch_size, "
             f"or a larger instance ({str(error) or 'no details'})"
         )
+    if isinstance(error, RuntimeError) and "can't start new thread" in str(error):
+        return PlatformError("no thread can be started: the limit of processes is too low")
     if isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename else ""
         return PlatformError(f"{where}{error.strerror}")

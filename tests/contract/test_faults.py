@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -182,3 +183,85 @@ def test_a_stop_in_the_middle_of_a_stream_saves_the_model(good: Job) -> None:
         process.communicate(timeout=PATIENCE)
         assert process.returncode == 143
     assert good.left == ["model_algo-1"]
+
+
+def special(path: Path, kind: str) -> None:
+    """Make an entry of a channel that is neither a file nor a folder."""
+    if kind == "a link to a folder":
+        path.symlink_to("..")
+    elif kind == "a dangling link":
+        path.symlink_to("nothing")
+    elif kind == "a FIFO":
+        os.mkfifo(path)
+    elif kind == "a socket":
+        with socket.socket(socket.AF_UNIX) as made, contextlib.chdir(path.parent):
+            made.bind(path.name)
+    else:
+        path.symlink_to("/dev/zero")
+
+
+@pytest.mark.parametrize("channel", ["train", "test"])
+@pytest.mark.parametrize(
+    "kind", ["a link to a folder", "a dangling link", "a FIFO", "a socket", "a device"]
+)
+def test_what_is_no_file_is_refused_and_not_skipped(good: Job, channel: str, kind: str) -> None:
+    (good.data / channel / "sub").mkdir()
+    special(good.data / channel / "sub" / "part-1", kind)
+    assert good.train().code == 2
+    assert good.failure == (
+        f"ChannelError: channel {channel!r}: {channel}/sub/part-1 is {kind}; "
+        "a channel may have files and folders only"
+    )
+
+
+def test_hidden_files_are_told_once_and_markers_are_not(good: Job) -> None:
+    content = sparse_file(*ratings(10, 1))
+    names = ("_SUCCESS", ".part-0.crc", "_committed_1", ".hidden", "sub/_b", "_folder/part-0")
+    good.channel("train", dict.fromkeys(names, content))
+    done = good.train()
+    assert done.code == 0, done.stderr
+    told = [line.split("] ", 1)[1] for line in done.stdout.splitlines() if " hidden " in line]
+    assert told == [
+        "Channel 'train': 3 hidden files or folders are skipped: '.hidden', '_folder', 'sub/_b'"
+    ]
+    assert ": 550 train, 130 test records" in done.stdout
+
+
+@pytest.mark.parametrize("kind", ["a FIFO", "a device", "a dangling link"])
+@pytest.mark.parametrize("name", ["hyperparameters", "inputdataconfig", "resourceconfig"])
+def test_a_configuration_that_is_no_file(good: Job, name: str, kind: str) -> None:
+    path = good.config / f"{name}.json"
+    path.unlink()
+    special(path, kind)
+    done = good.train()
+    if kind == "a dangling link" and name != "hyperparameters":
+        assert done.code == 0  # as if there were none
+        return
+    assert done.code == 2
+    how = "does not exist" if kind == "a dangling link" else "cannot be read: Not a regular file"
+    assert good.failure == f"ConfigurationError: {path} {how}"
+
+
+def test_what_is_in_the_place_of_the_model_is_told_before_training(good: Job) -> None:
+    (good.model / "model_algo-1").mkdir()
+    done = good.train()
+    assert done.code == 3
+    assert good.failure == (
+        f"PlatformError: the model cannot be written to {good.model}: model_algo-1 is a folder"
+    )
+    assert "Training with the engine" not in done.stdout
+
+
+def test_a_disk_without_space_for_the_model_is_told_before_training(good: Job) -> None:
+    good.hyperparameters(**{**GIVEN, "feature_dim": 2**31 - 1, "num_factors": 10**6})
+    done = good.train()
+    assert done.code == 3
+    assert "and the disk has less space" in str(good.failure)
+
+
+def test_a_failure_file_that_is_a_fifo_does_not_hang(good: Job) -> None:
+    os.mkfifo(good.output / "failure")
+    good.hyperparameters(**{**GIVEN, "epochs": 0})
+    done = good.train()
+    assert done.code == 2
+    assert "failure could not be written: No such device or address" in done.stderr

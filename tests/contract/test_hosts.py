@@ -5,7 +5,6 @@ Their names are addresses of the loopback, so that each is a host that can be re
 
 import contextlib
 import gzip
-import os
 import re
 import shutil
 import signal
@@ -72,10 +71,15 @@ class Cluster:
             start = end
 
     @contextlib.contextmanager
-    def started(self) -> Iterator[list[subprocess.Popen[str]]]:
+    def started(self, late: int | None = None) -> Iterator[list[subprocess.Popen[str]]]:
+        """Start all hosts; the late one when another waits for it."""
         with contextlib.ExitStack() as stack:
-            processes = []
-            for job in self.jobs:
+            started = {}
+            for number in sorted(range(len(self.jobs)), key=lambda number: number == late):
+                job = self.jobs[number]
+                if number == late:
+                    self.wait_for("Waiting for 2 hosts", 1 - number)
+                    time.sleep(0.5)
                 with open(job.base / "out", "w") as out, open(job.base / "err", "w") as err:
                     process = subprocess.Popen(
                         command("train"),
@@ -87,8 +91,8 @@ class Cluster:
                     )
                 stack.callback(process.wait, PATIENCE)
                 stack.callback(process.kill)
-                processes.append(process)
-            yield processes
+                started[number] = process
+            yield [started[number] for number in sorted(started)]
 
     def results(self, processes: list[subprocess.Popen[str]]) -> list[Result]:
         codes = [process.wait(PATIENCE) for process in processes]
@@ -237,8 +241,90 @@ def test_hosts_of_different_hyperparameters(two: Cluster) -> None:
     done = two.train()
     assert [one.code for one in done] == [2, 2]
     assert two.jobs[0].failure == (
-        "ConfigurationError: host '127.0.0.2' has epochs '5'; '127.0.0.1' has '4': "
-        "all hosts must have the same hyperparameters"
+        "ConfigurationError: all hosts must have the same hyperparameters and channels; "
+        "host '127.0.0.2' has epochs '5', and '127.0.0.1' has '4'"
+    )
+    assert two.jobs[1].failure == two.jobs[0].failure
+
+
+@pytest.mark.parametrize("host", [0, 1])
+@pytest.mark.parametrize("channel", ["test", "model"])
+def test_a_channel_of_one_host_only(two: Cluster, host: int, channel: str) -> None:
+    job, other = two.jobs[host], two.jobs[1 - host]
+    if channel == "test":
+        other.configure("inputdataconfig", {"train": {}})
+    else:
+        assert [one.code for one in two.train()] == [0, 0]
+        shutil.copytree(two.jobs[0].model, job.data / "model")
+        job.configure("inputdataconfig", {"train": {}, "test": {}, "model": {}})
+    assert [one.code for one in two.train()] == [2, 2]
+    has = ["none", "none"]
+    has[host] = "'FullyReplicated'"
+    for each in two.jobs:
+        assert each.failure == (
+            "ConfigurationError: all hosts must have the same hyperparameters and channels; "
+            f"host '127.0.0.2' has channel {channel!r} {has[1]}, and '127.0.0.1' has {has[0]}"
+        )
+
+
+@pytest.mark.parametrize("channel", ["train", "test"])
+def test_a_channel_that_is_sharded_on_one_host_only(two: Cluster, channel: str) -> None:
+    options = {"train": {}, "test": {}, channel: {"S3DistributionType": "ShardedByS3Key"}}
+    two.jobs[1].configure("inputdataconfig", options)
+    assert [one.code for one in two.train()] == [2, 2]
+    for job in two.jobs:
+        assert str(job.failure).endswith(
+            f"host '127.0.0.2' has channel {channel!r} 'ShardedByS3Key', "
+            "and '127.0.0.1' has 'FullyReplicated'"
+        )
+
+
+@pytest.mark.parametrize("change", ["labels", "values", "fewer rows", "more rows"])
+def test_test_data_that_are_not_the_same_everywhere(cluster: Cluster, change: str) -> None:
+    x, y = ratings(130, 2)
+    if change == "values":
+        x.data[5] = 2
+    content = {
+        "labels": lambda: sparse_file(x, 1 - y),
+        "values": lambda: sparse_file(x, y),
+        "fewer rows": lambda: sparse_file(x[:100], y[:100]),
+        "more rows": lambda: sparse_file(*ratings(140, 2)),
+    }[change]()
+    cluster.jobs[-1].channel("test", content)
+    assert {one.code for one in cluster.train()} == {2}
+    rows = {"fewer rows": ": 100 and 130 records", "more rows": ": 140 and 130 records"}
+    for job in cluster.jobs:
+        assert job.failure == (
+            f"ChannelError: channel 'test' is FullyReplicated, but what host {cluster.names[-1]!r} "
+            f"has is not what '127.0.0.1' has{rows.get(change, '')}"
+        )
+
+
+def test_a_model_that_is_not_the_same_everywhere(two: Cluster) -> None:
+    for seed, job in enumerate(two.jobs):
+        job.configure("inputdataconfig", {"train": {}, "test": {}, "model": {}})
+        first = Job(job.base / "first")
+        first.hyperparameters(**GIVEN, _seed=seed)
+        first.channel("train", sparse_file(*ratings(550, 1)))
+        assert first.train().code == 0
+        shutil.copytree(first.model, job.data / "model")
+    assert [one.code for one in two.train()] == [2, 2]
+    for job in two.jobs:
+        assert job.failure == (
+            "ChannelError: channel 'model' is FullyReplicated, but what host '127.0.0.2' has is "
+            "not what '127.0.0.1' has"
+        )
+
+
+def test_hosts_that_were_started_with_other_hosts(two: Cluster) -> None:
+    two.jobs[1].configure("resourceconfig", {"current_host": "127.0.0.2", "hosts": list(NAMES)})
+    two.hyperparameters(**{**MANY, "_host_timeout": 5})
+    done = two.train()
+    assert done[0].code == 2
+    assert done[1].code in (2, 3)  # the first may have left before it is asked
+    assert two.jobs[0].failure == (
+        "UserError: host '127.0.0.2' has the hosts 127.0.0.1, 127.0.0.2, 127.0.0.3; "
+        "'127.0.0.1' has 127.0.0.1, 127.0.0.2"
     )
 
 
@@ -286,17 +372,7 @@ def test_gzip_on_many_hosts(two: Cluster) -> None:
 
 @pytest.mark.parametrize("late", [0, 1])
 def test_one_that_starts_late_is_waited_for(two: Cluster, late: int) -> None:
-    path = two.jobs[late].config / "hyperparameters.json"
-    content = path.read_text()
-    path.unlink()
-
-    os.mkfifo(path)
-    with two.started() as processes:
-        two.wait_for("Waiting for 2 hosts", 1 - late)
-        time.sleep(0.5)
-        path_open = os.open(path, os.O_WRONLY)
-        os.write(path_open, content.encode())
-        os.close(path_open)
+    with two.started(late) as processes:
         done = two.results(processes)
     assert [one.code for one in done] == [0, 0], [one.stderr for one in done]
 

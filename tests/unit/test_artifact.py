@@ -2,19 +2,22 @@
 
 import contextlib
 import json
+import os
 import struct
 import zipfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from factorization_machines import artifact
-from factorization_machines.artifact import Model, ndarrays
+from factorization_machines.artifact import Model, ndarrays, writing
 from factorization_machines.errors import ArtifactError, PlatformError
+from factorization_machines.files import replacing
 from factorization_machines.parameters import Parameters
 from support.mxfiles import GOOD, TRAINING, archive, dense, params, row_sparse, shape
 
@@ -398,11 +401,48 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path, model: Model) -> None:
         assert str(caught.value) == f"the model cannot be written to {folder}: Not a directory"
 
 
-def test_an_old_model_stays_whole_until_the_new_one_is(tmp_path: Path, model: Model) -> None:
+def test_an_old_model_stays_whole_until_the_new_one_is(
+    tmp_path: Path, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
     artifact.write(tmp_path, model)
     before = (tmp_path / "model_algo-1").read_bytes()
-    # A folder in the way of the part file: as any failure on the way to it.
-    (tmp_path / ".model_algo-1.part").mkdir()
-    with pytest.raises(PlatformError):
+
+    def fail(stream: BinaryIO, _: Model) -> None:
+        stream.write(b"PK")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(writing, "_write_zip", fail)
+    with pytest.raises(PlatformError, match="No space left on device"):
         artifact.write(tmp_path, model)
+    assert [path.name for path in tmp_path.iterdir()] == ["model_algo-1"]
     assert (tmp_path / "model_algo-1").read_bytes() == before
+
+
+def test_two_writers_of_a_path_write_a_whole_file_each(tmp_path: Path) -> None:
+    path = tmp_path / "model_algo-1"
+    with replacing(path) as first:
+        first.write(b"first")
+        with replacing(path) as second:
+            second.write(b"second, longer")
+        assert path.read_bytes() == b"second, longer"
+    assert path.read_bytes() == b"first"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_temporary_file_of_a_killed_process_is_removed_after_an_hour(tmp_path: Path) -> None:
+    path = tmp_path / "model_algo-1"
+    old, new = (tmp_path / f".model_algo-1.{name}.fm-part" for name in ("old", "new"))
+    for each in (old, new):
+        each.write_bytes(b"PK")
+    os.utime(old, (0, 0))
+    with replacing(path):
+        pass
+    assert sorted(tmp_path.iterdir()) == [new, path]
+
+
+def test_a_folder_in_the_place_of_the_model_or_a_full_disk_is_told_before(tmp_path: Path) -> None:
+    with pytest.raises(PlatformError, match="the disk has less space"):
+        artifact.check_writable(tmp_path, 1 << 60)
+    (tmp_path / "model_algo-1").mkdir()
+    with pytest.raises(PlatformError, match="model_algo-1 is a folder"):
+        artifact.check_writable(tmp_path)

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -358,3 +359,27 @@ def test_networks_of_a_service_that_was_killed_are_removed(calls, tmp_path):
         f"network ls -q --filter {label}",
         "network rm network-1",
     ]
+
+
+@pytest.mark.parametrize(("lost", "grace", "sent"), [(0, 60, 1), (2, 60, 3), (9, 0, 0)])
+def test_a_container_that_loses_a_signal_gets_another(monkeypatch, lost, grace, sent):
+    """As the first process of a container does before it has a handler."""
+    calls, ended = [], []
+
+    def docker_command(*arguments):
+        calls.append(arguments)
+        if calls.count(("kill", "--signal", "TERM", "name")) > lost:
+            ended.append(143)
+
+    def wait(timeout):
+        if not ended:
+            raise subprocess.TimeoutExpired("docker", timeout)
+
+    child = SimpleNamespace(
+        poll=lambda: ended[0] if ended else None,
+        wait=wait,
+        stop=lambda seconds: ended[0] if ended else 137,
+    )
+    monkeypatch.setattr(docker, "docker", docker_command)
+    assert docker._Container(child, "name", grace).stop() == (143 if sent else 137)
+    assert calls == [("kill", "--signal", "TERM", "name")] * sent + [("rm", "-f", "-v", "name")]

@@ -95,11 +95,12 @@ def named(row: Hyperparameter) -> str:
     return row.name
 
 
-def refused(name: str, text: str) -> str:
+def refused(name: str, text: str, allowed: str | None = None) -> str:
     """Return the line that refuses a value, and check that it names value and rule."""
     with pytest.raises(HyperparameterError) as caught:
         check({**REQUIRED, name: text})
-    assert str(caught.value) == f"{name} must be {BY_NAME[name].allowed()}; got {text!r}"
+    allowed = allowed or BY_NAME[name].allowed()
+    assert str(caught.value) == f"{name} must be {allowed}; got {text[:80]!r}"
     return str(caught.value)
 
 
@@ -165,7 +166,15 @@ def test_integers_at_their_bounds(row: Integer) -> None:
 
 
 @pytest.mark.parametrize("row", of(Integer), ids=named)
-@pytest.mark.parametrize("text", [*NOT_NUMBERS, "1e3", "1.0", "1.5", "true", "9" * 41])
+@pytest.mark.parametrize("text", [str(2**63), "9" * 41, "9" * 5000], ids=len)
+def test_integers_that_are_too_large_to_be_stored(row: Integer, text: str) -> None:
+    refused(row.name, text, f"an integer from {row.low} to {row.high or 2**63 - 1}")
+    if row.high is None:
+        assert value(row.name, str(2**63 - 1)) == 2**63 - 1
+
+
+@pytest.mark.parametrize("row", of(Integer), ids=named)
+@pytest.mark.parametrize("text", [*NOT_NUMBERS, "1e3", "1.0", "1.5", "true"])
 def test_integers_of_the_wrong_type(row: Integer, text: str) -> None:
     refused(row.name, text)
 
@@ -183,7 +192,7 @@ def test_reals_at_their_bounds(row: Continuous) -> None:
     if row.low is None:
         assert value(row.name, "-1.5e-3") == -0.0015
     elif row.low_open:
-        assert value(row.name, "5e-324") == 5e-324
+        assert value(row.name, "1.5e-45") == 1.5e-45  # the smallest float32
     else:
         assert value(row.name, repr(row.low)) == row.low
     for text, number in (("1", 1.0), ("+.5", 0.5), ("2.", 2.0), ("1E3", 1000.0), ("1e-05", 1e-5)):
@@ -196,6 +205,20 @@ def test_reals_at_their_bounds(row: Continuous) -> None:
 @pytest.mark.parametrize("text", [*NOT_NUMBERS, "1e999", "1e", ".", "e5", "true", "--1"])
 def test_reals_of_the_wrong_type(row: Continuous, text: str) -> None:
     refused(row.name, text)
+
+
+@pytest.mark.parametrize("row", of(Continuous), ids=named)
+@pytest.mark.parametrize("text", ["1e-46", "5e-324", "1e-999", "0.1e-50", "3.5e38", "1e300"])
+def test_reals_that_float32_cannot_store(row: Continuous, text: str) -> None:
+    refused(row.name, text, f"{row.allowed()} in the range of float32")
+    if not row.low_open:
+        assert value(row.name, "0e-999") == 0
+
+
+def test_values_that_are_too_long_for_the_artifact() -> None:
+    with pytest.raises(HyperparameterError) as caught:
+        check({**REQUIRED, "_num_gpus": "x" * (1 << 19)})
+    assert str(caught.value) == "_num_gpus is too long: all may have 524288 bytes together"
 
 
 @pytest.mark.parametrize("row", of(Boolean), ids=named)
@@ -363,5 +386,5 @@ def test_a_file_that_is_no_object(tmp_path: Path, content: bytes, message: str) 
 def test_a_file_that_is_not_there_or_no_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="does not exist"):
         hyperparameters.read(tmp_path / "hyperparameters.json")
-    with pytest.raises(ConfigurationError, match="cannot be read: Is a directory"):
+    with pytest.raises(ConfigurationError, match="cannot be read: Not a regular file"):
         hyperparameters.read(tmp_path)

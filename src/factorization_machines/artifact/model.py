@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from factorization_machines.parameters import Parameters
 
 FILE_NAME = "model_algo-1"
+LARGEST_JSON = 1 << 20  # bytes of meta.json and of symbol.json
 PREDICTOR_TYPES = ("binary_classifier", "regressor")
 
 

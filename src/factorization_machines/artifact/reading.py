@@ -10,12 +10,11 @@ import numpy as np
 
 from factorization_machines.artifact import layout, ndarrays, sources
 from factorization_machines.artifact.archives import DAMAGE
-from factorization_machines.artifact.model import PREDICTOR_TYPES, Model
+from factorization_machines.artifact.model import LARGEST_JSON, PREDICTOR_TYPES, Model
 from factorization_machines.artifact.sources import META, PARAMS, SYMBOL, Parts
 from factorization_machines.errors import ArtifactError, printable
 from factorization_machines.parameters import Float32, Parameters
 
-_LARGEST_JSON = 1 << 20
 _BLOCK = 1 << 20  # values checked at a time
 _OUTPUTS = {
     "LogisticRegressionOutput": "binary_classifier",
@@ -103,8 +102,8 @@ def _json(source: Parts, name: str) -> dict[str, Any]:
     raw = sources.take(source, name)
     if raw is None:
         return {}
-    if len(raw) > _LARGEST_JSON:
-        raise ArtifactError(f"{name} has {len(raw)} bytes; at most {_LARGEST_JSON}")
+    if len(raw) > LARGEST_JSON:
+        raise ArtifactError(f"{name} has {len(raw)} bytes; at most {LARGEST_JSON}")
     return json_object(bytes(raw), name)
 
 

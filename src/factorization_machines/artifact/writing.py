@@ -1,9 +1,9 @@
 """Writes model_algo-1, a zip archive of meta.json, symbol.json and params, atomically."""
 
-import contextlib
 import json
-import os
+import shutil
 import struct
+import tempfile
 import zipfile
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -12,6 +12,7 @@ from factorization_machines.artifact import ndarrays
 from factorization_machines.artifact.model import FILE_NAME, Model
 from factorization_machines.artifact.symbol import symbol
 from factorization_machines.errors import PlatformError
+from factorization_machines.files import replacing
 
 # The first array's values begin at byte 64 of params. With params at a multiple of 64 in the file,
 # and v as the first array, the rows of v are aligned in a mapped file.
@@ -20,16 +21,20 @@ _PADDING = 0xD935  # the id of such a field in Android's zipalign; readers ignor
 _HEADER, _ZIP64_FIELD = 30, 20  # bytes; zipfile appends the zip64 field to ours
 
 
-def check_writable(folder: Path) -> None:
+def check_writable(folder: Path, size: int = 0) -> None:
     """Check before a long training whether a model can be written to a folder.
+
+    `size`: bytes of the model's parameters.
 
     Raises: PlatformError with the reason if it cannot.
     """
-    probe = folder / f".{FILE_NAME}.probe"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe.write_bytes(b"")
-        probe.unlink()
+        tempfile.NamedTemporaryFile(dir=folder, prefix=f".{FILE_NAME}.").close()
+        if (folder / FILE_NAME).is_dir():
+            raise IsADirectoryError(None, f"{FILE_NAME} is a folder")
+        if shutil.disk_usage(folder).free < size:
+            raise OSError(None, f"it takes {size} bytes, and the disk has less space")
     except OSError as error:
         raise _cannot_write(folder, error) from error
 
@@ -40,16 +45,11 @@ def write(folder: Path, model: Model) -> Path:
     Raises: PlatformError if it cannot be written, for example on a full disk; no partial file is
         left.
     """
-    path, part = folder / FILE_NAME, folder / f".{FILE_NAME}.part"
+    path = folder / FILE_NAME
     try:
-        with open(part, "wb") as stream:
+        with replacing(path) as stream:
             _write_zip(stream, model)
-            stream.flush()
-            os.fsync(stream.fileno())
-        part.replace(path)
     except OSError as error:
-        with contextlib.suppress(OSError):  # the first error is reported
-            part.unlink()
         raise _cannot_write(folder, error) from error
     return path
 

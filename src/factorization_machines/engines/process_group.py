@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import distributed
 
-from factorization_machines.errors import FactorizationMachinesError, PlatformError
+from factorization_machines.errors import FactorizationMachinesError, PlatformError, UserError
 
 # Nothing here is computed with torch, whose own threads only delay the threads of gloo.
 torch.set_num_threads(1)
@@ -47,7 +47,8 @@ class ProcessGroup:
             port: of the master.
             timeout: seconds that the hosts wait for one another, now and in each exchange.
 
-        Raises: PlatformError that names the hosts which have not joined in time; HostLost.
+        Raises: PlatformError that names the hosts which have not joined in time; UserError if a
+            host was started with other hosts; HostLost.
         """
         self.names = sorted(hosts)
         self.rank = self.names.index(host)
@@ -84,14 +85,26 @@ class ProcessGroup:
         deadline = time.monotonic() + timeout
         absent = list(range(self.size))
         try:
-            self._store.set(f"joined/{self.rank}", "")
-            while absent := [rank for rank in absent if not self._store.check([f"joined/{rank}"])]:
+            self._store.set(f"joined/{self.rank}", json.dumps(self.names))
+            while absent := [rank for rank in absent if not self._has_joined(rank)]:
                 if time.monotonic() > deadline:
                     names = ", ".join(repr(self.names[rank]) for rank in absent)
                     raise PlatformError(f"not there within {timeout:g} s: {names}")
                 time.sleep(_POLL)
         except RuntimeError as error:
             raise HostLost(f"host {self.names[0]!r} is gone ({_summary(error)})") from None
+
+    def _has_joined(self, rank: int) -> bool:
+        """Return whether a host has joined; UserError if it was started with other hosts."""
+        if not self._store.check([f"joined/{rank}"]):
+            return False
+        names = json.loads(self._store.get(f"joined/{rank}"))
+        if names != self.names:
+            raise UserError(
+                f"host {self.names[rank]!r} has the hosts {', '.join(names)}; "
+                f"{self.names[self.rank]!r} has {', '.join(self.names)}"
+            )
+        return True
 
     @property
     def others(self) -> list[int]:

@@ -1,11 +1,13 @@
 """The backend `docker`: any image that the Docker engine has, with a folder as /opt/ml."""
 
+import contextlib
 import csv
 import io
 import os
 import shutil
 import subprocess
 import tempfile
+import time
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +21,7 @@ from local_sagemaker.errors import LocalError
 LOCAL_IMAGE = "factorization-machines:latest"
 LABEL = "local-sagemaker"
 _COMMAND_SECONDS = 60.0
+_RETRY_SECONDS = 1.0
 
 
 class DockerRunner:
@@ -68,10 +71,8 @@ class DockerRunner:
             arguments = [task.command]
         command = ["docker", "run", *options, image, *arguments]
         with variables:
-            child = ChildProcess(
-                command, {**os.environ, **multiline}, sink, grace=task.grace, stdin=variables
-            )
-        return _Container(child, name)
+            child = ChildProcess(command, {**os.environ, **multiline}, sink, stdin=variables)
+        return _Container(child, name, task.grace)
 
     def network(self, isolated: bool) -> str | None:
         """Create a network, from which an isolated job does not reach other networks.
@@ -111,8 +112,8 @@ class DockerRunner:
 class _Container:
     """A running `docker run` and its container."""
 
-    def __init__(self, child: ChildProcess, name: str):
-        self._child, self._name = child, name
+    def __init__(self, child: ChildProcess, name: str, grace: float):
+        self._child, self._name, self._grace = child, name, grace
         self._out_of_memory = False
 
     def poll(self) -> int | None:
@@ -128,7 +129,13 @@ class _Container:
         return self._child.wait(timeout)
 
     def stop(self, grace: float | None = None) -> int:
-        code = self._child.stop(grace)
+        deadline = time.monotonic() + (self._grace if grace is None else grace)
+        # The first process of a container loses a signal for which it has no handler yet.
+        while self._child.poll() is None and (left := deadline - time.monotonic()) > 0:
+            docker("kill", "--signal", "TERM", self._name)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._child.wait(min(left, _RETRY_SECONDS))
+        code = self._child.stop(0)
         self.ending()  # asks the engine while it has the container
         # If `docker run` had to be killed, the container still runs.
         docker("rm", "-f", "-v", self._name)

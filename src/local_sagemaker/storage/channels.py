@@ -1,6 +1,7 @@
 """Lists and downloads the S3 objects of a channel, for each host."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -65,10 +66,19 @@ def fetch(s3: Any, channel: Mapping[str, Any], folder: Path, share: Share) -> in
         folder: the channel's, which exists.
         share: the host's share.
 
-    Raises: LocalError if there are no objects, with the service's text.
+    Raises: LocalError if there are no objects, with the service's text, or if the keys of two
+        objects would be written to one file.
     """
     size = 0
-    for bucket, key, place in host_objects(s3, channel, share):
+    all_objects = host_objects(s3, channel, share)
+    places = Counter(place for _, _, place in all_objects)
+    for _, key, place in all_objects:
+        if places[place] > 1 or any(parent in places for parent in place.parents):
+            raise LocalError(
+                f"ClientError: Data download failed: channel {channel['ChannelName']!r}: the object"
+                f" {key!r} and another one would be written to one file."
+            )
+    for bucket, key, place in all_objects:
         target = folder / objects.inside(folder, str(place))
         target.parent.mkdir(parents=True, exist_ok=True)
         s3.download_file(bucket, key, str(target))

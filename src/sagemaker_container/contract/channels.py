@@ -1,6 +1,7 @@
 """The job's hosts and channels, from resourceconfig.json and inputdataconfig.json."""
 
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,14 @@ _MODEL_DELIVERY = (
     _DISTRIBUTION,
 )
 _DEFAULT_HOST = "algo-1"
+_MARKERS = ("_SUCCESS", "_committed_", "_started_")  # Spark's
+_KINDS = {
+    stat.S_IFDIR: "a link to a folder",
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
 
 
 @dataclass(frozen=True)
@@ -52,6 +61,8 @@ class Channel:
     gzip: bool = False
     sharded: bool = False
     """Whether each of several hosts has its own files; else all have the same files."""
+    hidden: tuple[str, ...] = ()
+    """Names of files and folders that are skipped; markers of Spark are not among them."""
 
 
 @dataclass(frozen=True)
@@ -189,8 +200,9 @@ def _channel(name: str, folder: Path, options: dict[str, object], many_hosts: bo
         return Channel(name, folder, (), sharded=True)  # there are fewer files than hosts
     if not folder.is_dir():
         raise ChannelError(f"channel {name!r}: the folder {folder} does not exist")
+    hidden: list[str] = []
     try:
-        files = tuple(_sorted_files(folder))
+        files = tuple(_sorted_files(name, folder, hidden))
     except OSError as error:
         where = error.filename or folder
         raise PlatformError(f"channel {name!r}: {where}: {error.strerror}") from error
@@ -199,7 +211,7 @@ def _channel(name: str, folder: Path, options: dict[str, object], many_hosts: bo
             f"channel {name!r} is empty: no file with data below {folder}; names that begin with"
             " '.' or '_' are skipped"
         )
-    return Channel(name, folder, files, gzip=gzip, sharded=sharded)
+    return Channel(name, folder, files, gzip=gzip, sharded=sharded, hidden=tuple(sorted(hidden)))
 
 
 def is_visible(name: str) -> bool:
@@ -211,18 +223,34 @@ def is_visible(name: str) -> bool:
     return not name.startswith((".", "_"))
 
 
-def _sorted_files(folder: Path) -> Iterable[Path]:
+def _sorted_files(channel: str, folder: Path, hidden: list[str]) -> Iterable[Path]:
     """Yield the non-empty, visible files below a folder, sorted by relative path.
 
-    Empty files are the markers that S3 tools create for folders.
+    Empty files are the markers that S3 tools create for folders. The names of hidden files and
+    folders are appended to `hidden`.
+
+    Raises: ChannelError for anything other than files, links to files, and folders.
     """
     files: list[Path] = []
     # Not rglob, which skips unreadable folders: the job would train on part of its data.
     for root, folders, names in os.walk(folder, onerror=_raise):
+        hidden += [
+            Path(root, name).relative_to(folder).as_posix()
+            for name in (*folders, *names)
+            if not is_visible(name) and not name.startswith(_MARKERS) and not name.endswith(".crc")
+        ]
         folders[:] = filter(is_visible, folders)
-        files += [Path(root, name) for name in filter(is_visible, names)]
+        # os.walk does not enter a link to a folder, whose data would be missing.
+        links = [name for name in folders if os.path.islink(os.path.join(root, name))]
+        files += [Path(root, name) for name in (*links, *filter(is_visible, names))]
     for path in sorted(files, key=lambda path: path.relative_to(folder).as_posix()):
-        if path.is_file() and path.stat().st_size > 0:
+        kind = _KINDS.get(stat.S_IFMT(path.stat().st_mode)) if path.exists() else "a dangling link"
+        if kind:
+            where = path.relative_to(folder.parent).as_posix()
+            raise ChannelError(
+                f"channel {channel!r}: {where} is {kind}; a channel may have files and folders only"
+            )
+        if path.stat().st_size > 0:
             yield path
 
 

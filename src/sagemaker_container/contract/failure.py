@@ -1,5 +1,6 @@
 """Writes output/failure, the reason of a failed job that the service shows to its user."""
 
+import os
 from pathlib import Path
 
 LONGEST = 1024  # characters; the service shows no more
@@ -16,7 +17,9 @@ def write(path: Path, text: str) -> str | None:
     data = text.encode("utf-8", errors="replace")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
+        # O_NONBLOCK: a FIFO without a reader is an error instead of a wait.
+        with open(path, "wb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as f:
+            f.write(data)
     except OSError as error:
         return f"{path} could not be written: {error.strerror or error}"
     return None

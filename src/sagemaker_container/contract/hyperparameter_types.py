@@ -2,6 +2,7 @@
 
 import math
 import re
+import struct
 from dataclasses import dataclass, field
 
 Value = int | float | str | bool | None
@@ -9,6 +10,11 @@ Value = int | float | str | bool | None
 # int() and float() also take "1_000", "١" and "infinity"; a job's strings are plain decimal.
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 _DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+_LARGEST_INTEGER = 2**63 - 1
+
+
+class UnstorableValue(ValueError):
+    """A number that cannot be stored; the message is what is allowed, to follow "must be"."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +46,12 @@ class Integer(Hyperparameter):
 
     def parse(self, text: str) -> int:
         """Return the integer. Raises: ValueError if it is malformed or out of range."""
-        if not _INTEGER.fullmatch(text.strip()) or len(text) > 40:
+        if not _INTEGER.fullmatch(text.strip()):
             raise ValueError(text)
-        value = int(text)
+        # int() rejects thousands of digits.
+        value = int(text) if len(text) <= 40 else _LARGEST_INTEGER + 1
+        if self.high is None and value > _LARGEST_INTEGER:
+            raise UnstorableValue(f"an integer from {self.low} to {_LARGEST_INTEGER}")
         if not (self.low <= value and (self.high is None or value <= self.high)):
             raise ValueError(text)
         return value
@@ -68,8 +77,14 @@ class Continuous(Hyperparameter):
         value = float(text)
         if not math.isfinite(value):
             raise ValueError(text)
-        if self.low is not None and not (self.low < value if self.low_open else self.low <= value):
+        underflows = value == 0 and re.search("[1-9]", _mantissa(text))
+        too_low = self.low is not None and (
+            value <= self.low if self.low_open else value < self.low
+        )
+        if too_low and not underflows:
             raise ValueError(text)
+        if underflows or not _fits_float32(value):
+            raise UnstorableValue(f"{self.allowed()} in the range of float32")
         return value
 
     def allowed(self) -> str:
@@ -77,6 +92,19 @@ class Continuous(Hyperparameter):
         if self.low is None:
             return "a finite number"
         return f"a finite number {'>' if self.low_open else '>='} {self.low:g}"
+
+
+def _fits_float32(value: float) -> bool:
+    """Return whether a float stays finite, and other than 0, as a float32."""
+    try:
+        (stored,) = struct.unpack("<f", struct.pack("<f", value))
+    except OverflowError:
+        return False
+    return bool(stored) == bool(value)
+
+
+def _mantissa(text: str) -> str:
+    return text.lower().partition("e")[0]
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from factorization_machines.artifact.model import LARGEST_JSON
 from factorization_machines.optimizers import OPTIMIZERS
 from sagemaker_container.contract.errors import ConfigurationError, HyperparameterError
 from sagemaker_container.contract.hyperparameter_types import (
@@ -18,6 +19,7 @@ from sagemaker_container.contract.hyperparameter_types import (
     Integer,
     Interval,
     Text,
+    UnstorableValue,
     Value,
 )
 from sagemaker_container.contract.json_file import read_object
@@ -282,8 +284,12 @@ def check(raw: Mapping[str, str], others: Callable[[], Sequence[str]] = tuple) -
             continue
         try:
             values[row.name] = row.parse(text)
-        except ValueError:
-            problems.append(f"{row.name} must be {row.allowed()}; got {text[:80]!r}")
+        except ValueError as error:
+            allowed = error if isinstance(error, UnstorableValue) else row.allowed()
+            problems.append(f"{row.name} must be {allowed}; got {text[:80]!r}")
+    if len(json.dumps(texts)) > LARGEST_JSON // 2:  # they become a part of the artifact's JSON
+        name = max(texts, key=lambda name: len(texts[name]))
+        problems.append(f"{name} is too long: all may have {LARGEST_JSON // 2} bytes together")
     if not problems:
         problems = [problem for rule in CROSS_FIELD_RULES for problem in rule(values)]
     if problems:

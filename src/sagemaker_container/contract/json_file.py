@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from factorization_machines.files import open_regular
 from sagemaker_container.contract.errors import ConfigurationError
 
 
@@ -12,7 +13,8 @@ def read_object(path: Path) -> dict[str, object]:
     Raises: ConfigurationError if the file is missing, not JSON, or not an object.
     """
     try:
-        content = json.loads(path.read_bytes())
+        with open_regular(path) as file:
+            content = json.loads(file.read())
     except FileNotFoundError:
         raise ConfigurationError(f"{path} does not exist") from None
     except OSError as error:

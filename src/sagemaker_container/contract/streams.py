@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from factorization_machines.errors import DataError, PlatformError
+from factorization_machines.files import open_regular
 from sagemaker_container.contract.errors import ChannelError
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class FileStream(_Readable):
 
     def __init__(self, path: Path, name: str, initial: os.stat_result):
         self._path, self._name, self._initial = path, name, initial
-        self._file = open(path, "rb", buffering=0)  # noqa: SIM115
+        self._file = open_regular(path)
         self._read = 0
 
     def readinto(self, buffer: "WriteableBuffer") -> int | None:

@@ -1,6 +1,7 @@
 """The rows of a channel: in memory if they fit, otherwise read again for each pass."""
 
 import contextlib
+import functools
 import hashlib
 import io
 import json
@@ -17,6 +18,7 @@ from factorization_machines.errors import DataError, PlatformError
 from factorization_machines.recordio.decoder import BUFFER, Decoder, Rows
 from sagemaker_container.contract import streams
 from sagemaker_container.contract.channels import Channel
+from sagemaker_container.training.checkpoints.fingerprint import digest
 from sagemaker_container.training.prefetch import prefetch
 
 _MIN_BATCH_BYTES = 1 << 26  # for the rows of a mini-batch, even if the budget is used up
@@ -68,9 +70,12 @@ class ChannelDataset:
         """Return all rows, if they are in memory in one piece."""
         return self._loaded[0] if self._loaded and len(self._loaded) == 1 else None
 
-    @property
-    def source_id(self) -> str:
-        """Return an identification of streamed data that needs no reading."""
+    @functools.cached_property
+    def digest(self) -> str:
+        """Return a digest of the rows, or of the files' names and sizes if they are streamed."""
+        rows = self.rows
+        if rows is not None:
+            return digest(rows.x.indptr, rows.x.indices, rows.x.data, rows.y)
         if self.channel.pipe:
             return "Pipe"
         names = [path.relative_to(self.channel.folder).as_posix() for path in self._files]

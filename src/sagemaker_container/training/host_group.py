@@ -4,16 +4,17 @@ import contextlib
 import json
 import os
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from factorization_machines import __version__
 from factorization_machines.engines import network
 from factorization_machines.engines.shares import Shares
 from factorization_machines.engines.single_process import SingleProcess
 from factorization_machines.metrics import Metrics
-from factorization_machines.recordio.decoder import Rows
-from sagemaker_container.contract.channels import Channel, Hosts
+from factorization_machines.parameters import Parameters
+from sagemaker_container.contract.channels import MODEL_CHANNEL, Channel, Hosts
 from sagemaker_container.contract.errors import (
     ChannelError,
     ConfigurationError,
@@ -21,6 +22,8 @@ from sagemaker_container.contract.errors import (
 )
 from sagemaker_container.contract.hyperparameters import Hyperparameters
 from sagemaker_container.contract.log import JobLog
+from sagemaker_container.training.checkpoints.fingerprint import digest
+from sagemaker_container.training.dataset import ChannelDataset
 
 if TYPE_CHECKING:
     from factorization_machines.engines.process_group import ProcessGroup
@@ -35,8 +38,7 @@ def join(hosts: Hosts, params: Hyperparameters, log: JobLog) -> Iterator["HostGr
     """Yield the group of the job's hosts, after all of them have joined.
 
     Raises: PlatformError that names the hosts which have not joined in time; HyperparameterError if
-        a hyperparameter needs a single host; ConfigurationError if the hosts' hyperparameters
-        differ.
+        a hyperparameter needs a single host.
     """
     if len(hosts.names) == 1:
         yield SingleProcess(hosts.current)
@@ -62,46 +64,88 @@ def join(hosts: Hosts, params: Hyperparameters, log: JobLog) -> Iterator["HostGr
     # Without it gloo takes the address of the machine's name, which need not be the host's name.
     os.environ["GLOO_SOCKET_IFNAME"] = network.own_interface(hosts.current, hosts.interface, master)
     with ProcessGroup(hosts.current, names, master, port, timeout) as group:
-        _check_same_hyperparameters(group, params.texts)
         yield group
 
 
-def _check_same_hyperparameters(group: "HostGroup", texts: Mapping[str, str]) -> None:
-    contents = group.all_gather_bytes(json.dumps(dict(texts)).encode())
-    for name, other in zip(group.names, map(json.loads, contents), strict=True):
-        different = sorted(key for key in {*other, *texts} if other.get(key) != texts.get(key))
-        if different:
-            key = different[0]
+def _gather(group: "HostGroup", content: object) -> list[Any]:
+    """Return the contents of all hosts, by rank; JSON carries them."""
+    return [json.loads(each) for each in group.all_gather_bytes(json.dumps(content).encode())]
+
+
+def check_same_job(
+    group: "HostGroup",
+    hyperparameters: Hyperparameters,
+    channels: Mapping[str, Channel],
+    model: bool,
+) -> None:
+    """Check that all hosts have the same hyperparameters and channels, before they read data.
+
+    `model`: whether this host has the channel `model`.
+
+    Raises: ConfigurationError that names all differences between two hosts.
+    """
+    options = {**hyperparameters.texts, "version": __version__}
+    for name, channel in channels.items():
+        options[f"channel {name!r}"] = "ShardedByS3Key" if channel.sharded else "FullyReplicated"
+    if model:
+        options[f"channel {MODEL_CHANNEL!r}"] = "FullyReplicated"
+    first, *others = _gather(group, options)
+    for host, other in zip(group.names[1:], others, strict=True):
+        differences = [
+            f"{key} {_shown(other, key)}, and {group.names[0]!r} has {_shown(first, key)}"
+            for key in sorted({*first, *other})
+            if first.get(key) != other.get(key)
+        ]
+        if differences:
             raise ConfigurationError(
-                f"host {name!r} has {key} {other.get(key)!r}; {group.names[group.rank]!r} has "
-                f"{texts.get(key)!r}: all hosts must have the same hyperparameters"
+                f"all hosts must have the same hyperparameters and channels; host {host!r} has "
+                + "; ".join(differences)
             )
 
 
-def shares(group: "HostGroup", channel: Channel, rows: Rows | None) -> Shares | None:
-    """Return each host's share of a channel's rows; None if they are streamed to a single host.
+def _shown(options: Mapping[str, str], key: str) -> str:
+    return repr(options[key]) if key in options else "none"
 
-    Raises: ChannelError if the channel is streamed and there are several hosts, if it is empty on
-        all hosts, or if it is fully replicated and the hosts have different numbers of rows.
+
+def check_same_data(
+    group: "HostGroup", datasets: Mapping[str, ChannelDataset], initial: Parameters | None
+) -> dict[str, Shares | None]:
+    """Return each host's share of each channel; None for rows that are streamed to a single host.
+
+    `initial`: the parameters of the channel `model`, if the job has it.
+
+    Raises: ChannelError if a channel is streamed and there are several hosts, if it is empty on all
+        hosts, or if it is fully replicated and its content differs between hosts.
     """
-    if rows is None:
-        if group.size > 1:
+    many, own = group.size > 1, {}
+    for name, dataset in datasets.items():
+        if dataset.rows is None and many:
             raise ChannelError(
-                f"channel {channel.name!r} does not fit the memory for data on host "
+                f"channel {name!r} does not fit the memory for data on host "
                 f"{group.names[group.rank]!r}, and many hosts train on no channel that is "
                 "streamed: raise _memory_budget_mb or the memory, use ShardedByS3Key, or one host"
             )
-        return None
-    counts = group.all_gather(np.array([len(rows)], np.int64))[:, 0].tolist()
-    result = Shares(counts, channel.sharded and group.size > 1)
-    if result.rows == 0:
-        raise ChannelError(f"channel {channel.name!r} has no records on any host")
-    if not result.sharded and len(set(counts)) > 1:
-        held = ", ".join(f"{n} {name}" for n, name in zip(counts, group.names, strict=True))
-        raise ChannelError(
-            f"channel {channel.name!r} is FullyReplicated, but not the same everywhere: {held}"
-        )
-    return result
+        if dataset.rows is not None:
+            own[name] = len(dataset.rows), dataset.digest if many else ""
+    if initial is not None and many:
+        own[MODEL_CHANNEL] = 0, digest(initial.w0, initial.w, initial.v)
+    summaries = _gather(group, own)
+    shares: dict[str, Shares | None] = dict.fromkeys(datasets)
+    for name in own:
+        counts, digests = zip(*(summary[name] for summary in summaries), strict=True)
+        sharded = name in datasets and datasets[name].channel.sharded
+        for host, count, other in zip(group.names, counts, digests, strict=True):
+            if other != digests[0] and not sharded:
+                raise ChannelError(
+                    f"channel {name!r} is FullyReplicated, but what host {host!r} has is not what "
+                    f"{group.names[0]!r} has"
+                    + (f": {count} and {counts[0]} records" if count != counts[0] else "")
+                )
+        if name in datasets:
+            shares[name] = Shares(list(counts), sharded)
+            if not any(counts):
+                raise ChannelError(f"channel {name!r} has no records on any host")
+    return shares
 
 
 def total(group: "HostGroup", metrics: Metrics) -> Metrics:

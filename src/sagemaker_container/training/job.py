@@ -98,13 +98,24 @@ class TrainingJob:
         self._clock = Clock()
         self.config = training_config(hyperparameters)
         self.channels = channels.channels(paths)
+        self._model_folder = channels.model_folder(paths)
+        for channel in self.channels.values():
+            if channel.hidden:
+                log.message(
+                    f"Channel {channel.name!r}: {len(channel.hidden)} hidden files or folders are "
+                    f"skipped: {', '.join(map(repr, channel.hidden[:5]))}"
+                )
+        host_group.check_same_job(
+            group, hyperparameters, self.channels, self._model_folder is not None
+        )
         if self.config.patience and "test" not in self.channels:
             raise ChannelError(
                 "_early_stopping_patience needs the channel 'test'; the job has none"
             )
         self.master = group.rank == 0
         if self.master:
-            artifact.check_writable(paths.model)
+            values = 1 + self.config.feature_dim * (1 + self.config.num_factors)
+            artifact.check_writable(paths.model, 4 * values)
         self._writes_checkpoints = self.master and paths.checkpoints.is_dir()
         if not self._writes_checkpoints:
             log.message("Checkpoint loading and saving are disabled.")
@@ -137,10 +148,8 @@ class TrainingJob:
                 "_shuffle needs the channel 'train' in memory, and it is streamed: raise "
                 "_memory_budget_mb or the memory, use File mode, or leave _shuffle out"
             )
-        self.shares = {
-            name: host_group.shares(self.group, self.channels[name], dataset.rows)
-            for name, dataset in self.datasets.items()
-        }
+        initial = self._parameters if self._model_folder else None
+        self.shares = host_group.check_same_data(self.group, self.datasets, initial)
         self.progress = JobProgress(log, config, self.training)
         if self.training.rows is not None:
             self.progress.log_first_read()

@@ -30,6 +30,11 @@ def for_data(
     threads = hyperparameters.integer("_num_threads")
     torch = hyperparameters.text("_engine") == "torch" or hyperparameters.text("_device") != "cpu"
     available = limit - memory_limit.used() - _RESERVED - torch * _TORCH_ENGINE
+    if available <= 0:
+        raise PlatformError(
+            f"not enough memory: the limit is {_size(limit)}, and training takes "
+            f"{_size(limit - available)} besides model and data"
+        )
     copies = 1 if torch else threads
     model = parameter_bytes(config, copies, copied=checkpoints)
     if model > available:
@@ -55,4 +60,4 @@ def for_data(
 def _size(size: int) -> str:
     if size >= 1e9:
         return f"{size / 1e9:.1f} GB"
-    return f"{max(size, 0) / 1e6:.0f} MB"
+    return f"{size / 1e6:.{0 if size >= 1e7 else 1}f} MB"

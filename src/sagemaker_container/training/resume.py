@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 from io import BytesIO
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from factorization_machines.trainer import TrainingState
 from sagemaker_container.contract.channels import MODEL_CHANNEL, model_folder
-from sagemaker_container.contract.errors import ChannelError
 from sagemaker_container.contract.hyperparameters import Hyperparameters
 from sagemaker_container.contract.log import JobLog
 from sagemaker_container.contract.paths import OptMl
@@ -39,19 +39,16 @@ class JobCheckpoints:
         Returns where training starts, and what writes the next checkpoints; None without a folder
         and on hosts other than the master.
 
-        Raises: CheckpointError if the last checkpoint is of another job; ChannelError if replicated
-            data or the initial model differ between hosts.
+        Raises: CheckpointError if the last checkpoint is of another job.
         """
         group, log = self._group, self._log
         exists = group.any_reduce(group.rank == 0 and self._paths.checkpoints.is_dir())
-        if group.size == 1 and not exists:
-            return TrainingState(), None
-        fingerprint = self._fingerprint(datasets, choice)  # also compares the hosts
         if not exists:
             return TrainingState(), None
+        fingerprint = self._fingerprint(datasets, choice)
         store = CheckpointStore(self._paths.checkpoints, log.warning)
         state = TrainingState()
-        name, checkpoint = self._latest(store, fingerprint)
+        name, checkpoint = self._latest(store, fingerprint, choice)
         if checkpoint is not None:
             choice.engine.model.copy_from(checkpoint.parameters)
             choice.engine.load_state_dict(checkpoint.optimizer)
@@ -71,27 +68,30 @@ class JobCheckpoints:
         # The test data decide the result only if they can end training.
         early = self._hyperparameters.integer("_early_stopping_patience") > 0
         data = {
-            name: self._digest(name, dataset)
+            name: self._digest(dataset)
             for name, dataset in datasets.items()
             if name == "train" or early
         }
         if model_folder(self._paths) is not None:
             initial = choice.engine.model.arrays()
             data[MODEL_CHANNEL] = digest(initial.w0, initial.w, initial.v)
-            self._check_same(MODEL_CHANNEL, data[MODEL_CHANNEL])
         hyperparameters = self._hyperparameters.values
         return JobFingerprint(hyperparameters, data, choice.kind, self._group.size)
 
     def _latest(
-        self, store: CheckpointStore, fingerprint: JobFingerprint
+        self, store: CheckpointStore, fingerprint: JobFingerprint, choice: Choice
     ) -> tuple[str, Checkpoint | None]:
         """Return the name and the content of the master's last checkpoint, on every host."""
         group = self._group
         name, checkpoint, content = "", None, b""
-        if group.rank == 0 and (latest := store.latest()):
+
+        def check(checkpoint: Checkpoint, path: Path) -> None:
+            checkpoint.fingerprint.check(fingerprint, path)
+            checkpoint.check(choice.engine.model.arrays(), choice.engine.state_dict())
+
+        if group.rank == 0 and (latest := store.latest(check)):
             path, checkpoint = latest
             name = str(path)
-            checkpoint.fingerprint.check(fingerprint, name)
             content = path.read_bytes() if group.size > 1 else b""
         content = group.broadcast(content)
         if group.rank > 0 and content:
@@ -99,22 +99,9 @@ class JobCheckpoints:
             checkpoint = file.load(BytesIO(content), name)
         return name, checkpoint
 
-    def _digest(self, name: str, dataset: ChannelDataset) -> str:
+    def _digest(self, dataset: ChannelDataset) -> str:
         """Return a digest of a channel's rows on all hosts, or an identification of a stream."""
-        rows = dataset.rows
-        if rows is None:
-            return dataset.source_id
-        own = digest(rows.x.indptr, rows.x.indices, rows.x.data, rows.y)
-        if dataset.channel.sharded:
-            return " ".join(each.decode() for each in self._group.all_gather_bytes(own.encode()))
-        self._check_same(name, own)
-        return own
-
-    def _check_same(self, channel: str, own: str) -> None:
-        group = self._group
-        for host, content in zip(group.names, group.all_gather_bytes(own.encode()), strict=True):
-            if content.decode() != own:
-                raise ChannelError(
-                    f"channel {channel!r} is FullyReplicated, but what host {host!r} has is not "
-                    f"what {group.names[group.rank]!r} has"
-                )
+        if dataset.rows is None or not dataset.channel.sharded:
+            return dataset.digest
+        contents = self._group.all_gather_bytes(dataset.digest.encode())
+        return " ".join(each.decode() for each in contents)

@@ -1,6 +1,6 @@
 """A checkpoint as a `.npz` file: the arrays, and the rest as JSON in an array of bytes."""
 
-import contextlib
+import io
 import json
 import os
 import zipfile
@@ -15,8 +15,11 @@ from numpy.typing import NDArray
 
 from factorization_machines.engines.base import OptimizerState
 from factorization_machines.errors import CheckpointError
+from factorization_machines.files import open_regular, replacing
+from factorization_machines.kernels.columns import COLUMNS
 from factorization_machines.parameters import Parameters
 from factorization_machines.trainer import BestEpoch, TrainingState
+from sagemaker_container.contract.log import TAGS
 from sagemaker_container.training.checkpoints.fingerprint import JobFingerprint
 
 # Format 1 had other training rules: an overlapping last batch, and NumPy's initial values.
@@ -27,7 +30,7 @@ _PARAMETERS = ("w0", "w", "v")
 # The errors of zipfile, zlib, numpy and the code below for a truncated or damaged file.
 DAMAGE = (
     *(OSError, EOFError, ValueError, KeyError, TypeError, IndexError, NotImplementedError),
-    *(zipfile.BadZipFile, zlib.error, RuntimeError, OverflowError),
+    *(zipfile.BadZipFile, zlib.error, RuntimeError, OverflowError, AttributeError, MemoryError),
 )
 
 
@@ -40,24 +43,44 @@ class Checkpoint:
     parameters: Parameters
     optimizer: OptimizerState
 
+    def check(self, parameters: Parameters, optimizer: OptimizerState) -> None:
+        """Check that a run with these parameters and this optimizer state can resume from it.
+
+        Raises: ValueError if an array has another name, shape or type, or a number is impossible.
+        """
+        state, best = self.state, self.state.best
+        own = {**_named("", self.parameters), **self.optimizer.arrays}
+        expected = {**_named("", parameters), **optimizer.arrays}
+        if best is not None:
+            own.update(_named("best.", best.parameters))
+            expected.update(_named("best.", parameters))
+        if _types(own) != _types(expected):
+            raise ValueError(f"it has {_types(own)}, not {_types(expected)}")
+        counts = (
+            state.epoch,
+            state.batch,
+            state.rows,
+            self.optimizer.steps,
+            best.epoch if best else 0,
+        )
+        if not 0 <= min(counts) <= max(counts) < 1 << 62 or len(state.sums) not in (0, COLUMNS):
+            raise ValueError(f"its progress is impossible: {counts}, {len(state.sums)} sums")
+        if not set(state.scores) <= set(TAGS):
+            raise ValueError(f"it has unknown scores: {', '.join(state.scores)}")
+
+
+def _types(arrays: Mapping[str, NDArray[Any]]) -> dict[str, str]:
+    return {name: f"{array.dtype}{list(array.shape)}" for name, array in sorted(arrays.items())}
+
 
 def write(path: Path, checkpoint: Checkpoint) -> None:
     """Write the file atomically.
 
     Raises: OSError if it cannot be written; no partial file is left.
     """
-    part = path.with_name(".checkpoint.part")
-    try:
-        with open(part, "wb") as stream:
-            np.savez(stream, **_arrays(checkpoint))  # type: ignore[arg-type]
-            stream.flush()
-            os.fsync(stream.fileno())
-        part.replace(path)
-        _sync(path.parent)
-    except BaseException:
-        with contextlib.suppress(OSError):  # the first error is the one to report
-            part.unlink()
-        raise
+    with replacing(path) as stream:
+        np.savez(stream, **_arrays(checkpoint))  # type: ignore[arg-type]
+    _sync(path.parent)
 
 
 def _sync(folder: Path) -> None:
@@ -101,7 +124,7 @@ def read(path: Path) -> Checkpoint:
     Raises: one of DAMAGE if the file is not a complete checkpoint; CheckpointError if another
         version wrote it.
     """
-    with open(path, "rb") as stream:
+    with open_regular(path) as raw, io.BufferedReader(raw) as stream:
         return load(stream, path)
 
 

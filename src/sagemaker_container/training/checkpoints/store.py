@@ -19,8 +19,13 @@ class CheckpointStore:
         self._warn = warn
         self._valid: list[Path] = []  # the newest last
 
-    def latest(self) -> tuple[Path, Checkpoint] | None:
-        """Return the newest checkpoint that is not damaged, or None."""
+    def latest(
+        self, check: Callable[[Checkpoint, Path], object] = lambda checkpoint, path: None
+    ) -> tuple[Path, Checkpoint] | None:
+        """Return the newest checkpoint that is not damaged, or None.
+
+        `check`: raises ValueError for a checkpoint that is to be treated as damaged.
+        """
         try:
             paths = sorted(self.path.glob(f"{_PREFIX}*{_SUFFIX}"), reverse=True)
         except OSError as error:
@@ -29,6 +34,7 @@ class CheckpointStore:
         for path in paths:
             try:
                 checkpoint = file.read(path)
+                check(checkpoint, path)
             except file.DAMAGE as error:
                 what = f"{path} is torn or damaged ({type(error).__name__}: {error})"
                 self._warn(f"{what}; the checkpoint before it is taken, if there is one")
