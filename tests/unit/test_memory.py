@@ -134,3 +134,12 @@ def test_the_error_of_a_large_model_says_what_would_fit(
         "210 MB that the limit of 600 MB leaves; num_factors up to 14 or feature_dim up to 235259 "
         "would fit"
     )
+
+
+def test_a_limit_below_what_training_itself_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    limited(monkeypatch, 100_000_000)
+    with pytest.raises(PlatformError) as caught:
+        memory_budget.for_data(fm.config(3, 2), job())
+    assert str(caught.value) == (
+        "not enough memory: the limit is 100 MB, and training takes 390 MB besides model and data"
+    )
