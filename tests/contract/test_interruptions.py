@@ -12,6 +12,7 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from contract.conftest import DIM, GIVEN, ratings
@@ -226,6 +227,64 @@ def test_a_torn_checkpoint_falls_back_to_the_one_before(kept: Job) -> None:
     done = kept.train()
     assert done.code == 0 and "Resuming" not in done.stdout
     assert content(kept) == whole
+
+
+def rewritten(path: Path, change: str) -> None:
+    """Write a whole checkpoint with other members, shapes, types or numbers."""
+    with np.load(path) as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    meta = json.loads(arrays["meta"].tobytes())
+    if change == "shape":
+        arrays["v"] = arrays["v"][:, :-1]
+    elif change == "type":
+        arrays["factors.m" if "factors.m" in arrays else "w"] = arrays["w"].astype(np.float64)
+    elif change == "moment":
+        del arrays[next(name for name in arrays if name.startswith("moments."))]
+    elif change == "other moment":
+        arrays["moments.linear.z"] = arrays["w"]
+    elif change == "scalar":
+        arrays["w0"] = np.float32(1)
+    else:
+        meta[change] = {
+            "epoch": -1, "batch": 1 << 70, "sums": [1.0], "scores": ["rmse"], "steps": -5,
+            "best": {"epoch": 1}, "identity": {"hyperparameters": [], "data": {}, "engine": 1,
+            "hosts": 1},
+        }[change]  # fmt: skip
+    arrays["meta"] = np.frombuffer(json.dumps(meta).encode(), np.uint8)
+    np.savez(path, **arrays)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *("shape", "type", "moment", "other moment", "scalar", "epoch", "batch", "sums"),
+        *("scores", "steps", "best", "identity", "a FIFO", "a folder"),
+    ],
+)
+def test_a_whole_checkpoint_that_cannot_be_used_falls_back_to_the_one_before(
+    kept: Job, change: str
+) -> None:
+    kept.hyperparameters(**GIVEN, _checkpoint_interval=1)
+    assert kept.train().code == 0
+    whole = content(kept)
+    older, newest = checkpoints(kept)
+    if change.startswith("a "):
+        newest.unlink()
+        newest.mkdir() if change == "a folder" else os.mkfifo(newest)
+    else:
+        rewritten(newest, change)
+    done = kept.train()
+    assert done.code == 0, done.stderr
+    assert f"{newest} is torn or damaged" in done.stdout
+    assert f"Resuming from {older}: " in done.stdout
+    assert content(kept) == whole
+
+
+def test_a_hangup_saves_the_model(kept: Job) -> None:
+    kept.hyperparameters(**{**LONG, "epochs": 10**6})
+    code, _, said = stop_in(kept, "epoch=3, ", signal.SIGHUP)
+    assert code == 143, said
+    assert kept.left == ["model_algo-1"] and checkpoints(kept)
 
 
 def test_early_stopping_goes_on_as_well(kept: Job) -> None:

@@ -151,3 +151,12 @@ def test_processes_that_the_kernel_killed(
     tmp_path: Path, files: dict[str, str], expected: int
 ) -> None:
     assert memory_limit.kills(tree(tmp_path, **files)) == expected
+
+
+def test_a_limit_below_what_training_itself_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    limited(monkeypatch, 100_000_000)
+    with pytest.raises(PlatformError) as caught:
+        memory_budget.for_data(fm.config(3, 2), job())
+    assert str(caught.value) == (
+        "not enough memory: the limit is 100 MB, and training takes 390 MB besides model and data"
+    )

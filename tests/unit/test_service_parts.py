@@ -2,8 +2,10 @@
 
 import datetime
 import io
+import re
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -12,9 +14,9 @@ from local_sagemaker.api import validation
 from local_sagemaker.api.pagination import listing
 from local_sagemaker.backends.docker import DockerRunner
 from local_sagemaker.backends.process import ProcessRunner
-from local_sagemaker.errors import ServiceError
+from local_sagemaker.errors import LocalError, ServiceError
 from local_sagemaker.server import origin_check
-from local_sagemaker.storage import metrics
+from local_sagemaker.storage import channels, metrics
 from local_sagemaker.storage.channels import Share
 from local_sagemaker.storage.pipes import PipeFeeder
 from local_sagemaker.storage.records import Store, now
@@ -313,3 +315,30 @@ def test_a_growing_log_is_read_once_and_by_whole_lines(tmp_path):
     with log.open("a") as stream:
         stream.write("3\n3\tm=4\n")
     assert values() == values() == [1, 23, 4]
+
+
+@pytest.mark.parametrize(
+    ("keys", "named"),
+    [
+        (("p/a", "p/a/b"), "'p/a/b'"),
+        (("p/a", "p/a-b", "p/a/b/c"), "'p/a/b/c'"),
+        (("p/x/y", "p/x//y"), "'p/x/y'"),
+        (("p/x/y", "p/x/./y"), "'p/x/y'"),
+        (("p/../z",), "'../z'"),
+        (("p//z",), "'/z'"),
+    ],
+)
+def test_keys_that_would_be_written_to_one_file_are_refused(tmp_path, keys, named):
+    written = []
+    s3 = SimpleNamespace(
+        get_paginator=lambda _: SimpleNamespace(
+            paginate=lambda **_: [{"Contents": [{"Key": key} for key in keys]}]
+        ),
+        download_file=lambda *arguments: written.append(arguments),
+        exceptions=SimpleNamespace(ClientError=KeyError),
+    )
+    source = {"S3DataType": "S3Prefix", "S3Uri": "s3://bucket/p"}
+    channel = {"ChannelName": "train", "DataSource": {"S3DataSource": source}}
+    with pytest.raises(LocalError, match=re.escape(named)):
+        channels.fetch(s3, channel, tmp_path, channels.Share(0, 1))
+    assert written == []
