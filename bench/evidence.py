@@ -20,6 +20,7 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
+from local_sagemaker.jobs.layout import lay_out
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
@@ -28,7 +29,6 @@ from bench.records import write_records
 from factorization_machines import artifact
 from factorization_machines.parameters import score, sigmoid
 from factorization_machines.recordio.decoder import Rows
-from local_sagemaker.jobs.layout import lay_out
 
 RUNS: dict[str, Any] = json.loads(Path(__file__).with_name("service-runs.json").read_text())
 DATA = "FM_TEST_DATA"

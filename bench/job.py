@@ -8,11 +8,12 @@ import tempfile
 from pathlib import Path
 from time import perf_counter
 
+from local_sagemaker.jobs.layout import lay_out
+
 from bench.data import Options, lab, shuffled
 from bench.machine import peak
 from bench.records import write_records
 from bench.timing import Contender, Table
-from local_sagemaker.jobs.layout import lay_out
 
 JOB = {
     "feature_dim": "2625",
