@@ -299,7 +299,8 @@ def _path(node: ast.expr) -> tuple[str, ...]:
             return ()
         path.insert(0, key)
         node = node.value
-    return tuple(path)
+    is_type = isinstance(node, ast.Name) and node.id[0].isupper()  # Optional["Domain"]
+    return () if is_type else tuple(path)
 
 
 def in_shape(path: tuple[str, ...], shape: Any) -> bool:
@@ -322,7 +323,8 @@ def in_answer(path: tuple[str, ...], answer: Any) -> bool:
 # requests, or in a branch for resources that have them.
 ABSENT = {
     *(("VpcConfig",), ("Environment",)),
-    *(("TrainingJobDefinitions",), ("DebugRuleEvaluationStatuses",), ("SourceUri",)),
+    *(("TrainingJobDefinitions",), ("DebugRuleEvaluationStatuses",)),
+    ("SourceUri",),
 }
 
 
