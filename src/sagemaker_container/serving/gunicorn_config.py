@@ -9,6 +9,7 @@ import signal
 from typing import Any
 
 from sagemaker_container.serving.loading import reload_when_loaded
+from sagemaker_container.serving.request_log import Logger
 from sagemaker_container.serving.settings import Settings
 
 _settings = Settings.from_environment()
@@ -32,6 +33,7 @@ _descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 worker_connections = max(threads + 1, min(1000, _descriptors - 64))
 # The heartbeat file of a worker is in memory, where a slow disk cannot delay it.
 worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
+logger_class = Logger
 loglevel = "warning"
 proc_name = "serve"
 control_socket_disable = True

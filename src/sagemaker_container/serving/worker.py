@@ -21,6 +21,7 @@ from gunicorn.http.errors import LimitRequestHeaders
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
 MAX_HEAD = 32 << 10  # bytes of a request line and its headers
+_ACCEPTED = 4  # connections at a time
 # Seconds that a client has to close its side after the last response, and at a stop, to send the
 # head that it has begun.
 _LINGER = 2.0
@@ -62,23 +63,21 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         self._stop_began = math.inf
 
     def accept(self, listener: socket.socket) -> None:
-        """Accept a connection."""
+        """Accept a few connections; not all that there are, because other workers take theirs."""
         try:
-            client, address = listener.accept()
+            for _ in range(_ACCEPTED):
+                client, address = listener.accept()
+                self.nr_conns += 1
+                if self.nr_conns >= self.worker_connections:
+                    self._close_oldest()
+                connection = Connection(self.cfg, client, address, listener.getsockname())
+                self._wait(connection)
+                self._receive(connection, client)
         except OSError as error:
             if error.errno in (errno.EMFILE, errno.ENFILE):
                 self._close_oldest()
             elif error.errno not in (errno.EAGAIN, errno.ECONNABORTED):
                 raise
-            return
-        connection = Connection(self.cfg, client, address, listener.getsockname())
-        connection.init()
-        connection.sock.setblocking(False)
-        self.nr_conns += 1
-        if self.nr_conns >= self.worker_connections:
-            self._close_oldest()
-        self._wait(connection)
-        self._receive(connection, connection.sock)
 
     def handle(self, connection: Connection) -> bool:
         """Answer a request, in a thread; return whether the connection is kept."""
@@ -153,6 +152,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         self._unwatch(connection)
         connection.timeout = time.monotonic() + (_TIMEOUTS * self.cfg.timeout or math.inf)
         self._busy[connection] = None
+        connection.init()
         self.enqueue_req(connection)
 
     def _received(self, connection: Connection, client: socket.socket) -> bytes:

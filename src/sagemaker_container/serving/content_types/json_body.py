@@ -76,8 +76,9 @@ def lines_of(body: bytes) -> list[bytes]:
 
 def rows_of(instances: Sequence[Any], body: bytes, feature_dim: int) -> Instances:
     """Return the rows of instances that orjson parsed from `body`. Raises: DataError."""
-    # array() accepts true as 1, so _rows_together is only used where the text has no such word.
-    if b"true" not in body and b"false" not in body:
+    # array() accepts true as 1, and an instance has no "top_k", so _rows_together is only used where
+    # the text has no such word.
+    if not any(word in body for word in (b"true", b"false", b'"top_k"')):
         rows = _rows_together(instances, feature_dim)
         if rows is not None:
             return rows
@@ -182,6 +183,8 @@ def _float32(numbers: list[float]) -> Float32:
 
 def _row(instance: Any, feature_dim: int) -> tuple[Int64, Float32]:
     """Return keys and values of an instance. Raises: ValueError that says what is wrong."""
+    if isinstance(instance, dict) and "top_k" in instance:
+        raise ValueError('"top_k" must be beside "instances" in a body of application/json')
     if isinstance(instance, dict) and "data" in instance:
         instance = instance["data"]
     if not isinstance(instance, dict) or "features" not in instance:
