@@ -6,7 +6,7 @@ the message of the error. Both ways give the same rows.
 """
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import Any
 
@@ -15,10 +15,12 @@ import orjson
 from numpy.typing import NDArray
 
 from factorization_machines.errors import DataError
-from factorization_machines.instances import Float32, Instances, Int64, stack, summed
+from factorization_machines.instances import Float32, Instances, Int64, concatenate, stack, summed
 
 _EXAMPLE = '{"instances": [{"features": […]}]}'
 _NUMBERS = {int, float}
+MAX_LINES = 1_000_000  # of a request, whose response then has 53 MB
+_BLOCK = 10_000  # lines decoded at a time
 _MAX_VALUE = float(np.finfo(np.float32).max)
 
 
@@ -58,32 +60,64 @@ def decode_json_lines(body: bytes, feature_dim: int) -> Instances:
 
     Raises: DataError that names the instance and what is wrong with it.
     """
-    instances = []
-    for index, line in enumerate(lines_of(body)):
-        try:
-            instance = orjson.loads(line)
-        except orjson.JSONDecodeError as error:
-            raise DataError(f"instance {index} (the first is 0): not JSON: {error}") from None
-        is_value = instance and (isinstance(instance, list) or "values" in instance)
-        instances.append({"features": instance} if is_value else instance)
-    return rows_of(instances, body, feature_dim)
+    return rows_of_lines(body, feature_dim, _line)
+
+
+def _line(line: bytes) -> Any:
+    try:
+        instance = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        raise ValueError(f"not JSON: {error}") from None
+    is_value = instance and (isinstance(instance, list) or "values" in instance)
+    return {"features": instance} if is_value else instance
+
+
+def rows_of_lines(body: bytes, feature_dim: int, parse: Callable[[bytes], Any]) -> Instances:
+    """Return the rows of a text with one instance on each line; empty lines are skipped.
+
+    `parse` returns the instance of a line as an object of JSON, or raises ValueError. The objects
+    of a block of lines are in memory at a time.
+
+    Raises: DataError that names the instance and what is wrong with it.
+    """
+    lines = lines_of(body)
+    parts = []
+    for start in range(0, max(1, len(lines)), _BLOCK):
+        block = lines[start : start + _BLOCK]
+        instances = []
+        for index, line in enumerate(block, start):
+            try:
+                instances.append(parse(line))
+            except ValueError as error:
+                raise DataError(f"instance {index} (the first is 0): {error}") from None
+        parts.append(rows_of(instances, b"\n".join(block), feature_dim, start))
+    return parts[0] if len(parts) == 1 else concatenate(parts)
 
 
 def lines_of(body: bytes) -> list[bytes]:
-    """Return the lines of a text that are not blank, without LF or CR LF."""
-    return [line for line in body.replace(b"\r\n", b"\n").split(b"\n") if line.strip()]
+    """Return the lines of a text that are not blank, without LF or CR LF.
+
+    Raises: DataError if there are more than MAX_LINES.
+    """
+    text = body.replace(b"\r\n", b"\n")
+    if text.count(b"\n") > MAX_LINES:
+        raise DataError(f"{text.count(10)} lines; at most {MAX_LINES} in a request")
+    return [line for line in text.split(b"\n") if line.strip()]
 
 
-def rows_of(instances: Sequence[Any], body: bytes, feature_dim: int) -> Instances:
-    """Return the rows of instances that orjson parsed from `body`. Raises: DataError."""
-    # array() accepts true as 1, and an instance has no "top_k", so _rows_together is only used where
-    # the text has no such word.
+def rows_of(instances: Sequence[Any], body: bytes, feature_dim: int, first: int = 0) -> Instances:
+    """Return the rows of instances that orjson parsed from `body`.
+
+    Raises: DataError that names the instance, by its number from `first` on.
+    """
+    # array() accepts true as 1, and _rows_together ignores "top_k", so it is only used where the
+    # text has no such word.
     if not any(word in body for word in (b"true", b"false", b'"top_k"')):
         rows = _rows_together(instances, feature_dim)
         if rows is not None:
             return rows
     parts = []
-    for index, instance in enumerate(instances):
+    for index, instance in enumerate(instances, first):
         try:
             parts.append(_row(instance, feature_dim))
         except ValueError as error:

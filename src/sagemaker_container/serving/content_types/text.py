@@ -11,7 +11,7 @@ from sagemaker_container.serving.content_types.json_body import (
     as_json,
     dense_row,
     lines_of,
-    rows_of,
+    rows_of_lines,
 )
 
 # float() also accepts "1_000", "١", "nan" and "infinity".
@@ -46,13 +46,7 @@ def decode_libsvm(body: bytes, feature_dim: int) -> Instances:
 
     Raises: DataError that names the instance and what is wrong with it.
     """
-    instances = []
-    for index, line in enumerate(lines_of(body)):
-        try:
-            instances.append({"features": _pairs(line)})
-        except ValueError as error:
-            raise DataError(f"instance {index} (the first is 0): {error}") from None
-    return rows_of(instances, b"", feature_dim)
+    return rows_of_lines(body, feature_dim, lambda line: {"features": _pairs(line)})
 
 
 def _cells(line: bytes) -> list[float]:
