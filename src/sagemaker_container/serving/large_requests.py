@@ -1,5 +1,6 @@
 """Bounds the memory of large requests by the memory limit of the container."""
 
+import ctypes
 import fcntl
 import os
 import tempfile
@@ -38,7 +39,10 @@ class LargeRequests:
         # byte of an unnamed file: the system unlocks it if the worker ends.
         self._places = max(1, limit // 2 // (_EXPANSION * self._largest_body))
         folder = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
-        self._file = tempfile.TemporaryFile(dir=folder) if self._places < settings.workers else None
+        self._file = None
+        if self._places < settings.workers:
+            self._file = tempfile.TemporaryFile(dir=folder)
+            weakref.finalize(self, self._file.close)
 
     @contextmanager
     def admitted(self, size: int | None) -> Iterator[None]:
@@ -75,4 +79,12 @@ class LargeRequests:
             try:
                 yield
             finally:
+                _return_free_memory()
                 fcntl.lockf(self._file, fcntl.LOCK_UN, 1, place)
+
+
+def _return_free_memory() -> None:
+    """Return the memory that malloc keeps for later to the system, where that is glibc's."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim:
+        trim(0)
