@@ -217,12 +217,13 @@ def _float32(numbers: list[float]) -> Float32:
 
 def _row(instance: Any, feature_dim: int) -> tuple[Int64, Float32]:
     """Return keys and values of an instance. Raises: ValueError that says what is wrong."""
-    if isinstance(instance, dict) and "top_k" in instance:
-        raise ValueError('"top_k" must be beside "instances" in a body of application/json')
+    outer = instance
     if isinstance(instance, dict) and "data" in instance:
         instance = instance["data"]
     if not isinstance(instance, dict) or "features" not in instance:
         raise ValueError('no "features"')
+    if "top_k" in outer or "top_k" in instance:
+        raise ValueError('"top_k" must be beside "instances" in a body of application/json')
     features = instance["features"]
     if isinstance(features, list):
         features = {"values": features}
