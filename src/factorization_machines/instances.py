@@ -1,6 +1,6 @@
 """The rows of a request, in plain numpy: which decoders return and the predictor takes."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -37,6 +37,14 @@ class Instances:
 def stack(sizes: Iterable[int], keys: Int64, values: Float32) -> Instances:
     """Return rows of the given sizes; a repeated key in a row stands for the sum of its values."""
     return summed(Instances(np.fromiter(chain((0,), sizes), np.int64).cumsum(), keys, values))
+
+
+def concatenate(parts: Sequence[Instances]) -> Instances:
+    """Return the rows of all parts."""
+    sizes = np.concatenate([np.diff(part.indptr) for part in parts])
+    keys = np.concatenate([part.keys for part in parts])
+    values = np.concatenate([part.values for part in parts])
+    return Instances(np.append(0, sizes.cumsum()), keys, values)
 
 
 def summed(rows: Instances) -> Instances:

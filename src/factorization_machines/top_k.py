@@ -19,6 +19,8 @@ from factorization_machines.scoring import Predictor
 
 # Largest number of scores in a request, which a worker computes in about a second.
 MAX_SCORES = 50_000_000
+# Largest number of results in a response: 6 MB of JSON, which a worker has as 36 MB of objects.
+MAX_RESULTS = 100_000
 _CHUNK = 2_000_000  # scores in memory at a time
 _ROWS = 8  # of the table whose columns' maxima bound the k-th best score
 
@@ -48,13 +50,20 @@ def rank(
 
     The best feature comes first, among equals the one with the smaller key.
 
-    Raises: DataError if a score is beyond float32, or the request asks for too many of them.
+    Raises: DataError if a score is beyond float32, or the request asks for too many scores or
+        results.
     """
     count = len(rows) * top.size
     if count > MAX_SCORES:
         raise DataError(
             f"top_k: {len(rows)} instances and {top.size} features are {count} scores; "
             f"at most {MAX_SCORES} in a request"
+        )
+    results = len(rows) * min(top.k, top.size)
+    if results > MAX_RESULTS:
+        raise DataError(
+            f"top_k: {len(rows)} instances with {min(top.k, top.size)} features each are {results} "
+            f"results; at most {MAX_RESULTS} in a response"
         )
     if not count:
         return [{"top_k": []} for _ in range(len(rows))]

@@ -2,6 +2,7 @@
 
 import gc
 import os
+import signal
 import sys
 import traceback
 from typing import NoReturn
@@ -108,6 +109,12 @@ def serve(
         config: gunicorn's configuration, a file or `python:MODULE`.
         application: the WSGI application, as MODULE:NAME.
     """
+    # Until gunicorn has its handlers there is no request to finish. container/serve is started with
+    # these signals blocked.
+    stop_signals = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+    for number in stop_signals:
+        signal.signal(number, lambda *_: os._exit(0))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, stop_signals)
     # There is a worker for each core, so numpy's products may use no more than one thread each.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from sagemaker_container.serving.server import run

@@ -24,6 +24,7 @@ from sagemaker_container.contract.paths import OptMl
 from sagemaker_container.serving import app as application
 from sagemaker_container.serving import loading, request_log
 from sagemaker_container.serving.app import create_app
+from sagemaker_container.serving.content_types import encoders, json_lines
 from sagemaker_container.serving.errors import PayloadTooLarge, RequestTimeout
 from sagemaker_container.serving.request_body import BodyReader
 from sagemaker_container.serving.settings import Settings
@@ -144,6 +145,7 @@ def test_a_score_beyond_float32_is_an_error() -> None:
     ("method", "path", "status", "code", "allow"),
     [
         ("GET", "/invocations", 405, "MethodNotAllowed", "POST"),
+        ("HEAD", "/invocations", 405, None, "POST"),
         ("POST", "/ping", 405, "MethodNotAllowed", "GET, HEAD"),
         ("DELETE", "/execution-parameters", 405, "MethodNotAllowed", "GET, HEAD"),
         ("GET", "/", 404, "NotFound", None),
@@ -151,12 +153,12 @@ def test_a_score_beyond_float32_is_an_error() -> None:
     ],
 )
 def test_unknown_paths_and_methods(
-    method: str, path: str, status: int, code: str, allow: str | None
+    method: str, path: str, status: int, code: str | None, allow: str | None
 ) -> None:
     answer = app().test_client().open(path, method=method)
     assert answer.status_code == status
-    assert error(answer)[0] == code
     assert answer.headers.get("allow") == allow
+    assert error(answer)[0] == code if code else answer.data == b""
 
 
 @pytest.mark.parametrize(
@@ -173,6 +175,75 @@ def test_unknown_types(
     answer = invoke(app(), ONE, content_type, accept)
     assert answer.status_code == status
     assert error(answer)[0] == code
+
+
+@pytest.mark.parametrize(
+    ("header", "coding"), [("Content-Encoding", "gzip"), ("Transfer-Encoding", "gzip, chunked")]
+)
+def test_a_compressed_body(header: str, coding: str) -> None:
+    environ = {f"HTTP_{header.upper().replace('-', '_')}": coding}
+    answer = invoke(app(), ONE, environ_overrides=environ)
+    assert answer.status_code == 415
+    assert error(answer) == (
+        "UnsupportedMediaType",
+        "Content-Encoding must be identity, which is no compression; got 'gzip'",
+    )
+    assert invoke(app(), ONE, environ_overrides={"HTTP_CONTENT_ENCODING": "Identity"}).status == (
+        "200 OK"
+    )
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        ("application/jsonlines", b'{"features": [1, 0, 2], "top_k": {"from": [0, 2], "k": 1}}'),
+        ("application/json", b'{"instances": [{"data": {"features": [1, 0, 2], "top_k": 1}}]}'),
+        ("application/json", b'{"instances": [{"features": [1, 0, 2], "top_k": 1}]}'),
+    ],
+)
+def test_top_k_inside_an_instance(content_type: str, body: bytes) -> None:
+    answer = invoke(app(), body, content_type)
+    assert answer.status_code == 400
+    assert error(answer)[1] == (
+        'instance 0 (the first is 0): "top_k" must be beside "instances" in a body of '
+        "application/json"
+    )
+
+
+@pytest.mark.parametrize(
+    ("content_type", "line"),
+    [
+        ("application/jsonlines", b'{"features": [%d, 0, 2]}'),
+        ("text/libsvm", b"1 0:%d 2:2"),
+        ("text/csv", b"%d,0,2"),
+    ],
+)
+@pytest.mark.parametrize("accept", ["application/json", "application/jsonlines", "text/csv"])
+def test_blocks_of_a_large_request_are_as_one(
+    content_type: str, line: bytes, accept: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = b"\n".join(line % number for number in (1, 2, 3, 4, 5))
+    whole = invoke(app(), body, content_type, accept).data
+    monkeypatch.setattr(json_lines, "_BLOCK", 2)
+    monkeypatch.setattr(encoders, "_BLOCK", 2)
+    assert invoke(app(), body, content_type, accept).data == whole
+    answer = invoke(app(), body.replace(line % 4, b"x"), content_type, accept)
+    assert error(answer)[1].startswith("instance 3 (the first is 0): ")
+    assert invoke(app(), b"\n", content_type, accept).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("content_type", "line"),
+    [("text/libsvm", b"0\n"), ("text/csv", b"0,0,0\n"), ("application/jsonlines", b"[0,0,0]\n")],
+)
+def test_more_lines_than_a_response_may_have(
+    content_type: str, line: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(json_lines, "MAX_LINES", 3)
+    assert invoke(app(), 3 * line, content_type).status_code == 200
+    answer = invoke(app(), 4 * line, content_type)
+    assert answer.status_code == 400
+    assert error(answer) == ("DataError", "4 lines; at most 3 in a request")
 
 
 def test_a_body_of_the_largest_size() -> None:

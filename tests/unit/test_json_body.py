@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from factorization_machines.errors import DataError
 from sagemaker_container.serving.content_types import json_body
-from sagemaker_container.serving.content_types.json_body import decode_json, decode_json_lines
+from sagemaker_container.serving.content_types.json_body import decode_json
+from sagemaker_container.serving.content_types.json_lines import decode_json_lines
 from support.rows import dense
 
 DIM = 4

@@ -2,7 +2,8 @@
 
 import pytest
 
-from sagemaker_container.serving.content_types.json_body import decode_json, decode_json_lines
+from sagemaker_container.serving.content_types.json_body import decode_json
+from sagemaker_container.serving.content_types.json_lines import decode_json_lines
 from sagemaker_container.serving.content_types.negotiation import (
     CSV,
     DECODERS,

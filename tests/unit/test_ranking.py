@@ -189,6 +189,19 @@ def test_too_many_scores(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
+def test_too_many_results(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(top_k, "MAX_RESULTS", 20)
+    rows = instances(np.zeros((3, DIM), np.float32))
+    model = predictor(PARAMETERS)
+    ranked = top_k.rank(model, rows, top_k_options.parse({"from": [0, 5], "k": 99}, DIM))
+    assert [len(row["top_k"]) for row in ranked] == [6, 6, 6]
+    with pytest.raises(DataError) as caught:
+        top_k.rank(model, rows, top_k_options.parse({"from": [0, 9], "k": 7}, DIM))
+    assert str(caught.value) == (
+        "top_k: 3 instances with 7 features each are 21 results; at most 20 in a response"
+    )
+
+
 def test_scores_beyond_float32() -> None:
     rows = instances(np.array([[0] * DIM, [3e38] * DIM], np.float32))
     with pytest.raises(DataError, match=r"instance 1 \(the first is 0\): one of its scores"):

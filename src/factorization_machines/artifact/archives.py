@@ -39,10 +39,17 @@ DAMAGE = (
 )
 
 
-def mapped(path: Path) -> memoryview:
-    """Return a private mapping of a file: pages are read on access, changes are not written."""
+def content_of(path: Path) -> memoryview:
+    """Return a copy of a file, which stays as it is when the file is changed or cut.
+
+    Processes that are forked later share its memory.
+    """
     with open(path, "rb") as file:
-        return _mapped(file)
+        size = file.seek(0, io.SEEK_END)
+        file.seek(0)
+        # A mapping starts at a page, which aligns the arrays in it.
+        content = memoryview(mmap.mmap(-1, size)) if size else memoryview(b"")
+        return content[: file.readinto(content)] if size else content
 
 
 def _mapped(file: IO[bytes]) -> memoryview:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from factorization_machines.artifact.archives import Zip, mapped, untarred
+from factorization_machines.artifact.archives import Zip, content_of, untarred
 from factorization_machines.artifact.model import FILE_NAME
 from factorization_machines.artifact.ndarrays import LIST_MAGIC
 from factorization_machines.artifact.other_algorithms import of_names
@@ -61,8 +61,8 @@ def parts(path: Path) -> Parts:
     """Return the parts of an artifact at a path that `find` has returned."""
     if path.is_dir():
         present = [name for name in _PARTS if (path / name).is_file()]
-        return _Unpacked({name: mapped(path / name) for name in present})
-    content = mapped(path)
+        return _Unpacked({name: content_of(path / name) for name in present})
+    content = content_of(path)
     if bytes(content[:2]) == b"\x1f\x8b" or bytes(content[257:262]) == b"ustar":
         names: list[str] = []
         members = untarred(path, (FILE_NAME, *_PARTS), names)

@@ -31,6 +31,10 @@ class Loading(PlatformError):
     """The model is not loaded yet."""
 
 
+class Busy(PlatformError):
+    """Other requests take what a request needs. A client may send it again."""
+
+
 def http_status(error: FactorizationMachinesError) -> int:
     """Return the status of a response to a request that ends with this error."""
     own: int | None = getattr(error, "http_status", None)

@@ -4,10 +4,12 @@
 """
 
 import os
+import resource
 import signal
 from typing import Any
 
 from sagemaker_container.serving.loading import reload_when_loaded
+from sagemaker_container.serving.request_log import Logger
 from sagemaker_container.serving.settings import Settings
 
 _settings = Settings.from_environment()
@@ -16,15 +18,22 @@ _STOP_SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT}
 bind = f"{_settings.host}:{_settings.port}"
 workers = _settings.workers
 timeout = _settings.timeout
-graceful_timeout = 30
+# `docker stop` kills after 10 seconds.
+graceful_timeout = 7
+# Seconds until the head of a request must be whole.
+keepalive = min(20, timeout or 20)
 # The model is loaded once, and the workers share its memory.
 preload_app = True
-# A client that sends its request slowly keeps a thread, and a thread is only started where all
-# others are busy. So this is how many slow clients each worker bears.
-worker_class = "gthread"
+worker_class = "sagemaker_container.serving.worker.Worker"
+# A client that sends its body slowly keeps a thread, and a thread is only started where all others
+# are busy. So this is how many slow clients each worker bears.
 threads = 128
+# Each connection takes a file descriptor.
+_descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+worker_connections = max(threads + 1, min(1000, _descriptors - 64))
 # The heartbeat file of a worker is in memory, where a slow disk cannot delay it.
 worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
+logger_class = Logger
 loglevel = "warning"
 proc_name = "serve"
 control_socket_disable = True

@@ -1,15 +1,19 @@
 """The log of the endpoint, on standard error: a line for each request but health checks."""
 
-import contextlib
+import logging
 import os
+import stat
 import time
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
+
+from gunicorn import glogging
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 RECEIVED_BYTES = "factorization_machines.received_bytes"  # of the WSGI environment
+_dropped = 0
 
 
 class RequestLog:
@@ -47,6 +51,46 @@ def _printable_path(environ: Mapping[str, Any]) -> str:
 
 
 def log(text: str) -> None:
-    """Write lines to standard error in one system call, so that workers do not mix them."""
-    with contextlib.suppress(OSError):  # a closed standard error must not fail a request
-        os.write(2, f"{text}\n".encode(errors="backslashreplace"))
+    """Write lines to standard error in one system call, so that workers do not mix them.
+
+    Lines that standard error does not take are dropped. The next one says how many.
+    """
+    global _dropped
+    note = f"{_dropped} entries of the log were dropped\n" if _dropped else ""
+    try:
+        os.write(2, f"{note}{text}\n".encode(errors="backslashreplace"))
+        _dropped = 0
+    except OSError:  # full, or closed: it must not fail a request
+        _dropped += 1
+
+
+def keep_standard_error_from_blocking() -> None:
+    """Make writes to standard error fail where they would wait for its reader."""
+    try:
+        if stat.S_ISREG(os.fstat(2).st_mode):
+            return  # a file never waits
+    except OSError:  # closed: no other file may become number 2
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        return
+    try:
+        # Opened anew: the mode of the given one is that of other processes, too.
+        opened = os.open("/dev/fd/2", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
+        os.dup2(opened, 2)
+        os.close(opened)
+    except OSError:  # a socket, or a pipe of another user
+        os.set_blocking(2, False)
+
+
+class Logger(glogging.Logger):  # type: ignore[misc]
+    """gunicorn's logger, which writes as `log` does."""
+
+    def setup(self, cfg: Any) -> None:
+        """Configure the loggers."""
+        super().setup(cfg)
+        self.error_log.handlers = [_Handler()]
+        self.error_log.handlers[0].setFormatter(logging.Formatter(self.error_fmt, self.datefmt))
+
+
+class _Handler(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        log(self.format(record))

@@ -6,6 +6,7 @@ import sys
 from gunicorn.app import wsgiapp
 
 from factorization_machines.errors import PlatformError
+from sagemaker_container.serving.request_log import keep_standard_error_from_blocking
 from sagemaker_container.serving.settings import Settings
 
 
@@ -14,6 +15,7 @@ def run(config: str, application: str) -> None:
 
     Raises: PlatformError if a setting is invalid or the port is taken.
     """
+    keep_standard_error_from_blocking()
     # Checked here because gunicorn would retry for seconds, and print tracebacks.
     settings = Settings.from_environment()
     try:

@@ -1,12 +1,14 @@
 """Encodes a response: a score for each instance, and the label of a classifier."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import orjson
 
 from factorization_machines.instances import Float32
 from factorization_machines.recordio.framing import frame
+
+_BLOCK = 10_000  # predictions
 
 
 def predictions(scores: Float32, labels: Float32 | None) -> list[dict[str, float]]:
@@ -19,12 +21,13 @@ def predictions(scores: Float32, labels: Float32 | None) -> list[dict[str, float
 
 def encode_json(scores: Float32, labels: Float32 | None) -> bytes:
     """Return `{"predictions": […]}`."""
-    return to_json(predictions(scores, labels))
+    blocks = [orjson.dumps(predictions(*block))[1:-1] for block in _blocks(scores, labels)]
+    return b'{"predictions":[' + b",".join(blocks) + b"]}"
 
 
 def encode_json_lines(scores: Float32, labels: Float32 | None) -> bytes:
     """Return one prediction on each line; the last line has no newline."""
-    return to_json_lines(predictions(scores, labels))
+    return b"\n".join(to_json_lines(predictions(*block)) for block in _blocks(scores, labels))
 
 
 def to_json(items: Iterable[object]) -> bytes:
@@ -39,9 +42,20 @@ def to_json_lines(items: Iterable[object]) -> bytes:
 
 def encode_csv(scores: Float32, labels: Float32 | None) -> bytes:
     """Return `score,predicted_label` or `score` on each line, with the digits of JSON."""
+    return b"\n".join(_csv_block(*block) for block in _blocks(scores, labels))
+
+
+def _csv_block(scores: Float32, labels: Float32 | None) -> bytes:
     columns = [scores] if labels is None else [scores, labels]
     rows = np.stack(columns, axis=1).tolist()
     return b"\n".join(orjson.dumps(row)[1:-1] for row in rows)
+
+
+def _blocks(scores: Float32, labels: Float32 | None) -> Iterator[tuple[Float32, Float32 | None]]:
+    """Yield parts of the columns, of which only one at a time is in memory as Python's objects."""
+    for start in range(0, max(1, scores.size), _BLOCK):
+        part = slice(start, start + _BLOCK)
+        yield scores[part], None if labels is None else labels[part]
 
 
 def encode_records(scores: Float32, labels: Float32 | None) -> bytes:

@@ -1,4 +1,4 @@
-"""Decodes JSON: `{"instances": […]}`, and JSON Lines with one instance on each line.
+"""Decodes JSON: `{"instances": […]}`.
 
 orjson parses the text. The instances of a request are then decoded together, by a few passes over
 whole lists. Where one of them is unusual or wrong they are decoded one by one, which also finds
@@ -53,30 +53,15 @@ def load(body: bytes) -> dict[str, Any]:
     return content
 
 
-def decode_json_lines(body: bytes, feature_dim: int) -> Instances:
-    """Return the rows of a text with one instance on each line; empty lines are skipped.
+def decode_each(
+    items: Iterable[Item], decode: Callable[[Item], Result], first: int = 0
+) -> list[Result]:
+    """Return the result for each instance; `first` is the number of the first one.
 
-    An instance may also be the value of "features" alone, which is what the filter `$.features`
-    of a batch transform job leaves of it.
-
-    Raises: DataError that names the instance and what is wrong with it.
+    Raises: DataError that names the instance, for a ValueError.
     """
-    return rows_of(decode_each(lines_of(body), _parse_line), body, feature_dim)
-
-
-def _parse_line(line: bytes) -> Any:
-    try:
-        instance = orjson.loads(line)
-    except orjson.JSONDecodeError as error:
-        raise ValueError(f"not JSON: {error}") from None
-    is_value = instance and (isinstance(instance, list) or "values" in instance)
-    return {"features": instance} if is_value else instance
-
-
-def decode_each(items: Iterable[Item], decode: Callable[[Item], Result]) -> list[Result]:
-    """Return the result for each instance. Raises: DataError that names it, for a ValueError."""
     results = []
-    for index, item in enumerate(items):
+    for index, item in enumerate(items, first):
         try:
             results.append(decode(item))
         except ValueError as error:
@@ -84,19 +69,18 @@ def decode_each(items: Iterable[Item], decode: Callable[[Item], Result]) -> list
     return results
 
 
-def lines_of(body: bytes) -> list[bytes]:
-    """Return the lines of a text that are not blank, without LF or CR LF."""
-    return [line for line in body.replace(b"\r\n", b"\n").split(b"\n") if line.strip()]
+def rows_of(instances: Sequence[Any], body: bytes, feature_dim: int, first: int = 0) -> Instances:
+    """Return the rows of instances that orjson parsed from `body`.
 
-
-def rows_of(instances: Sequence[Any], body: bytes, feature_dim: int) -> Instances:
-    """Return the rows of instances that orjson parsed from `body`. Raises: DataError."""
-    # array() accepts true as 1, so _rows_together is only used where the text has no such word.
-    if b"true" not in body and b"false" not in body:
+    Raises: DataError that names the instance, by its number from `first` on.
+    """
+    # array() accepts true as 1, and _rows_together ignores "top_k", so it is only used where the
+    # text has no such word.
+    if not any(word in body for word in (b"true", b"false", b'"top_k"')):
         rows = _rows_together(instances, feature_dim)
         if rows is not None:
             return rows
-    return stacked(decode_each(instances, lambda instance: _row(instance, feature_dim)))
+    return stacked(decode_each(instances, lambda instance: _row(instance, feature_dim), first))
 
 
 def stacked(rows: Sequence[tuple[Int64, Float32]]) -> Instances:
@@ -193,10 +177,13 @@ def _float32(numbers: list[float]) -> Float32:
 
 def _row(instance: Any, feature_dim: int) -> tuple[Int64, Float32]:
     """Return keys and values of an instance. Raises: ValueError that says what is wrong."""
+    outer = instance
     if isinstance(instance, dict) and "data" in instance:
         instance = instance["data"]
     if not isinstance(instance, dict) or "features" not in instance:
         raise ValueError('no "features"')
+    if "top_k" in outer or "top_k" in instance:
+        raise ValueError('"top_k" must be beside "instances" in a body of application/json')
     features = instance["features"]
     if isinstance(features, list):
         features = {"values": features}

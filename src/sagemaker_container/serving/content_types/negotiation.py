@@ -10,7 +10,8 @@ from sagemaker_container.serving.content_types.encoders import (
     encode_json_lines,
     encode_records,
 )
-from sagemaker_container.serving.content_types.json_body import decode_json, decode_json_lines
+from sagemaker_container.serving.content_types.json_body import decode_json
+from sagemaker_container.serving.content_types.json_lines import decode_json_lines
 from sagemaker_container.serving.content_types.recordio import read_records
 from sagemaker_container.serving.content_types.text import decode_csv, decode_libsvm
 from sagemaker_container.serving.errors import NotAcceptable, UnsupportedMediaType

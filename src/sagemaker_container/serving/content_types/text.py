@@ -9,10 +9,9 @@ from sagemaker_container.serving.content_types.json_body import (
     as_json,
     decode_each,
     dense_row,
-    lines_of,
-    rows_of,
     stacked,
 )
+from sagemaker_container.serving.content_types.json_lines import lines_of, rows_of_lines
 
 # float() also accepts "1_000", "١", "nan" and "infinity".
 _NUMBER = re.compile(rb"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
@@ -39,8 +38,7 @@ def decode_libsvm(body: bytes, feature_dim: int) -> Instances:
 
     Raises: DataError that names the instance and what is wrong with it.
     """
-    rows = decode_each(lines_of(body), _pairs)
-    return rows_of([{"features": row} for row in rows], b"", feature_dim)
+    return rows_of_lines(body, feature_dim, lambda line: {"features": _pairs(line)})
 
 
 def _cells(line: bytes) -> list[float]:
