@@ -268,7 +268,11 @@ def test_checkpoints_go_to_s3_and_back(sm, s3):
         ),
         (
             {"OutputDataConfig": {"S3OutputPath": "s3://[x/"}},
-            'OutputDataConfig.S3OutputPath: the S3 bucket "[x" does not exist.',
+            "OutputDataConfig.S3OutputPath: An S3 URI must look like s3://bucket/prefix; got 's3://[",
+        ),
+        (
+            {"InputDataConfig": [channel("train", S3Uri="s3://bucket:80/train")]},
+            "Channel train: An S3 URI must look like s3://bucket/prefix; got 's3://bucket:80/train'",
         ),
         (
             {"StoppingCondition": {"MaxRuntimeInSeconds": 60, "MaxWaitTimeInSeconds": 60}},
