@@ -268,7 +268,11 @@ def test_checkpoints_go_to_s3_and_back(sm, s3):
         ),
         (
             {"OutputDataConfig": {"S3OutputPath": "s3://[x/"}},
-            'OutputDataConfig.S3OutputPath: the S3 bucket "[x" does not exist.',
+            "OutputDataConfig.S3OutputPath: An S3 URI must look like s3://bucket/prefix; got 's3://[",
+        ),
+        (
+            {"InputDataConfig": [channel("train", S3Uri="s3://bucket:80/train")]},
+            "Channel train: An S3 URI must look like s3://bucket/prefix; got 's3://bucket:80/train'",
         ),
         (
             {"StoppingCondition": {"MaxRuntimeInSeconds": 60, "MaxWaitTimeInSeconds": 60}},
@@ -286,3 +290,42 @@ def test_a_request_that_cannot_be_is_refused(sm, changes, message):
 def test_a_job_that_is_not_there(sm):
     with pytest.raises(ClientError, match="ValidationException.*not found"):
         sm.describe_training_job(TrainingJobName="nobody")
+
+
+@pytest.mark.parametrize(
+    ("manifest", "reason"),
+    [
+        (b"5", "is not a manifest"),
+        (b'[{"prefix": 5}, "a"]', "is not a manifest"),
+        (b'[{"prefix": "s3://bucket/data/"}, {"a": 1}]', "is not a manifest"),
+        (b'[{"prefix": "http://bucket/"}, "a"]', "is not a manifest"),
+        (b"[" * 100000, "is not a manifest"),
+        (b'[{"prefix": "s3://bucket/data/"}, "nothing"]', "s3://bucket/data/nothing: An error"),
+    ],
+    ids=["number", "prefix", "name", "address", "deep", "missing"],
+)
+def test_the_reason_names_a_damaged_manifest(sm, s3, manifest, reason):
+    name = f"manifest-{len(manifest)}"
+    s3.put_object(Bucket=BUCKET, Key=name, Body=manifest)
+    source = {"S3DataType": "ManifestFile", "S3Uri": f"s3://{BUCKET}/{name}"}
+    job = run(sm, name, InputDataConfig=[channel("train", **source)])
+    assert job["TrainingJobStatus"] == "Failed"
+    assert job["FailureReason"].startswith("ClientError: ")
+    assert reason in job["FailureReason"]
+
+
+@pytest.mark.parametrize("name", ["d#1", "d?1", "d%31", "d 1"])
+def test_a_channel_has_the_objects_of_its_address_alone(sm, s3, name):
+    job = "address-" + "".join(f"{ord(letter)}-" for letter in name) + "x"
+    copied = {"Bucket": BUCKET, "Key": "data/train/part-0"}
+    s3.copy_object(Bucket=BUCKET, Key=f"in/{name}/part-0", CopySource=copied)
+    s3.put_object(Bucket=BUCKET, Key="in/d1/part-0", Body=b"not a record")
+    done = run(
+        sm,
+        job,
+        InputDataConfig=[channel("train", f"in/{name}/")],
+        OutputDataConfig={"S3OutputPath": f"s3://{BUCKET}/{name}"},
+    )
+    assert done["TrainingJobStatus"] == "Completed"
+    assert done["ModelArtifacts"]["S3ModelArtifacts"].startswith(f"s3://{BUCKET}/{name}/{job}/")
+    s3.head_object(Bucket=BUCKET, Key=f"{name}/{job}/output/model.tar.gz")

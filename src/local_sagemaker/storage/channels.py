@@ -81,7 +81,11 @@ def fetch(s3: Any, channel: Mapping[str, Any], folder: Path, share: Share) -> in
     for bucket, key, place in all_objects:
         target = folder / objects.inside(folder, str(place))
         target.parent.mkdir(parents=True, exist_ok=True)
-        s3.download_file(bucket, key, str(target))
+        try:
+            s3.download_file(bucket, key, str(target))
+        except s3.exceptions.ClientError as error:  # a manifest may name what is not there
+            text = f"ClientError: Data download failed: s3://{bucket}/{key}: {error}"
+            raise LocalError(text) from error
         size += target.stat().st_size
     return size
 
@@ -121,12 +125,13 @@ def _of_manifest(s3: Any, uri: str) -> list[S3Object]:
     content = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
     try:
         entries = json.loads(content)
-        prefix = entries[0]["prefix"]
-        names = [str(name) for name in entries[1:]]
-    except (ValueError, LookupError, TypeError) as error:
+        prefix, names = entries[0]["prefix"], entries[1:]
+        if not all(isinstance(text, str) for text in (prefix, *names)):
+            raise TypeError("not a list of texts")
+        target, stem = objects.split_uri(prefix)
+    except (ValueError, LookupError, TypeError, RecursionError, LocalError) as error:
         raise LocalError(
             f"ClientError: {uri} is not a manifest, which is a JSON list of"
             ' {"prefix": "s3://…"} and names.'
         ) from error
-    target, stem = objects.split_uri(prefix)
     return [(target, stem + name, PurePosixPath(name.lstrip("/"))) for name in names]
