@@ -21,7 +21,6 @@ from gunicorn.http.errors import LimitRequestHeaders
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
 MAX_HEAD = 32 << 10  # bytes of a request line and its headers
-_ACCEPTED = 4  # connections at a time
 # Seconds that a client has to close its side after the last response, and at a stop, to send the
 # head that it has begun.
 _LINGER = 2.0
@@ -63,16 +62,15 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         self._stop_began = math.inf
 
     def accept(self, listener: socket.socket) -> None:
-        """Accept a few connections; not all that there are, because other workers take theirs."""
+        """Accept one connection, for other workers take their share."""
         try:
-            for _ in range(_ACCEPTED):
-                client, address = listener.accept()
-                self.nr_conns += 1
-                if self.nr_conns >= self.worker_connections:
-                    self._close_oldest()
-                connection = Connection(self.cfg, client, address, listener.getsockname())
-                self._wait(connection)
-                self._receive(connection, client)
+            client, address = listener.accept()
+            self.nr_conns += 1
+            if self.nr_conns >= self.worker_connections:
+                self._close_oldest()
+            connection = Connection(self.cfg, client, address, listener.getsockname())
+            self._wait(connection)
+            self._receive(connection, client)
         except OSError as error:
             if error.errno in (errno.EMFILE, errno.ENFILE):
                 self._close_oldest()
