@@ -17,6 +17,7 @@ from pathlib import Path
 from local_sagemaker.context import Settings
 from local_sagemaker.errors import LocalError
 from local_sagemaker.server.environment import shell, variables
+from local_sagemaker.storage.database import locked
 
 _START_SECONDS = _STOP_SECONDS = 60.0
 
@@ -40,6 +41,12 @@ def run(settings: Settings) -> None:
             f"the service runs already at {service.url} (process {service.pid}):"
             f" {_command('down', settings.state)} ends it"
         )
+    with locked(settings.state):
+        _serve(settings)
+
+
+def _serve(settings: Settings) -> None:
+    """Run the service on a state folder that is locked."""
     from local_sagemaker.backends.process import clean_environment
     from local_sagemaker.backends.selection import choose
 
