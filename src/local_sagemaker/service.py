@@ -2,7 +2,9 @@
 
 import logging
 import os
+import sys
 import threading
+import time
 from typing import Any
 
 os.environ.setdefault("MOTO_DISABLE_GLOBAL_CORS", "true")  # moto reads it when it is imported
@@ -23,6 +25,8 @@ from local_sagemaker.server.port import Server
 from local_sagemaker.server.router import Router
 from local_sagemaker.storage.database import Database
 from local_sagemaker.storage.s3_persistence import S3Persistence
+
+_PROGRESS_SECONDS = 5.0
 
 
 class Service:
@@ -51,7 +55,8 @@ class Service:
         router.context = applications.context = self.context
         router.log_long_poll = LogLongPoll(moto, self.context.logs)
         router.console = create_app(self.context)
-        restored = [*persistence.restore(), *restore(self.context)]
+        progress = _Progress()
+        restored = [*persistence.restore(progress), *restore(self.context, progress)]
         self.notes = [*self._database.notes, *restored]
         router.ready = True
         self._stopped = threading.Lock()
@@ -69,6 +74,19 @@ class Service:
         self.context.logs.stop()
         self._server.stop()
         self._database.close()
+
+
+class _Progress:
+    """Prints what is restored, every few seconds; `up --env` waits as long as lines come."""
+
+    def __init__(self) -> None:
+        self._last = time.monotonic()
+
+    def __call__(self, what: str) -> None:
+        if time.monotonic() - self._last > _PROGRESS_SECONDS:
+            self._last = time.monotonic()
+            sys.stdout.write(f"up: restoring {what}\n")
+            sys.stdout.flush()
 
 
 def _create_roles_and_session() -> None:

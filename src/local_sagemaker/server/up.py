@@ -188,12 +188,14 @@ def _start(settings: Settings) -> subprocess.Popen[bytes]:
 
 
 def _wait_until_up(process: subprocess.Popen[bytes], state: Path) -> RunningService:
+    log, size = _log_file(state), 0
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         if service := running(state):
             return service
+        if log.stat().st_size > size:  # it makes progress
+            size, deadline = log.stat().st_size, time.monotonic() + _START_SECONDS
         time.sleep(0.1)
-    log = _log_file(state)
     lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
     last = lines[-1] if lines else "no output"
     raise LocalError(f"the service did not start: {last} (see {log})")

@@ -106,7 +106,7 @@ class Database:
     def __init__(self, state: Path):
         """Open the database of a state folder, and create it at the first start.
 
-        Raises: LocalError if a newer version wrote it.
+        Raises: LocalError if a newer or an earlier version wrote it.
         """
         state.mkdir(parents=True, exist_ok=True)
         self.notes: list[str] = []  # what was damaged, for the user
@@ -114,6 +114,12 @@ class Database:
         self._bodies.mkdir(exist_ok=True)
         self._lock = threading.RLock()
         file = state / "state.db"
+        if not file.exists() and ((state / "records").exists() or (state / "s3").exists()):
+            raise LocalError(
+                f"the state folder {state} has the format of an earlier version (records/, s3/)."
+                " Copy its objects with that version (aws s3 sync), or choose another folder with"
+                " --state; this version reads folders with state.db"
+            )
         if file.exists() and not file.stat().st_size:
             self.notes.append(f"{file} is empty: what it held is lost")
         try:

@@ -102,10 +102,11 @@ class S3Persistence:
         models.__dict__["_VersionedKeyStore"] = Keys
         self._observe()
 
-    def restore(self) -> list[str]:
-        """Restore buckets and objects; return messages for the user."""
+    def restore(self, progress: Callable[[str], None]) -> list[str]:
+        """Restore buckets and objects, and call `progress` for each; return notes for the user."""
         count = 0
         for name, text in self._database.entries(_BUCKETS):
+            progress(f"bucket {name}")
             try:
                 count += self._load_bucket(name, text)
             except _DAMAGED as error:
@@ -251,6 +252,10 @@ class S3Persistence:
         stored = dict(self._database.entries(_BUCKETS))
         for name in {name for name, _ in used}:
             if bucket := buckets.get(name):
+                for versions in dict.values(bucket.keys):
+                    for version in versions if isinstance(versions, list) else ():
+                        if isinstance(version, FakeKey):
+                            version.dispose()
                 del models.s3_backends[bucket.account_id][bucket.partition].buckets[name]
                 models.s3_backends.bucket_accounts.pop(name, None)
             if name in stored:
