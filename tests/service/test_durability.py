@@ -88,9 +88,9 @@ def shown(s3):
         where = {"Bucket": BUCKET, "Key": key, "VersionId": at}
         answers[key, at, "head"] = s3.head_object(**where)
         if version["StorageClass"] != "GLACIER":
-            answers[key, at, "acl"] = s3.get_object_acl(**where)
             answers[key, at, "tags"] = s3.get_object_tagging(**where)
             answers[key, at, "body"] = {"": s3.get_object(**where)["Body"].read()}
+    answers["acl"] = s3.get_object_acl(Bucket=BUCKET, Key="../victim/ä b")
     answers["part"] = s3.head_object(Bucket=BUCKET, Key="parts", PartNumber=2)
     for answer in answers.values():
         answer.pop("ResponseMetadata", None)

@@ -12,22 +12,16 @@ _TYPE, _VALUE = "@", "value"  # members of an object that stands for a value of 
 class Encoder:
     """Encodes JSON's types, tuples, sets, times, bytes, and instances of a fixed set of classes."""
 
-    def __init__(
-        self,
-        classes: tuple[type, ...] = (),
-        state: Callable[[Any], dict[str, Any]] = vars,
-        create: Callable[[type, dict[str, Any]], Any] | None = None,
-    ):
-        """Take the classes, and how to get the attributes of an instance and to create it again."""
+    def __init__(self, classes: tuple[type, ...] = ()):
+        """Take the classes."""
         self._classes: Mapping[str, type] = {cls.__name__: cls for cls in classes}
-        self._state, self._create = state, create or _create
 
     def dumps(self, value: Any) -> str:
         """Return JSON text.
 
         Raises: TypeError for a value of any other type.
         """
-        return json.dumps(self._encode(value))
+        return json.dumps(self._encode(value), separators=(",", ":"))
 
     def loads(self, text: str) -> Any:
         """Return the value of a text that `dumps` returned.
@@ -36,6 +30,16 @@ class Encoder:
         """
         return json.loads(text, object_hook=self._decode)
 
+    def attributes(self, instance: Any) -> dict[str, Any]:
+        """Return the attributes of an instance of one of the classes."""
+        return dict(vars(instance))
+
+    def create(self, cls: type, attributes: dict[str, Any]) -> Any:
+        """Create an instance with such attributes."""
+        instance: Any = object.__new__(cls)
+        instance.__dict__.update(attributes)
+        return instance
+
     def _encode(self, value: Any) -> Any:
         kind = type(value)
         if value is None or kind in (str, int, float, bool):
@@ -43,7 +47,7 @@ class Encoder:
         if kind is list:
             return [self._encode(item) for item in value]
         if self._classes.get(kind.__name__) is kind:
-            return _typed(kind.__name__, self._encode(self._state(value)))
+            return _typed(kind.__name__, self._encode(self.attributes(value)))
         if isinstance(value, dict):
             if _TYPE in value or not all(type(key) is str for key in value):
                 return _typed(
@@ -66,17 +70,11 @@ class Encoder:
         name, content = value[_TYPE], value[_VALUE]
         if name in _DECODERS:
             return _DECODERS[name](content)
-        return self._create(self._classes[name], content)
+        return self.create(self._classes[name], content)
 
 
 def _typed(name: str, value: Any) -> dict[str, Any]:
     return {_TYPE: name, _VALUE: value}
-
-
-def _create(cls: type, attributes: dict[str, Any]) -> Any:
-    instance: Any = object.__new__(cls)
-    instance.__dict__.update(attributes)
-    return instance
 
 
 _DECODERS: Mapping[str, Callable[[Any], Any]] = {

@@ -1,7 +1,7 @@
 """S3 in the database: each change of moto's memory is written before its response is sent.
 
-moto keeps buckets and objects in Python objects, and has no public way to load them. This module
-encodes their attributes, whatever these are, and creates the same objects at a restart.
+moto keeps buckets and objects in Python objects, and has no public way to load them. Their
+attributes are encoded, whatever these are, and the same objects are created at a restart.
 """
 
 import re
@@ -11,22 +11,11 @@ from typing import Any
 
 from moto.s3 import models
 from moto.s3.exceptions import InvalidBucketName
-from moto.s3.models import FakeBucket, FakeDeleteMarker, FakeKey, FakeMultipart, S3Backend
-from moto.s3.utils import _VersionedKeyStore
-from moto.utilities.utils import LowercaseDict
-from requests.structures import CaseInsensitiveDict
+from moto.s3.models import FakeBucket, FakeKey, FakeMultipart, S3Backend
 
 from local_sagemaker.storage.database import Database, Transaction
-from local_sagemaker.storage.encoding import Encoder
+from local_sagemaker.storage.s3_objects import Body, Keys, S3Encoder
 
-_CLASSES = (
-    *(FakeBucket, FakeDeleteMarker, FakeKey, FakeMultipart, CaseInsensitiveDict, LowercaseDict),
-    *(models.FakeAcl, models.FakeGrant, models.FakeGrantee, models.CorsRule),
-    *(models.LifecycleRule, models.LifecycleFilter, models.LifecycleAndFilter),
-    *(models.LifecycleTransition, models.LifeCycleNoncurrentVersionTransition),
-    *(models.Notification, models.NotificationConfiguration, models.PublicAccessBlock),
-    models.FakeBucketInventoryConfiguration,
-)
 _BUCKETS, _KEYS, _UPLOADS, _PARTS = "bucket", "key/", "upload/", "part/"  # collections
 _DAMAGED = (ValueError, TypeError, LookupError, AttributeError)  # from a text that was changed
 _BUCKET_NAME = re.compile(
@@ -35,70 +24,17 @@ _BUCKET_NAME = re.compile(
 )
 
 
-class Body:
-    """The content of a stored object, in the place of moto's temporary file; read when needed."""
-
-    def __init__(self, database: Database, identifier: str):
-        """Take the identifier of a body in the database."""
-        self._database, self.identifier = database, identifier
-
-    def seek(self, _: int) -> None:
-        """Do nothing: moto reads a content from its start."""
-
-    def read(self) -> bytes:
-        """Return the content."""
-        return self._database.body(self.identifier)
-
-    def close(self) -> None:
-        """Do nothing: the database removes the content."""
-
-
-class Keys(_VersionedKeyStore):
-    """A bucket's objects: a text of the database until they are needed, and a set of changes."""
-
-    load: Callable[[str, str], list[Any]]  # assigned for a bucket that has such texts
-
-    def __init__(self) -> None:
-        """Create an empty bucket's objects."""
-        super().__init__()
-        self.changed: set[str] = set()
-
-    def __sgetitem__(self, key: str) -> list[Any]:
-        stored: str | list[Any] = dict.__getitem__(self, key)
-        if isinstance(stored, list):
-            return stored
-        versions = self.load(key, stored)
-        dict.__setitem__(self, key, versions)
-        return versions
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        self.changed.add(key)
-        super().__setitem__(key, value)
-
-    def setlist(self, key: Any, list_: Any) -> None:
-        """Replace the versions of a key."""
-        self.changed.add(key)
-        super().setlist(key, list_)
-
-    def pop(self, key: str) -> None:  # type: ignore[override]
-        """Remove a key."""
-        self.changed.add(key)
-        super().pop(key)
-
-
 class S3Persistence:
     """Writes the changes of moto's S3 to the database, and restores S3 from it."""
 
     def __init__(self, database: Database):
         """Take the database, and observe which buckets and keys the requests use."""
         self._database = database
-        self._encoder = Encoder((*_CLASSES, Body), self._attributes, self._create)
+        self._encoder = S3Encoder(database)
         self.lock = threading.RLock()  # held while a request is executed and its changes written
         self._stored: dict[str, tuple[FakeBucket, str]] = {}  # with the text of the settings
         self._uploads: dict[str, set[str]] = {}  # the stored ones of a bucket
         self._used: set[tuple[str, str | None]] = set()  # buckets and keys, by this request
-        self._new: dict[int, tuple[FakeKey, Body]] = {}  # by id: written, and not yet durable
-        self._bodies: set[str] = set()  # to which the text that is being encoded refers
         models.__dict__["_VersionedKeyStore"] = Keys
         self._observe()
 
@@ -134,7 +70,7 @@ class S3Persistence:
             names = {name for name, _ in used}
             if not used:
                 return
-            self._new.clear()
+            self._encoder.new.clear()
             try:
                 with self._database.change() as transaction:
                     stored = {
@@ -144,7 +80,7 @@ class S3Persistence:
             except Exception:
                 self._reload(used)
                 raise
-            for key, body in self._new.values():
+            for key, body in self._encoder.new.values():
                 key._value_buffer.close()
                 setattr(key, "_value_buffer", body)  # noqa: B010 - of another type than moto's
             for name, bucket in stored.items():
@@ -203,9 +139,9 @@ class S3Persistence:
             if isinstance(key, FakeKey) and not isinstance(key._value_buffer, Body):
                 _ = key.etag  # moto computes it from the content, once
                 identifier = transaction.add_body(key.value)
-                self._new[id(key)] = key, Body(self._database, identifier)
-        self._bodies = set()
-        transaction.put(collection, name, self._encoder.dumps(entry), self._bodies)
+                self._encoder.new[id(key)] = key, Body(self._database, identifier)
+        self._encoder.bodies = set()
+        transaction.put(collection, name, self._encoder.dumps(entry), self._encoder.bodies)
 
     def _load_bucket(self, name: str, text: str) -> int:
         """Create a bucket from the database; return the number of its objects."""
@@ -215,7 +151,7 @@ class S3Persistence:
         for key, versions in self._database.entries(_KEYS + name):
             dict.__setitem__(bucket.keys, key, versions)
         for upload, head in self._database.entries(_UPLOADS + name):
-            content = self._create(FakeMultipart, self._encoder.loads(head))
+            content = self._encoder.create(FakeMultipart, self._encoder.loads(head))
             for number, part in self._database.entries(f"{_PARTS}{name}/{upload}"):
                 content.parts[int(number)] = self._encoder.loads(part)
             content.partlist = sorted(content.parts)
@@ -269,29 +205,6 @@ class S3Persistence:
         self._stored[name] = stored
         self._uploads[name] = set(stored[0].multiparts)
         _keys(stored[0]).changed.clear()
-
-    def _attributes(self, instance: Any) -> dict[str, Any]:
-        """Return what is stored of an instance; whatever moto adds to it is among that."""
-        attributes = dict(vars(instance))
-        if isinstance(instance, FakeBucket):
-            del attributes["keys"], attributes["multiparts"]
-        elif isinstance(instance, FakeKey):
-            del attributes["lock"]
-            if new := self._new.get(id(instance)):
-                attributes["_value_buffer"] = new[1]
-        elif isinstance(instance, Body):
-            self._bodies.add(instance.identifier)
-            return {"identifier": instance.identifier}
-        return attributes
-
-    def _create(self, cls: type, attributes: dict[str, Any]) -> Any:
-        if cls is Body:
-            return Body(self._database, attributes["identifier"])
-        instance: Any = object.__new__(cls)  # moto's own __new__ keeps each instance for ever
-        instance.__dict__.update(attributes)
-        if cls is FakeKey:
-            instance.lock = threading.Lock()
-        return instance
 
     def _observe(self) -> None:
         """Let moto's S3 tell which buckets and keys it uses, and check the names of new buckets."""
