@@ -63,6 +63,23 @@ def test_a_full_disk_changes_nothing(tmp_path):
     assert Store(database).all("model") == []
 
 
+def test_changes_together_are_all_made_or_none(tmp_path):
+    database = Database(tmp_path)
+    store = Store(database)
+    store.add("model", "a", RECORD)
+    with pytest.raises(LookupError), store.together():
+        store.add("model", "b", RECORD)
+        store.update("model", "a", x=1)
+        raise LookupError
+    for kept in (store, Store(database)):
+        assert kept.get("model", "b") is None
+        assert "x" not in kept.get("model", "a")
+    with store.together():
+        store.add("model", "b", RECORD)
+        store.remove("model", "a")
+    assert list(Store(database)._records["model"]) == ["b"]
+
+
 @pytest.fixture
 def s3(tmp_path):
     """Yield the database, the persistence and the backend of an S3 with the bucket b."""

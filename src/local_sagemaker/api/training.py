@@ -30,15 +30,16 @@ def create_training_job(context: Context, request: Record, caller: Caller) -> Re
         "CreationTime": now(),
     }
     record |= next_status(record, "Starting")
-    if not context.store.add(KIND, name, record):
-        raise in_use(
-            "Training job names must be unique within an AWS account and region, and a"
-            f" training job with this name already exists ({resource})"
-        )
-    job_components.create(context, KIND, record, caller)
+    with context.store.together():
+        if not context.store.add(KIND, name, record):
+            raise in_use(
+                "Training job names must be unique within an AWS account and region, and a"
+                f" training job with this name already exists ({resource})"
+            )
+        job_components.create(context, KIND, record, caller)
+        if len(context.running) >= context.settings.cores:
+            context.store.update(KIND, name, **next_status(record, "Pending"))
     forget(context, KIND, name)
-    if len(context.running) >= context.settings.cores:
-        context.store.update(KIND, name, **next_status(record, "Pending"))
     TrainingJob(context, name).submit()
     return {"TrainingJobArn": resource}
 

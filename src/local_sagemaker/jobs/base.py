@@ -1,6 +1,9 @@
 """The base class of jobs: queued, stoppable, and with a final status in every case."""
 
+import sqlite3
+import sys
 import threading
+import time
 import traceback
 from abc import ABC, abstractmethod
 from concurrent.futures import Future
@@ -10,6 +13,7 @@ from local_sagemaker.context import Context
 from local_sagemaker.errors import LocalError
 from local_sagemaker.storage.records import Record
 
+_DISK_SECONDS = 1.0  # between two attempts to write to a full disk
 ENDED = ("Completed", "Failed", "Stopped")
 
 
@@ -72,8 +76,16 @@ class Job(ABC):
         return record
 
     def update(self, **changes: Any) -> None:
-        """Change the job's record."""
-        self.context.store.update(self.kind, self.name, **changes)
+        """Change the job's record; wait for space on a full disk, unless the service stops."""
+        while True:
+            try:
+                self.context.store.update(self.kind, self.name, **changes)
+                return
+            except sqlite3.OperationalError as error:
+                if self.abandoned:
+                    raise
+                sys.stderr.write(f"the state of {self.kind} {self.name} cannot be saved: {error}\n")
+                time.sleep(_DISK_SECONDS)
 
     def fail(self, reason: str) -> None:
         """Record that the job failed."""

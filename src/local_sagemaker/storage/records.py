@@ -1,12 +1,13 @@
 """The records of jobs, models and endpoints: in memory, and in the database for a restart."""
 
+import contextlib
 import datetime
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from local_sagemaker.storage.database import Database
+from local_sagemaker.storage.database import Database, Transaction
 from local_sagemaker.storage.encoding import Encoder
 
 Record = dict[str, Any]
@@ -21,6 +22,7 @@ class Store:
         self._database, self._encoder = database, Encoder()
         self._changed = threading.Condition(threading.RLock())
         self._records: dict[str, dict[str, Record]] = {}
+        self._transaction: Transaction | None = None  # of `together`
         for collection in database.collections(_PREFIX):
             records = self._records.setdefault(collection.removeprefix(_PREFIX), {})
             for name, value in database.entries(collection):
@@ -73,10 +75,27 @@ class Store:
             if record is not None and record[member] == before:
                 self.update(kind, name, **{member: after})
 
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """Make the changes of the block at once, or none of them if it raises an error.
+
+        The block must not wait for anything: all other changes wait for it.
+        """
+        with self._changed:
+            before = {kind: dict(records) for kind, records in self._records.items()}
+            try:
+                with self._database.change() as self._transaction:
+                    yield
+            except BaseException:
+                self._records = before
+                raise
+            finally:
+                self._transaction = None
+
     def remove(self, kind: str, name: str) -> None:
         """Delete a record."""
         with self._changed:
-            with self._database.change() as transaction:
+            with self._change() as transaction:
                 transaction.remove(_PREFIX + kind, name)
             self._records.get(kind, {}).pop(name, None)
             self._changed.notify_all()
@@ -93,8 +112,13 @@ class Store:
                     return
                 self._changed.wait(remaining)
 
+    def _change(self) -> contextlib.AbstractContextManager[Transaction]:
+        if self._transaction is not None:
+            return contextlib.nullcontext(self._transaction)
+        return self._database.change()
+
     def _write(self, kind: str, name: str, record: Record) -> None:
-        with self._database.change() as transaction:
+        with self._change() as transaction:
             transaction.put(_PREFIX + kind, name, self._encoder.dumps(record))
         self._records[kind][name] = record
         self._changed.notify_all()
