@@ -1,7 +1,6 @@
 """The base class of jobs: queued, stoppable, and with a final status in every case."""
 
 import sqlite3
-import sys
 import threading
 import time
 import traceback
@@ -10,7 +9,7 @@ from concurrent.futures import Future
 from typing import Any
 
 from local_sagemaker.context import Context
-from local_sagemaker.errors import LocalError
+from local_sagemaker.errors import LocalError, write_log
 from local_sagemaker.storage.records import Record
 
 _DISK_SECONDS = 1.0  # between two attempts to write to a full disk
@@ -58,7 +57,7 @@ class Job(ABC):
         except LocalError as error:
             self.fail(str(error))
         except Exception as error:
-            traceback.print_exc()
+            write_log(traceback.format_exc())
             text = str(error).replace(f"{self.context.settings.state}/", "")
             self.fail(f"InternalServerError: {type(error).__name__}: {text}")
         finally:
@@ -84,7 +83,7 @@ class Job(ABC):
             except sqlite3.OperationalError as error:
                 if self.abandoned:
                     raise
-                sys.stderr.write(f"the state of {self.kind} {self.name} cannot be saved: {error}\n")
+                write_log(f"the state of {self.kind} {self.name} cannot be saved: {error}")
                 time.sleep(_DISK_SECONDS)
 
     def fail(self, reason: str) -> None:

@@ -1,7 +1,8 @@
 """The WSGI application: rejects cross-origin requests and routes the others."""
 
+import errno
 import json
-import sys
+import sqlite3
 import traceback
 import uuid
 from collections.abc import Callable, Iterable, Mapping
@@ -10,7 +11,7 @@ from typing import Any
 
 from local_sagemaker.api import dispatch
 from local_sagemaker.context import AWS_CLI, Caller, Context
-from local_sagemaker.errors import ServiceError
+from local_sagemaker.errors import ServiceError, write_log
 from local_sagemaker.server import origin_check, protocol
 from local_sagemaker.server.log_long_poll import LogLongPoll
 
@@ -103,8 +104,10 @@ def _is_console(environ: Environ, path: str) -> bool:
 def internal_failure(error: Exception, code: str = "InternalFailure") -> ServiceError:
     """Write a traceback to the log, and return an error that names its place there."""
     identifier = uuid.uuid4().hex[:12]
-    sys.stderr.write(f"error {identifier}:\n{''.join(traceback.format_exception(error))}")
+    write_log(f"error {identifier}:\n{''.join(traceback.format_exception(error))}")
     text = f"The local service failed; its log has the details under {identifier}."
+    if isinstance(error, sqlite3.Error) or getattr(error, "errno", None) == errno.ENOSPC:
+        text = f"Nothing was changed, because the change cannot be stored: {error}."
     return ServiceError(code, text, 500)
 
 

@@ -173,7 +173,8 @@ def say(text: str) -> None:
 
 
 def _start(settings: Settings) -> subprocess.Popen[bytes]:
-    settings.state.mkdir(parents=True, exist_ok=True)
+    with locked(settings.state):  # before its log is opened, which may be another service's
+        pass
     command = [sys.executable, "-m", "local_sagemaker", "up", "--state", str(settings.state)]
     command += ["--host", settings.host, "--port", str(settings.port)]
     command += ["--backend", settings.backend, "--cores", str(settings.cores)]

@@ -15,6 +15,7 @@ class Encoder:
     def __init__(self, classes: tuple[type, ...] = ()):
         """Take the classes."""
         self._classes: Mapping[str, type] = {cls.__name__: cls for cls in classes}
+        self._decoder = json.JSONDecoder(object_hook=self._decode)
 
     def dumps(self, value: Any) -> str:
         """Return JSON text.
@@ -28,7 +29,7 @@ class Encoder:
 
         Raises: ValueError, TypeError or LookupError if it is not such a text.
         """
-        return json.loads(text, object_hook=self._decode)
+        return self._decoder.decode(text)
 
     def attributes(self, instance: Any) -> dict[str, Any]:
         """Return the attributes of an instance of one of the classes."""
