@@ -11,6 +11,7 @@ from botocore.config import Config
 
 from local_sagemaker.backends.base import Runner
 from local_sagemaker.hosting.endpoints import Endpoints
+from local_sagemaker.storage.database import Database
 from local_sagemaker.storage.logs import Logs
 from local_sagemaker.storage.metrics import MetricScraper
 from local_sagemaker.storage.records import Store
@@ -45,10 +46,15 @@ class Caller:
 class Context:
     """Settings, records, clients for AWS's other services (answered by moto), jobs, endpoints."""
 
-    def __init__(self, settings: Settings, url: str, runner: Runner):
-        """Open the records. The server must already answer at the url."""
-        self.settings, self.url, self.runner = settings, url, runner
-        self.store = Store(settings.state / "records")
+    def __init__(
+        self, settings: Settings, url: str, runner: Runner, database: Database, agent: str
+    ):
+        """Read the records of the database; `agent` is the user agent of the service's clients.
+
+        The server must already answer at the url.
+        """
+        self.settings, self.url, self.runner, self._agent = settings, url, runner, agent
+        self.store = Store(database)
         self.s3 = self.client("s3")
         self.logs = Logs(self.client("logs"))
         self.metrics = self.client("cloudwatch")
@@ -71,6 +77,7 @@ class Context:
                 proxies={"http": "", "https": ""},
                 s3={"addressing_style": "path"},
                 max_pool_connections=50,
+                user_agent_extra=self._agent,
                 retries={"mode": "standard", "max_attempts": 2},
             ),
         )

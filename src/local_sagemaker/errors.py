@@ -1,5 +1,8 @@
 """Errors that reach a user: on the command line, in a job's record, or as an AWS error response."""
 
+import contextlib
+import sys
+
 
 class LocalError(Exception):
     """An error that the user can fix; the message says what is wrong and how to fix it."""
@@ -32,3 +35,9 @@ def conflict(message: str) -> ServiceError:
 def not_found(message: str) -> ServiceError:
     """Return a ResourceNotFound."""
     return ServiceError("ResourceNotFound", message)
+
+
+def write_log(text: str) -> None:
+    """Write a line to the service's log, unless its disk is full: that must not fail a request."""
+    with contextlib.suppress(OSError):
+        sys.stderr.write(f"{text.rstrip()}\n")

@@ -2,7 +2,9 @@
 
 import logging
 import os
+import sys
 import threading
+import time
 from typing import Any
 
 os.environ.setdefault("MOTO_DISABLE_GLOBAL_CORS", "true")  # moto reads it when it is imported
@@ -20,7 +22,10 @@ from local_sagemaker.server.log_long_poll import LogLongPoll
 from local_sagemaker.server.moto_patches import MotoApplications
 from local_sagemaker.server.port import Server
 from local_sagemaker.server.router import Router
+from local_sagemaker.storage.database import Database
 from local_sagemaker.storage.s3_persistence import S3Persistence
+
+_PROGRESS_SECONDS = 5.0
 
 
 class Service:
@@ -36,25 +41,27 @@ class Service:
         self.settings = settings
         authority = CertificateAuthority(settings.state / "ca")
         outgoing.close()
-        applications = MotoApplications()
+        self._database = Database(settings.state)
+        persistence = S3Persistence(self._database)
+        applications = MotoApplications(persistence)
         moto = DomainDispatcherApplication(applications)
         router = Router(moto, settings.names)
         self._server = Server(settings.host, settings.port, router, authority, origin_check.is_aws)
         self.url, self.port = self._server.url, self._server.port
         self._server.start()
         _create_roles_and_session()
-        self.context = Context(settings, self.url, runner)
-        self._s3 = S3Persistence(settings.state / "s3", self.context.s3)
-        self.notes = [*self._s3.restore(), *restore(self.context)]
+        self.context = Context(settings, self.url, runner, self._database, router.own_agent)
         router.context = applications.context = self.context
         router.log_long_poll = LogLongPoll(moto, self.context.logs)
         router.console = create_app(self.context)
-        router.after_write = self._s3.mark_changed
-        self._s3.start()
+        progress = _Progress()
+        restored = [*persistence.restore(progress), *restore(self.context, progress)]
+        self.notes = [*self._database.notes, *restored]
+        router.ready = True
         self._stopped = threading.Lock()
 
     def stop(self) -> None:
-        """Stop all jobs and endpoints, save S3, and free the port."""
+        """Stop all jobs and endpoints, and free the port."""
         if not self._stopped.acquire(blocking=False):
             return
         running: list[Any] = list(self.context.running.values())
@@ -64,8 +71,21 @@ class Service:
         self.context.endpoints.stop()
         self.context.clear_work()
         self.context.logs.stop()
-        self._s3.stop()
         self._server.stop()
+        self._database.close()
+
+
+class _Progress:
+    """Prints what is restored, every few seconds; `up --env` waits as long as lines come."""
+
+    def __init__(self) -> None:
+        self._last = time.monotonic()
+
+    def __call__(self, what: str) -> None:
+        if time.monotonic() - self._last > _PROGRESS_SECONDS:
+            self._last = time.monotonic()
+            sys.stdout.write(f"up: restoring {what}\n")
+            sys.stdout.flush()
 
 
 def _create_roles_and_session() -> None:

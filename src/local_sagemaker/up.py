@@ -17,6 +17,7 @@ from pathlib import Path
 from local_sagemaker.context import Settings
 from local_sagemaker.errors import LocalError
 from local_sagemaker.server.environment import shell, variables
+from local_sagemaker.storage.database import locked
 from sagemaker_container.contract.untrusted import printable
 
 _START_SECONDS = _STOP_SECONDS = 60.0
@@ -41,6 +42,12 @@ def run(settings: Settings) -> None:
             f"the service runs already at {service.url} (process {service.pid}):"
             f" {_command('down', settings.state)} ends it"
         )
+    with locked(settings.state):
+        _serve(settings)
+
+
+def _serve(settings: Settings) -> None:
+    """Run the service on a state folder that is locked."""
     from local_sagemaker.backends.process import clean_environment
     from local_sagemaker.backends.selection import choose
 
@@ -169,7 +176,8 @@ def say(text: str) -> None:
 
 def _start(settings: Settings) -> subprocess.Popen[bytes]:
     settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _log_file(settings.state).touch(mode=0o600)
+    with locked(settings.state):  # before its log is opened, which may be another service's
+        _log_file(settings.state).touch(mode=0o600)
     command = [sys.executable, "-m", "local_sagemaker", "up", "--state", str(settings.state)]
     command += ["--host", settings.host, "--port", str(settings.port)]
     command += ["--backend", settings.backend, "--cores", str(settings.cores)]
@@ -184,12 +192,14 @@ def _start(settings: Settings) -> subprocess.Popen[bytes]:
 
 
 def _wait_until_up(process: subprocess.Popen[bytes], state: Path) -> RunningService:
+    log, size = _log_file(state), 0
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         if service := running(state):
             return service
+        if log.stat().st_size > size:  # it makes progress
+            size, deadline = log.stat().st_size, time.monotonic() + _START_SECONDS
         time.sleep(0.1)
-    log = _log_file(state)
     lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
     last = lines[-1] if lines else "no output"
     raise LocalError(f"the service did not start: {last} (see {log})")

@@ -1,9 +1,10 @@
 """What a restart finds, after an orderly end and after a crash."""
 
-import json
 import time
 from pathlib import Path
 
+from local_sagemaker.storage.database import Database
+from local_sagemaker.storage.records import Store
 from support.recordio import sparse_file
 from support.service import BUCKET, channel, down, ended, kill, planted, training, up
 
@@ -42,7 +43,6 @@ def test_a_restart_keeps_buckets_jobs_logs_and_models(tmp_path):
         "runs", InputDataConfig=[channel("train")], HyperParameters={"epochs": "100000000"}
     )
     sm.create_training_job(**request)
-    time.sleep(3)  # objects are saved two seconds after they change, at most
     (tmp_path / "state" / "work" / "serve-left").mkdir()
     kill(service)
     noted = [path.name for path in (tmp_path / "state" / "processes").iterdir()]
@@ -90,5 +90,5 @@ def test_an_orderly_end_leaves_no_process_and_no_running_job(tmp_path):
     down(service)
     for folder in ("work", "processes"):
         assert list((tmp_path / "state" / folder).iterdir()) == []
-    record = json.loads((tmp_path / "state/records/training-job/runs.json").read_text())
-    assert record["TrainingJobStatus"] == "Failed"
+    record = Store(Database(tmp_path / "state")).get("training-job", "runs")
+    assert record is not None and record["TrainingJobStatus"] == "Failed"

@@ -18,6 +18,7 @@ from local_sagemaker.errors import LocalError, ServiceError
 from local_sagemaker.server import origin_check
 from local_sagemaker.storage import channels, metrics
 from local_sagemaker.storage.channels import Share
+from local_sagemaker.storage.database import Database
 from local_sagemaker.storage.pipes import PipeFeeder
 from local_sagemaker.storage.records import Store, now
 from support.recordio import frame
@@ -166,22 +167,23 @@ def test_a_listing_has_pages_and_an_order():
 
 
 def test_records_outlive_the_store(tmp_path):
-    store = Store(tmp_path)
+    database = Database(tmp_path)
+    store = Store(database)
     record = {"CreationTime": now(), "Nested": [{"At": now()}]}
     assert store.add("model", "a", record)
     assert not store.add("model", "a", record)
     store.update("model", "nobody", Status="x")
     store.update("model", "a", Status="x")
     store.move("model", "a", "Status", "another", "y")
-    kept = Store(tmp_path).get("model", "a")
+    kept = Store(database).get("model", "a")
     assert kept is not None and kept["Status"] == "x"
     store.move("model", "a", "Status", "x", "y")
-    kept = Store(tmp_path).get("model", "a")
+    kept = Store(database).get("model", "a")
     assert kept is not None and kept["Status"] == "y"
     assert kept == store.get("model", "a")
     assert kept is not None and kept["Nested"] == record["Nested"]
     store.remove("model", "a")
-    assert Store(tmp_path).all("model") == []
+    assert Store(database).all("model") == []
 
 
 class Objects:

@@ -10,7 +10,7 @@ from local_sagemaker.api.long_poll import first_describe, forget
 from local_sagemaker.api.pagination import listing
 from local_sagemaker.context import Caller, Context, arn
 from local_sagemaker.errors import in_use, invalid
-from local_sagemaker.jobs.training import ENDED, KIND, TrainingJob, next_status
+from local_sagemaker.jobs.training import ENDED, KIND, METRICS, TrainingJob, next_status
 from local_sagemaker.storage import channels, metrics, objects
 from local_sagemaker.storage.records import Record, now
 
@@ -30,15 +30,16 @@ def create_training_job(context: Context, request: Record, caller: Caller) -> Re
         "CreationTime": now(),
     }
     record |= next_status(record, "Starting")
-    if not context.store.add(KIND, name, record):
-        raise in_use(
-            "Training job names must be unique within an AWS account and region, and a"
-            f" training job with this name already exists ({resource})"
-        )
-    job_components.create(context, KIND, record, caller)
+    with context.store.together():
+        if not context.store.add(KIND, name, record):
+            raise in_use(
+                "Training job names must be unique within an AWS account and region, and a"
+                f" training job with this name already exists ({resource})"
+            )
+        job_components.create(context, KIND, record, caller)
+        if len(context.running) >= context.settings.cores:
+            context.store.update(KIND, name, **next_status(record, "Pending"))
     forget(context, KIND, name)
-    if len(context.running) >= context.settings.cores:
-        context.store.update(KIND, name, **next_status(record, "Pending"))
     TrainingJob(context, name).submit()
     return {"TrainingJobArn": resource}
 
@@ -77,6 +78,7 @@ def delete_training_job(context: Context, request: Record, _: Caller) -> Record:
     if record["TrainingJobStatus"] not in ENDED:
         raise in_use(f"The training job {name} runs; stop it first.")
     context.store.remove(KIND, name)
+    context.store.remove(METRICS, name)
     job_components.remove(context, KIND, record)
     context.metric_scrapers.pop(name, None)
     shutil.rmtree(context.folder(KIND, name), ignore_errors=True)

@@ -28,9 +28,10 @@ def create_transform_job(context: Context, request: Record, caller: Caller) -> R
         "TransformJobStatus": "InProgress",
         "CreationTime": now(),
     }
-    if not context.store.add(KIND, name, record):
-        raise in_use(f"A transform job with this name already exists ({resource})")
-    job_components.create(context, KIND, record, caller)
+    with context.store.together():
+        if not context.store.add(KIND, name, record):
+            raise in_use(f"A transform job with this name already exists ({resource})")
+        job_components.create(context, KIND, record, caller)
     forget(context, KIND, name)
     TransformJob(context, name).submit()
     return {"TransformJobArn": resource}

@@ -1,6 +1,8 @@
 """The base class of jobs: queued, stoppable, and with a final status in every case."""
 
+import sqlite3
 import threading
+import time
 import traceback
 import uuid
 from abc import ABC, abstractmethod
@@ -8,9 +10,10 @@ from concurrent.futures import Future
 from typing import Any
 
 from local_sagemaker.context import Context
-from local_sagemaker.errors import LocalError
+from local_sagemaker.errors import LocalError, write_log
 from local_sagemaker.storage.records import Record
 
+_DISK_SECONDS = 1.0  # between two attempts to write to a full disk
 ENDED = ("Completed", "Failed", "Stopped")
 
 
@@ -57,7 +60,7 @@ class Job(ABC):
         except LocalError as error:
             self.fail(str(error))
         except Exception as error:
-            traceback.print_exc()
+            write_log(traceback.format_exc())
             text = str(error).replace(f"{self.context.settings.state}/", "")
             self.fail(f"InternalServerError: {type(error).__name__}: {text}")
         finally:
@@ -80,8 +83,16 @@ class Job(ABC):
         return record
 
     def update(self, **changes: Any) -> None:
-        """Change the job's record."""
-        self.context.store.update(self.kind, self.name, **changes)
+        """Change the job's record; wait for space on a full disk, unless the service stops."""
+        while True:
+            try:
+                self.context.store.update(self.kind, self.name, **changes)
+                return
+            except sqlite3.OperationalError as error:
+                if self.abandoned:
+                    raise
+                write_log(f"the state of {self.kind} {self.name} cannot be saved: {error}")
+                time.sleep(_DISK_SECONDS)
 
     def fail(self, reason: str) -> None:
         """Record that the job failed."""

@@ -1,46 +1,57 @@
 """Restores records after a restart of the service."""
 
+from collections.abc import Callable
+from typing import Any
+
 from local_sagemaker.context import Context
 from local_sagemaker.hosting.endpoints import KIND as ENDPOINT
+from local_sagemaker.jobs import training
 from local_sagemaker.jobs.evaluations import KIND as TUNING
-from local_sagemaker.jobs.training import GROUP, log_files, next_status, publish, scrape_metrics
 from local_sagemaker.jobs.training import KIND as TRAINING
 from local_sagemaker.jobs.transform import KIND as TRANSFORM
 from local_sagemaker.storage import metrics
 from local_sagemaker.storage.records import now
+from local_sagemaker.storage.stored_logs import add_stream
 
 _REASON = "InternalServerError: the local service ended while the job ran."
 _RUNNING = ("InProgress", "Stopping")
 
 
-def restore(context: Context) -> list[str]:
+def restore(context: Context, progress: Callable[[str], None]) -> list[str]:
     """Fail the jobs that were running, restore logs and metrics, and start the endpoints.
+
+    Args:
+        context: the service.
+        progress: is called with what is restored next.
 
     Returns: messages for the user, a line each.
     """
     context.clear_work()
-    return [*_training_jobs(context), *_other_jobs(context), *_endpoints(context)]
+    return [*_training_jobs(context, progress), *_other_jobs(context), *_endpoints(context)]
 
 
-def _training_jobs(context: Context) -> list[str]:
+def _training_jobs(context: Context, progress: Callable[[str], None]) -> list[str]:
     jobs, failed = context.store.all(TRAINING), 0
+    data: list[dict[str, Any]] = []
     for record in jobs:
         name = record["TrainingJobName"]
-        for stream, file in log_files(context, name).items():
-            context.logs.restore(GROUP, stream, file)
-        points = scrape_metrics(context, record)
-        publish(context, name, points)
+        progress(f"training job {name}")
+        for stream, file in training.log_files(context, name).items():
+            add_stream(training.GROUP, stream, file)
         if record["TrainingJobStatus"] in _RUNNING:
             failed += 1
+            points = training.scrape_metrics(context, record)
             changes = {
                 "TrainingJobStatus": "Failed",
                 "FailureReason": _REASON,
                 "TrainingEndTime": now(),
-                "FinalMetricDataList": metrics.final(points),
+                "FinalMetricDataList": training.store_metrics(context, name, points),
             }
             context.store.update(
-                TRAINING, name, **changes, **next_status(record, "Failed", _REASON)
+                TRAINING, name, **changes, **training.next_status(record, "Failed", _REASON)
             )
+        data += metrics.data(training.stored_metrics(context, name), name)
+    training.publish(context, data)
     notes = [f"{len(jobs)} training jobs were restored"] if jobs else []
     return notes + ([f"{failed} of them were running and are marked failed"] if failed else [])
 

@@ -19,6 +19,7 @@ from local_sagemaker.storage.untrusted import ContainerFolder
 __all__ = ["ENDED", "KIND", "TrainingJob", "next_status"]
 
 KIND = "training-job"
+METRICS = "training-metrics"
 GROUP = "/aws/sagemaker/TrainingJobs"
 _MESSAGES = {
     "Starting": "Starting the training job",
@@ -64,9 +65,23 @@ def scrape_metrics(context: Context, record: Mapping[str, Any]) -> dict[str, lis
     return scraper.update(log_files(context, name).values())
 
 
-def publish(context: Context, name: str, points: Mapping[str, list[metrics.Point]]) -> None:
-    """Put a job's metrics into CloudWatch."""
-    data = list(metrics.data(points, name))
+def store_metrics(
+    context: Context, name: str, points: Mapping[str, list[metrics.Point]]
+) -> list[dict[str, Any]]:
+    """Keep an ended job's metrics, so that a restart need not read its log; return the last."""
+    values = {key: [(p.milliseconds, p.value) for p in series] for key, series in points.items()}
+    context.store.add(METRICS, name, {"CreationTime": now(), "Points": values})
+    return metrics.final(points)
+
+
+def stored_metrics(context: Context, name: str) -> dict[str, list[metrics.Point]]:
+    """Return the metrics that an ended job has kept."""
+    values = (context.store.get(METRICS, name) or {"Points": {}})["Points"]
+    return {key: [metrics.Point(*point) for point in series] for key, series in values.items()}
+
+
+def publish(context: Context, data: Sequence[Mapping[str, Any]]) -> None:
+    """Put metrics of jobs into CloudWatch."""
     for start in range(0, len(data), 500):
         context.metrics.put_metric_data(Namespace=GROUP, MetricData=data[start : start + 500])
 
@@ -275,8 +290,8 @@ class TrainingJob(Job):
             ]
         )
         if points:
-            changes["FinalMetricDataList"] = metrics.final(points)
-            publish(context, self.name, points)
+            changes["FinalMetricDataList"] = store_metrics(context, self.name, points)
+            publish(context, list(metrics.data(points, self.name)))
         changes |= next_status(record, status, changes.get("FailureReason"))
         status = "Stopped" if status == "MaxRuntimeExceeded" else status
         self.update(TrainingJobStatus=status, **changes)

@@ -16,7 +16,9 @@ from local_sagemaker.context import Caller, Context
 from local_sagemaker.errors import ServiceError
 from local_sagemaker.server import outgoing
 from local_sagemaker.server.router import internal_failure
+from local_sagemaker.server.s3_requests import S3Application, StoredApplication
 from local_sagemaker.storage.records import Record
+from local_sagemaker.storage.s3_persistence import S3Persistence
 
 
 class MotoApplications:
@@ -24,7 +26,11 @@ class MotoApplications:
 
     context: Context  # assigned by Service
 
-    def __call__(self, name: Any) -> Flask:
+    def __init__(self, persistence: S3Persistence):
+        """Take what stores the changes of S3."""
+        self._persistence = persistence
+
+    def __call__(self, name: Any) -> Any:
         """Return the application of a service, with hooks in the models that it uses."""
         if install := _HOOKS.get(str(name)):
             install(self)
@@ -33,7 +39,8 @@ class MotoApplications:
         app.register_error_handler(ServiceError, _error)
         app.register_error_handler(NotFound, _not_found)
         app.register_error_handler(Exception, _failure)
-        return app
+        wrapper = S3Application if str(name) == "s3" else StoredApplication
+        return wrapper(app, self._persistence)
 
     def call(self, operation: str, members: Record, region: str) -> Record:
         """Execute an operation of SageMaker.

@@ -1,7 +1,8 @@
 """The WSGI application: rejects cross-origin requests and routes the others."""
 
+import errno
 import json
-import sys
+import sqlite3
 import traceback
 import uuid
 from collections.abc import Callable, Iterable, Mapping
@@ -10,7 +11,7 @@ from typing import Any
 
 from local_sagemaker.api import dispatch
 from local_sagemaker.context import AWS_CLI, Caller, Context
-from local_sagemaker.errors import ServiceError
+from local_sagemaker.errors import ServiceError, write_log
 from local_sagemaker.server import origin_check, protocol
 from local_sagemaker.server.log_long_poll import LogLongPoll
 
@@ -24,10 +25,11 @@ class Router:
     def __init__(self, moto: Any, names: tuple[str, ...]):
         """Take moto's application and this machine's host names, in addition to localhost."""
         self._moto, self._names = moto, names
-        self.context: Context | None = None
+        self.ready = False  # whether everything is restored; until then only `own_agent` may ask
+        self.own_agent = uuid.uuid4().hex  # in the user agent of the service's own clients
+        self.context: Context  # assigned by Service, before `ready`
         self.log_long_poll: LogLongPoll | None = None
         self.console: Any = None
-        self.after_write: Callable[[], Any] = lambda: None  # called after each write to S3
 
     def __call__(self, environ: Environ, start: Start) -> Iterable[bytes]:
         """Answer a request."""
@@ -35,6 +37,8 @@ class Router:
             return _plain(start, HTTPStatus.FORBIDDEN, problem + "\n")
         path = environ.get("PATH_INFO", "")
         target = environ.get("HTTP_X_AMZ_TARGET", "")
+        if not self.ready and self.own_agent not in environ.get("HTTP_USER_AGENT", ""):
+            return _starting(environ, start)
         if path.startswith("/moto-api"):
             return _plain(start, HTTPStatus.NOT_FOUND, "moto's own interface is not available\n")
         try:
@@ -52,17 +56,11 @@ class Router:
             result: Iterable[bytes] = self._moto(environ, _sandboxed(start))
         except Exception:  # moto's applications answer their own, so it found no application
             return _error(start, dispatch.unknown(target or path), "application/json")
-        finally:
-            if environ.get("REQUEST_METHOD") in ("PUT", "POST", "DELETE") and not target:
-                self.after_write()
         return result
 
     def _sagemaker(
         self, environ: Environ, start: Start, operation: protocol.Operation
     ) -> Iterable[bytes]:
-        if self.context is None:
-            starting = ServiceError("ServiceUnavailable", "The local service is starting.", 503)
-            return _error(start, starting, operation.content_type)
         region, _ = protocol.scope(environ)
         caller = Caller(region, waits=AWS_CLI not in environ.get("HTTP_USER_AGENT", ""))
         try:
@@ -113,12 +111,28 @@ def _is_console(environ: Environ, path: str) -> bool:
     return path in ("/", "/favicon.ico") or path.startswith("/console")
 
 
-def internal_failure(error: Exception) -> ServiceError:
+def internal_failure(error: Exception, code: str = "InternalFailure") -> ServiceError:
     """Write a traceback to the log, and return an error that names its place there."""
     identifier = uuid.uuid4().hex[:12]
-    sys.stderr.write(f"error {identifier}:\n{''.join(traceback.format_exception(error))}")
+    write_log(f"error {identifier}:\n{''.join(traceback.format_exception(error))}")
     text = f"The local service failed; its log has the details under {identifier}."
-    return ServiceError("InternalFailure", text, 500)
+    if isinstance(error, sqlite3.Error) or getattr(error, "errno", None) == errno.ENOSPC:
+        text = f"Nothing was changed, because the change cannot be stored: {error}."
+    return ServiceError(code, text, 500)
+
+
+def _starting(environ: Environ, start: Start) -> Iterable[bytes]:
+    """Answer 503 in the protocol of the request."""
+    text = "The local service is starting: it restores its state. Try again soon."
+    json_type = "json" in environ.get("CONTENT_TYPE", "") or "HTTP_X_AMZ_TARGET" in environ
+    if json_type or protocol.scope(environ)[1] == "sagemaker":
+        content = json.dumps({"__type": "ServiceUnavailable", "message": text}).encode()
+        headers = {"Content-Type": "application/x-amz-json-1.1"}
+    else:
+        inner = f"<Code>ServiceUnavailable</Code><Message>{text}</Message>"
+        content, headers = f"<Error>{inner}</Error>".encode(), {"Content-Type": "application/xml"}
+    headers |= {"Retry-After": "1", "x-amzn-ErrorType": "ServiceUnavailable"}
+    return _respond(start, HTTPStatus.SERVICE_UNAVAILABLE, content, headers)
 
 
 def _error(start: Start, error: ServiceError, content_type: str) -> Iterable[bytes]:

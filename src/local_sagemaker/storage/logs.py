@@ -14,8 +14,7 @@ from sagemaker_container.contract.untrusted import printable
 
 _BATCH = 1000
 _INTERVAL = 0.2  # seconds between two deliveries
-_MAX_AGE = 13 * 24 * 3600 * 1000  # milliseconds; CloudWatch refuses events of 14 days and more
-_MAX_LENGTH = 250_000  # characters; an event holds 256 KB
+MAX_LENGTH = 250_000  # characters; an event holds 256 KB
 
 
 class Stream:
@@ -39,7 +38,7 @@ class Stream:
                 return
             self._file.write(f"{at}\t{line}\n")
             self._file.flush()
-            self._pending.append({"timestamp": at, "message": line[:_MAX_LENGTH] or " "})
+            self._pending.append({"timestamp": at, "message": line[:MAX_LENGTH] or " "})
 
     def close(self) -> None:
         """Deliver the pending lines; later lines are dropped."""
@@ -76,17 +75,6 @@ class Logs:
         with self._arrived:
             self._streams.append(stream)
         return stream
-
-    def restore(self, group: str, name: str, file: Path) -> None:
-        """Send the lines of a file from an earlier run, if CloudWatch still accepts their age."""
-        oldest = time.time() * 1000 - _MAX_AGE
-        events = [
-            {"timestamp": at, "message": line[:_MAX_LENGTH] or " "}
-            for at, line in read(file)
-            if at > oldest
-        ]
-        self._create(group, name)
-        self.put(group, name, events)
 
     def is_open(self, group: str, name: str) -> bool:
         """Return whether a stream may receive more lines."""

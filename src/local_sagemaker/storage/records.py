@@ -1,30 +1,37 @@
-"""The records of jobs, models and endpoints: in memory, and as JSON files for a restart."""
+"""The records of jobs, models and endpoints: in memory, and in the database for a restart."""
 
+import contextlib
 import datetime
-import json
-import os
 import threading
 import time
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import Any
-from urllib.parse import quote, unquote
+
+from local_sagemaker.storage.database import Database, Transaction
+from local_sagemaker.storage.encoding import Encoder
 
 Record = dict[str, Any]
-_TIME = "@time"
+_PREFIX = "record/"
 
 
 class Store:
-    """Records by kind and name. Each change is written at once, and wakes the waiting threads."""
+    """Records by kind and name. A change is on disk before it is visible and wakes the waiting."""
 
-    def __init__(self, folder: Path):
-        """Read the files of the folder."""
-        self._folder = folder
+    def __init__(self, database: Database):
+        """Read the records of the database."""
+        self._database, self._encoder = database, Encoder()
         self._changed = threading.Condition(threading.RLock())
         self._records: dict[str, dict[str, Record]] = {}
-        for file in sorted(folder.glob("*/*.json")):
-            record = json.loads(file.read_text(), object_hook=_from_json)
-            self._records.setdefault(file.parent.name, {})[unquote(file.stem)] = record
+        self._transaction: Transaction | None = None  # of `together`
+        for collection in database.collections(_PREFIX):
+            records = self._records.setdefault(collection.removeprefix(_PREFIX), {})
+            for name, value in database.entries(collection):
+                try:
+                    record = self._encoder.loads(value)
+                    record["CreationTime"].timestamp()  # what `all` sorts by
+                    records[name] = record
+                except (ValueError, TypeError, LookupError, AttributeError) as error:
+                    database.set_aside(collection, name, repr(error))
 
     def get(self, kind: str, name: str) -> Record | None:
         """Return a copy of a record, or None."""
@@ -44,8 +51,7 @@ class Store:
             records = self._records.setdefault(kind, {})
             if name in records:
                 return False
-            records[name] = {**record, "LastModifiedTime": now()}
-            self._write(kind, name)
+            self._write(kind, name, {**record, "LastModifiedTime": now()})
             return True
 
     def update(self, kind: str, name: str, **changes: Any) -> None:
@@ -53,8 +59,7 @@ class Store:
         with self._changed:
             record = self._records.get(kind, {}).get(name)
             if record is not None:
-                self._records[kind][name] = {**record, **changes, "LastModifiedTime": now()}
-                self._write(kind, name)
+                self._write(kind, name, {**record, **changes, "LastModifiedTime": now()})
 
     def modify(self, kind: str, name: str, change: Callable[[Record], Record]) -> None:
         """Update a record with what `change` returns for it; other changes wait meanwhile."""
@@ -70,11 +75,29 @@ class Store:
             if record is not None and record[member] == before:
                 self.update(kind, name, **{member: after})
 
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """Make the changes of the block at once, or none of them if it raises an error.
+
+        The block must not wait for anything: all other changes wait for it.
+        """
+        with self._changed:
+            before = {kind: dict(records) for kind, records in self._records.items()}
+            try:
+                with self._database.change() as self._transaction:
+                    yield
+            except BaseException:
+                self._records = before
+                raise
+            finally:
+                self._transaction = None
+
     def remove(self, kind: str, name: str) -> None:
         """Delete a record."""
         with self._changed:
+            with self._change() as transaction:
+                transaction.remove(_PREFIX + kind, name)
             self._records.get(kind, {}).pop(name, None)
-            self._file(kind, name).unlink(missing_ok=True)
             self._changed.notify_all()
 
     def wait(
@@ -89,31 +112,19 @@ class Store:
                     return
                 self._changed.wait(remaining)
 
-    def _write(self, kind: str, name: str) -> None:
-        file = self._file(kind, name)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        new = file.with_suffix(".new")
-        new.write_text(json.dumps(self._records[kind][name], default=_to_json))
-        os.replace(new, file)
-        self._changed.notify_all()
+    def _change(self) -> contextlib.AbstractContextManager[Transaction]:
+        if self._transaction is not None:
+            return contextlib.nullcontext(self._transaction)
+        return self._database.change()
 
-    def _file(self, kind: str, name: str) -> Path:
-        return self._folder / kind / f"{quote(name, safe='')}.json"
+    def _write(self, kind: str, name: str, record: Record) -> None:
+        with self._change() as transaction:
+            transaction.put(_PREFIX + kind, name, self._encoder.dumps(record))
+        self._records[kind][name] = record
+        self._changed.notify_all()
 
 
 def now() -> datetime.datetime:
     """Return the time in the API's resolution, which is milliseconds."""
     time_now = datetime.datetime.now(datetime.timezone.utc)
     return time_now.replace(microsecond=time_now.microsecond // 1000 * 1000)
-
-
-def _to_json(value: Any) -> Any:
-    if isinstance(value, datetime.datetime):
-        return {_TIME: value.isoformat()}
-    raise TypeError(f"a record cannot contain {type(value)}")
-
-
-def _from_json(value: dict[str, Any]) -> Any:
-    if list(value) == [_TIME]:
-        return datetime.datetime.fromisoformat(value[_TIME])
-    return value

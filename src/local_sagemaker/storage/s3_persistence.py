@@ -1,118 +1,246 @@
-"""Saves the content of S3 as files for a restart; moto keeps it in memory only."""
+"""S3 in the database: each change of moto's memory is written before its response is sent.
 
-import hashlib
-import json
-import os
-import sys
+moto keeps buckets and objects in Python objects, and has no public way to load them. Their
+attributes are encoded, whatever these are, and the same objects are created at a restart.
+"""
+
+import re
 import threading
-from pathlib import Path
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
+from moto.s3 import models
+from moto.s3.exceptions import InvalidBucketName
+from moto.s3.models import FakeBucket, FakeKey, FakeMultipart, S3Backend
 
-_HEADERS = (
-    *("CacheControl", "ContentDisposition", "ContentEncoding", "ContentLanguage"),
-    "WebsiteRedirectLocation",
+from local_sagemaker.storage.database import Database, Transaction
+from local_sagemaker.storage.s3_objects import Body, Keys, S3Encoder
+
+_BUCKETS, _KEYS, _UPLOADS, _PARTS = "bucket", "key/", "upload/", "part/"  # collections
+_DAMAGED = (ValueError, TypeError, LookupError, AttributeError)  # from a text that was changed
+_BUCKET_NAME = re.compile(
+    r"(?!xn--|sthree-|amzn-s3-demo-)(?!.*(\.\.|-s3alias$|--ol-s3$|\.mrap$|--x-s3$|--table-s3$))"
+    r"(?!\d+\.\d+\.\d+\.\d+$)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
 )
-_DELAY = 2.0  # seconds from a change to the start of saving it
 
 
 class S3Persistence:
-    """Saves buckets and objects soon after they change, and restores them at the start."""
+    """Writes the changes of moto's S3 to the database, and restores S3 from it."""
 
-    def __init__(self, folder: Path, s3: Any):
-        """Take the folder for the files and a boto3 S3 client."""
-        self._folder, self._s3 = folder, s3
-        self._dirty, self._stopped = threading.Event(), threading.Event()
-        self._saved: dict[tuple[str, str], str] = {}  # (bucket, key): ETag
-        self._thread = threading.Thread(target=self._save_changes, daemon=True)
+    def __init__(self, database: Database):
+        """Take the database, and observe which buckets and keys the requests use."""
+        self._database = database
+        self._encoder = S3Encoder(database)
+        self.lock = threading.RLock()  # held while a request is executed and its changes written
+        self._stored: dict[str, tuple[FakeBucket, str]] = {}  # with the text of the settings
+        self._uploads: dict[str, set[str]] = {}  # the stored ones of a bucket
+        self._used: set[tuple[str, str | None]] = set()  # buckets and keys, by this request
+        models.__dict__["_VersionedKeyStore"] = Keys
+        self._observe()
 
-    def restore(self) -> list[str]:
-        """Restore buckets and objects from the folder; return messages for the user."""
+    def restore(self, progress: Callable[[str], None]) -> list[str]:
+        """Restore buckets and objects, and call `progress` for each; return notes for the user."""
         count = 0
-        for bucket in sorted(path for path in self._folder.glob("*") if path.is_dir()):
-            self._s3.create_bucket(Bucket=bucket.name)
-            for file in sorted(bucket.glob("*.json")):
-                metadata = json.loads(file.read_text())
-                with file.with_suffix(".data").open("rb") as data:
-                    response = self._s3.put_object(
-                        Bucket=bucket.name,
-                        Key=metadata["key"],
-                        Body=data,
-                        ContentType=metadata["type"],
-                        Metadata=metadata["metadata"],
-                        **metadata.get("headers", {}),
-                    )
-                self._saved[bucket.name, metadata["key"]] = response["ETag"]
-                count += 1
+        for name, text in self._database.entries(_BUCKETS):
+            progress(f"bucket {name}")
+            try:
+                count += self._load_bucket(name, text)
+            except _DAMAGED as error:
+                self._database.set_aside(_BUCKETS, name, repr(error))
         return [f"{count} S3 objects were restored"] if count else []
 
-    def start(self) -> None:
-        """Start to save changes."""
-        self._thread.start()
+    def begin(self) -> None:
+        """Forget what the requests before used."""
+        self._used.clear()
 
-    def mark_changed(self) -> None:
-        """Save soon: an object or a bucket may have changed."""
-        self._dirty.set()
+    def save(self, reads: bool = False) -> None:
+        """Write what has changed; at an error, put S3's memory back to what the database has.
 
-    def stop(self) -> None:
-        """Save the last changes and stop."""
-        self._stopped.set()
-        self._dirty.set()
-        self._thread.join()
-        self._save()
+        Args:
+            reads: the request only reads, so that the settings of what it used are as they were.
 
-    def _save_changes(self) -> None:
-        while not self._stopped.is_set():
-            self._dirty.wait()
-            self._stopped.wait(_DELAY)
-            self._dirty.clear()
-            if not self._stopped.is_set():
-                try:
-                    self._save()
-                except (OSError, BotoCoreError, ClientError) as error:
-                    sys.stderr.write(f"S3 objects cannot be saved in {self._folder}: {error}\n")
+        Raises: sqlite3.Error, OSError, TypeError.
+        """
+        with self.lock:
+            buckets = _buckets()
+            used = set() if reads else {entry for entry in self._used if entry[0] in buckets}
+            used |= {(name, key) for name, b in buckets.items() for key in _keys(b).changed}
+            used |= {(name, None) for name in buckets if name not in self._stored}
+            used |= {(n, None) for n, (b, _) in self._stored.items() if buckets.get(n) is not b}
+            names = {name for name, _ in used}
+            if not used:
+                return
+            self._encoder.new.clear()
+            try:
+                with self._database.change() as transaction:
+                    stored = {
+                        name: self._write_bucket(transaction, name, buckets.get(name), used)
+                        for name in names
+                    }
+            except Exception:
+                self._reload(used)
+                raise
+            for key, body in self._encoder.new.values():
+                key._value_buffer.close()
+                setattr(key, "_value_buffer", body)  # noqa: B010 - of another type than moto's
+            for name, bucket in stored.items():
+                self._note_stored(name, bucket)
 
-    def _save(self) -> None:
-        present: dict[tuple[str, str], str] = {}
-        buckets = [bucket["Name"] for bucket in self._s3.list_buckets()["Buckets"]]
-        for bucket in buckets:
-            (self._folder / bucket).mkdir(parents=True, exist_ok=True)
-            for page in self._s3.get_paginator("list_objects_v2").paginate(Bucket=bucket):
-                for entry in page.get("Contents", ()):
-                    present[bucket, entry["Key"]] = entry["ETag"]
-        for (bucket, key), etag in present.items():
-            if self._saved.get((bucket, key)) != etag:
-                try:
-                    self._save_object(bucket, key)
-                except ClientError:
-                    continue  # deleted since the listing
-                self._saved[bucket, key] = etag
-        for bucket, key in set(self._saved) - set(present):
-            for suffix in (".json", ".data"):
-                self._file(bucket, key).with_suffix(suffix).unlink(missing_ok=True)
-            del self._saved[bucket, key]
-        for folder in self._folder.glob("*"):
-            if folder.name not in buckets and not any(folder.iterdir()):
-                folder.rmdir()
+    def _write_bucket(
+        self,
+        transaction: Transaction,
+        name: str,
+        bucket: FakeBucket | None,
+        used: Iterable[tuple[str, str | None]],
+    ) -> tuple[FakeBucket, str] | None:
+        """Write a bucket's changes; return the bucket with the text of its settings."""
+        before, text = self._stored.get(name, (None, ""))
+        if before is not None and bucket is not before:  # it was deleted
+            text = ""
+            transaction.remove(_BUCKETS, name)
+            for collection in (_KEYS, _UPLOADS, _PARTS):
+                transaction.remove(collection + name)
+        if bucket is None:
+            return None
+        tags = models.s3_backends[bucket.account_id][bucket.partition].tagger.tags
+        settings = self._encoder.dumps([bucket, tags.get(bucket.arn)])
+        if settings != text:
+            transaction.put(_BUCKETS, name, settings)
+        for key in {key for bucket_name, key in used if bucket_name == name and key is not None}:
+            versions = bucket.keys.getlist(key)
+            if versions:
+                arns = [version.arn for version in versions if isinstance(version, FakeKey)]
+                entry = [versions, {arn: tags[arn] for arn in arns if arn in tags}]
+                self._put(transaction, _KEYS + name, key, entry, versions)
+            else:
+                transaction.remove(_KEYS + name, key)
+        self._write_uploads(transaction, bucket)
+        return bucket, settings
 
-    def _save_object(self, bucket: str, key: str) -> None:
-        response = self._s3.get_object(Bucket=bucket, Key=key)
-        file = self._file(bucket, key)
-        new = file.with_suffix(".new")
-        with new.open("wb") as stream:
-            for chunk in response["Body"].iter_chunks(1 << 20):
-                stream.write(chunk)
-        os.replace(new, file.with_suffix(".data"))
-        metadata = {
-            "key": key,
-            "type": response["ContentType"],
-            "metadata": response["Metadata"],
-            "headers": {name: response[name] for name in _HEADERS if name in response},
-        }
-        new.write_text(json.dumps(metadata))
-        os.replace(new, file.with_suffix(".json"))
+    def _write_uploads(self, transaction: Transaction, bucket: FakeBucket) -> None:
+        stored = self._uploads.get(bucket.name, set())
+        for upload in stored - bucket.multiparts.keys():
+            transaction.remove(_UPLOADS + bucket.name, upload)
+            transaction.remove(f"{_PARTS}{bucket.name}/{upload}")
+        for upload, content in bucket.multiparts.items():
+            if upload not in stored:
+                head = {**vars(content), "parts": {}, "partlist": []}
+                transaction.put(_UPLOADS + bucket.name, upload, self._encoder.dumps(head))
+            for number, part in content.parts.items():
+                if not isinstance(part._value_buffer, Body):
+                    collection = f"{_PARTS}{bucket.name}/{upload}"
+                    self._put(transaction, collection, str(number), part, [part])
 
-    def _file(self, bucket: str, key: str) -> Path:
-        # Keys can be longer than file names, and contain characters that these cannot.
-        return self._folder / bucket / hashlib.sha256(key.encode()).hexdigest()[:40]
+    def _put(
+        self, transaction: Transaction, collection: str, name: str, entry: Any, keys: Iterable[Any]
+    ) -> None:
+        """Write an entry with the contents of its keys."""
+        for key in keys:
+            if isinstance(key, FakeKey) and not isinstance(key._value_buffer, Body):
+                _ = key.etag  # moto computes it from the content, once
+                identifier = transaction.add_body(key.value)
+                self._encoder.new[id(key)] = key, Body(self._database, identifier)
+        self._encoder.bodies = set()
+        transaction.put(collection, name, self._encoder.dumps(entry), self._encoder.bodies)
+
+    def _load_bucket(self, name: str, text: str) -> int:
+        """Create a bucket from the database; return the number of its objects."""
+        bucket, tags = self._encoder.loads(text)
+        bucket.keys, bucket.multiparts = Keys(), models.MultipartDict()
+        bucket.keys.load = lambda key, versions: self._load_key(bucket, key, versions)
+        for key, versions in self._database.entries(_KEYS + name):
+            dict.__setitem__(bucket.keys, key, versions)
+        for upload, head in self._database.entries(_UPLOADS + name):
+            content = self._encoder.create(FakeMultipart, self._encoder.loads(head))
+            for number, part in self._database.entries(f"{_PARTS}{name}/{upload}"):
+                content.parts[int(number)] = self._encoder.loads(part)
+            content.partlist = sorted(content.parts)
+            bucket.multiparts[upload] = content
+        backend = models.s3_backends[bucket.account_id][bucket.partition]
+        backend.tagger.tags.pop(bucket.arn, None)
+        if tags is not None:
+            backend.tagger.tags[bucket.arn] = tags
+        backend.buckets[name] = bucket
+        models.s3_backends.bucket_accounts[name] = (bucket.partition, bucket.account_id)
+        self._note_stored(name, (bucket, text))
+        return len(bucket.keys)
+
+    def _load_key(self, bucket: FakeBucket, key: str, text: str) -> list[Any]:
+        """Return the versions of a key."""
+        try:
+            versions, tags = self._encoder.loads(text)
+            backend = models.s3_backends[bucket.account_id][bucket.partition]
+            backend.tagger.tags.update(tags)
+            return list(versions)
+        except _DAMAGED as error:
+            dict.__delitem__(bucket.keys, key)
+            self._database.set_aside(_KEYS + bucket.name, key, repr(error))
+            raise KeyError(key) from error
+
+    def _reload(self, used: Iterable[tuple[str, str | None]]) -> None:
+        """Put what a request used back to what the database has."""
+        buckets = _buckets()
+        for name, key in used:
+            if (bucket := buckets.get(name)) and key is not None:
+                tags = models.s3_backends[bucket.account_id][bucket.partition].tagger.tags
+                for version in bucket.keys.getlist(key, []):
+                    tags.pop(getattr(version, "arn", ""), None)
+        stored = dict(self._database.entries(_BUCKETS))
+        for name in {name for name, _ in used}:
+            if bucket := buckets.get(name):
+                for versions in dict.values(bucket.keys):
+                    for version in versions if isinstance(versions, list) else ():
+                        if isinstance(version, FakeKey):
+                            version.dispose()
+                del models.s3_backends[bucket.account_id][bucket.partition].buckets[name]
+                models.s3_backends.bucket_accounts.pop(name, None)
+            if name in stored:
+                self._load_bucket(name, stored[name])
+
+    def _note_stored(self, name: str, stored: tuple[FakeBucket, str] | None) -> None:
+        if stored is None:
+            self._stored.pop(name, None)
+            self._uploads.pop(name, None)
+            return
+        self._stored[name] = stored
+        self._uploads[name] = set(stored[0].multiparts)
+        _keys(stored[0]).changed.clear()
+
+    def _observe(self) -> None:
+        """Let moto's S3 tell which buckets and keys it uses, and check the names of new buckets."""
+        backend: Any = S3Backend
+        get_bucket, get_object = backend.get_bucket, backend.get_object
+        create_bucket = backend.create_bucket
+
+        def observed_bucket(backend: S3Backend, bucket_name: str) -> Any:
+            self._used.add((bucket_name, None))
+            return get_bucket(backend, bucket_name)
+
+        def observed_object(
+            backend: S3Backend, bucket_name: str, key_name: str, *args: Any, **more: Any
+        ) -> Any:
+            self._used.add((bucket_name, key_name))
+            return get_object(backend, bucket_name, key_name, *args, **more)
+
+        def checked(backend: S3Backend, bucket_name: str, *args: Any, **more: Any) -> Any:
+            if not _BUCKET_NAME.fullmatch(bucket_name):
+                raise InvalidBucketName
+            return create_bucket(backend, bucket_name, *args, **more)
+
+        backend.get_bucket, backend.get_object = observed_bucket, observed_object
+        backend.create_bucket = checked
+
+
+def _keys(bucket: FakeBucket) -> Keys:
+    keys: Keys = bucket.keys  # type: ignore[assignment]
+    return keys
+
+
+def _buckets() -> dict[str, FakeBucket]:
+    """Return all buckets in moto's memory."""
+    return {
+        name: bucket
+        for account in list(models.s3_backends.values())
+        for backend in list(account.values())
+        for name, bucket in list(backend.buckets.items())
+    }
