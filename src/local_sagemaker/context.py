@@ -9,6 +9,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
+from local_sagemaker.account import ACCOUNT, KEY_ID, REGION, SECRET
 from local_sagemaker.backends.base import Runner
 from local_sagemaker.hosting.endpoints import Endpoints
 from local_sagemaker.storage.database import Database
@@ -16,10 +17,6 @@ from local_sagemaker.storage.logs import Logs
 from local_sagemaker.storage.metrics import MetricScraper
 from local_sagemaker.storage.records import Store
 
-ACCOUNT = "123456789012"  # moto's default account
-REGION = "us-east-1"
-ROLE = "SageMakerExecutionRole"
-KEY_ID, SECRET = "ASIALOCALSAGEMAKER00", "local"  # noqa: S105 - not a secret
 AWS_CLI = "aws-cli"  # in a user agent: an interactive call, which is answered at once
 
 

@@ -12,9 +12,10 @@ os.environ.setdefault("MOTO_DISABLE_GLOBAL_CORS", "true")  # moto reads it when 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication
 from moto.sts.models import sts_backends
 
+from local_sagemaker.account import ACCOUNT, KEY_ID, REGION, ROLE, SECRET
 from local_sagemaker.backends.base import Runner
 from local_sagemaker.console.app import create_app
-from local_sagemaker.context import ACCOUNT, KEY_ID, REGION, ROLE, SECRET, Context, Settings
+from local_sagemaker.context import Context, Settings
 from local_sagemaker.jobs.restart import restore
 from local_sagemaker.server import origin_check, outgoing, permissions
 from local_sagemaker.server.certificate_authority import CertificateAuthority

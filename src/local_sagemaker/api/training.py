@@ -10,7 +10,8 @@ from local_sagemaker.api.long_poll import first_describe, forget
 from local_sagemaker.api.pagination import listing
 from local_sagemaker.context import Caller, Context, arn
 from local_sagemaker.errors import in_use, invalid
-from local_sagemaker.jobs.training import ENDED, KIND, METRICS, TrainingJob, next_status
+from local_sagemaker.jobs.training import ENDED, KIND, TrainingJob, next_status
+from local_sagemaker.jobs.training_metrics import METRICS
 from local_sagemaker.storage import channels, metrics, objects
 from local_sagemaker.storage.records import Record, now
 

@@ -10,7 +10,7 @@ from local_sagemaker.api.pagination import timestamp
 from local_sagemaker.context import Caller, Context
 from local_sagemaker.errors import ServiceError, invalid, not_found
 from local_sagemaker.jobs.training import KIND as TRAINING
-from local_sagemaker.jobs.training import scrape_metrics
+from local_sagemaker.jobs.training_metrics import scrape_metrics
 from local_sagemaker.storage import metrics
 from local_sagemaker.storage.records import Record
 

@@ -8,7 +8,7 @@ from urllib.parse import quote
 from local_sagemaker import builtin
 from local_sagemaker.context import Context
 from local_sagemaker.jobs.training import KIND as TRAINING
-from local_sagemaker.jobs.training import log_files, scrape_metrics
+from local_sagemaker.jobs.training_metrics import log_files, scrape_metrics
 from local_sagemaker.jobs.transform import KIND as TRANSFORM
 from local_sagemaker.storage import objects
 from local_sagemaker.storage.logs import read

@@ -5,7 +5,7 @@ from typing import Any
 
 from local_sagemaker.context import Context
 from local_sagemaker.hosting.endpoints import KIND as ENDPOINT
-from local_sagemaker.jobs import training
+from local_sagemaker.jobs import training, training_metrics
 from local_sagemaker.jobs.evaluations import KIND as TUNING
 from local_sagemaker.jobs.training import KIND as TRAINING
 from local_sagemaker.jobs.transform import KIND as TRANSFORM
@@ -36,22 +36,22 @@ def _training_jobs(context: Context, progress: Callable[[str], None]) -> list[st
     for record in jobs:
         name = record["TrainingJobName"]
         progress(f"training job {name}")
-        for stream, file in training.log_files(context, name).items():
-            add_stream(training.GROUP, stream, file)
+        for stream, file in training_metrics.log_files(context, name).items():
+            add_stream(training_metrics.GROUP, stream, file)
         if record["TrainingJobStatus"] in _RUNNING:
             failed += 1
-            points = training.scrape_metrics(context, record)
+            points = training_metrics.scrape_metrics(context, record)
             changes = {
                 "TrainingJobStatus": "Failed",
                 "FailureReason": _REASON,
                 "TrainingEndTime": now(),
-                "FinalMetricDataList": training.store_metrics(context, name, points),
+                "FinalMetricDataList": training_metrics.store_metrics(context, name, points),
             }
             context.store.update(
                 TRAINING, name, **changes, **training.next_status(record, "Failed", _REASON)
             )
-        data += metrics.data(training.stored_metrics(context, name), name)
-    training.publish(context, data)
+        data += metrics.data(training_metrics.stored_metrics(context, name), name)
+    training_metrics.publish(context, data)
     notes = [f"{len(jobs)} training jobs were restored"] if jobs else []
     return notes + ([f"{failed} of them were running and are marked failed"] if failed else [])
 

@@ -11,6 +11,14 @@ from local_sagemaker.backends.base import Running, Task
 from local_sagemaker.backends.layout import failure_reason, lay_out
 from local_sagemaker.context import Context
 from local_sagemaker.jobs.base import ENDED, Job
+from local_sagemaker.jobs.training_metrics import (
+    GROUP,
+    KIND,
+    log_files,
+    publish,
+    scrape_metrics,
+    store_metrics,
+)
 from local_sagemaker.storage import channels, metrics, objects
 from local_sagemaker.storage.pipes import PipeFeeder
 from local_sagemaker.storage.records import Record, now
@@ -18,9 +26,6 @@ from local_sagemaker.storage.untrusted import ContainerFolder
 
 __all__ = ["ENDED", "KIND", "TrainingJob", "next_status"]
 
-KIND = "training-job"
-METRICS = "training-metrics"
-GROUP = "/aws/sagemaker/TrainingJobs"
 _MESSAGES = {
     "Starting": "Starting the training job",
     "Pending": "Waiting for a free core: other jobs run",
@@ -47,43 +52,6 @@ def next_status(record: Record, secondary: str, message: str | None = None) -> d
     if secondary in (*ENDED, "MaxRuntimeExceeded"):
         entry["EndTime"] = at
     return {"SecondaryStatus": secondary, "SecondaryStatusTransitions": [*transitions, entry]}
-
-
-def log_files(context: Context, name: str) -> dict[str, Path]:
-    """Return the file of each log stream of a job."""
-    folder = context.folder(KIND, name)
-    return {f"{name}/{file.stem}": file for file in sorted(folder.glob("*.log"))}
-
-
-def scrape_metrics(context: Context, record: Mapping[str, Any]) -> dict[str, list[metrics.Point]]:
-    """Return the values of the job's metrics that its log has so far."""
-    name = record["TrainingJobName"]
-    scraper = context.metric_scrapers.get(name)
-    if scraper is None:
-        definitions = record["AlgorithmSpecification"].get("MetricDefinitions") or []
-        scraper = context.metric_scrapers.setdefault(name, metrics.MetricScraper(definitions))
-    return scraper.update(log_files(context, name).values())
-
-
-def store_metrics(
-    context: Context, name: str, points: Mapping[str, list[metrics.Point]]
-) -> list[dict[str, Any]]:
-    """Keep an ended job's metrics, so that a restart need not read its log; return the last."""
-    values = {key: [(p.milliseconds, p.value) for p in series] for key, series in points.items()}
-    context.store.add(METRICS, name, {"CreationTime": now(), "Points": values})
-    return metrics.final(points)
-
-
-def stored_metrics(context: Context, name: str) -> dict[str, list[metrics.Point]]:
-    """Return the metrics that an ended job has kept."""
-    values = (context.store.get(METRICS, name) or {"Points": {}})["Points"]
-    return {key: [metrics.Point(*point) for point in series] for key, series in values.items()}
-
-
-def publish(context: Context, data: Sequence[Mapping[str, Any]]) -> None:
-    """Put metrics of jobs into CloudWatch."""
-    for start in range(0, len(data), 500):
-        context.metrics.put_metric_data(Namespace=GROUP, MetricData=data[start : start + 500])
 
 
 class TrainingJob(Job):

@@ -26,7 +26,7 @@ from local_sagemaker.jobs.evaluations import (
     training_request,
 )
 from local_sagemaker.jobs.training import KIND as TRAINING
-from local_sagemaker.jobs.training import scrape_metrics
+from local_sagemaker.jobs.training_metrics import scrape_metrics
 from local_sagemaker.storage.records import Record, now
 
 _ATTEMPTS = 5  # training jobs without an objective after which a tuning job fails

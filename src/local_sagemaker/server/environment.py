@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
-from local_sagemaker.context import KEY_ID, REGION, SECRET
+from local_sagemaker.account import KEY_ID, REGION, SECRET
 
 _SDK_SETTINGS = """\
 SchemaVersion: '1.0'

@@ -11,8 +11,8 @@ from typing import Any
 
 from moto.core.resource_tagging import TaggedResource
 
+from local_sagemaker.account import ACCOUNT
 from local_sagemaker.api import tags
-from local_sagemaker.context import ACCOUNT
 from local_sagemaker.errors import invalid
 from local_sagemaker.storage.records import Record, Store
 

@@ -9,7 +9,7 @@ from moto.iam.exceptions import NotFoundException
 from moto.iam.models import IAMBackend, Role, iam_backends
 from moto.iam.responses import IamResponse
 
-from local_sagemaker.context import ACCOUNT, ROLE
+from local_sagemaker.account import ACCOUNT, ROLE
 
 _ROLES = (ROLE, "SageMakerRole")  # SageMakerRole is the role of the SDK's examples and tests
 # SageMaker's console appends the time of creation, which differs in each account.

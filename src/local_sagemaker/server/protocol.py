@@ -13,9 +13,9 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import unquote
 
+from local_sagemaker.account import REGION
 from local_sagemaker.api.dispatch import unknown
 from local_sagemaker.api.validation import jsonable, model, shapes
-from local_sagemaker.context import REGION
 from local_sagemaker.errors import ServiceError, invalid
 
 Environ = Mapping[str, Any]

@@ -10,7 +10,7 @@ from moto.s3.utils import _VersionedKeyStore
 from moto.utilities.utils import LowercaseDict
 from requests.structures import CaseInsensitiveDict
 
-from local_sagemaker.context import ACCOUNT, REGION
+from local_sagemaker.account import ACCOUNT, REGION
 from local_sagemaker.storage.database import Database
 from local_sagemaker.storage.encoding import Encoder
 

@@ -7,7 +7,7 @@ from typing import Any
 from moto.core.utils import unix_time_millis, utcnow
 from moto.logs.models import LogEvent, LogGroup, LogStream, logs_backends
 
-from local_sagemaker.context import ACCOUNT, REGION
+from local_sagemaker.account import ACCOUNT, REGION
 from local_sagemaker.storage.logs import MAX_LENGTH, read, read_on
 
 _BLOCK = 1 << 20  # bytes at the end of a file, in which its last line is

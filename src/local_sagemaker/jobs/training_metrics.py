@@ -1,0 +1,49 @@
+"""The metrics of training jobs: from their logs, into their records and CloudWatch."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from local_sagemaker.context import Context
+from local_sagemaker.storage import metrics
+from local_sagemaker.storage.records import now
+
+KIND, METRICS = "training-job", "training-metrics"
+GROUP = "/aws/sagemaker/TrainingJobs"
+
+
+def log_files(context: Context, name: str) -> dict[str, Path]:
+    """Return the file of each log stream of a job."""
+    folder = context.folder(KIND, name)
+    return {f"{name}/{file.stem}": file for file in sorted(folder.glob("*.log"))}
+
+
+def scrape_metrics(context: Context, record: Mapping[str, Any]) -> dict[str, list[metrics.Point]]:
+    """Return the values of the job's metrics that its log has so far."""
+    name = record["TrainingJobName"]
+    scraper = context.metric_scrapers.get(name)
+    if scraper is None:
+        definitions = record["AlgorithmSpecification"].get("MetricDefinitions") or []
+        scraper = context.metric_scrapers.setdefault(name, metrics.MetricScraper(definitions))
+    return scraper.update(log_files(context, name).values())
+
+
+def store_metrics(
+    context: Context, name: str, points: Mapping[str, list[metrics.Point]]
+) -> list[dict[str, Any]]:
+    """Keep an ended job's metrics, so that a restart need not read its log; return the last."""
+    values = {key: [(p.milliseconds, p.value) for p in series] for key, series in points.items()}
+    context.store.add(METRICS, name, {"CreationTime": now(), "Points": values})
+    return metrics.final(points)
+
+
+def stored_metrics(context: Context, name: str) -> dict[str, list[metrics.Point]]:
+    """Return the metrics that an ended job has kept."""
+    values = (context.store.get(METRICS, name) or {"Points": {}})["Points"]
+    return {key: [metrics.Point(*point) for point in series] for key, series in values.items()}
+
+
+def publish(context: Context, data: Sequence[Mapping[str, Any]]) -> None:
+    """Put metrics of jobs into CloudWatch."""
+    for start in range(0, len(data), 500):
+        context.metrics.put_metric_data(Namespace=GROUP, MetricData=data[start : start + 500])
