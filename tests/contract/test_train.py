@@ -1,7 +1,6 @@
 """Good runs of `train` as a real process: log, scores, artifact, signals."""
 
 import json
-import os
 import re
 import signal
 import subprocess
@@ -219,14 +218,16 @@ def test_a_signal_during_training_saves_the_model(good: Job, number: signal.Sign
 
 
 def test_a_signal_before_training(good: Job) -> None:
-    """While it waits for the bytes of a configuration file: nothing is there to save."""
-    path = good.config / "hyperparameters.json"
-    path.unlink()
-    os.mkfifo(path)
+    """While it waits for another host: nothing is there to save."""
+    hosts = ["127.0.0.1", "127.0.0.2"]
+    good.configure("resourceconfig", {"current_host": hosts[1], "hosts": hosts})
     with good.started() as process:
-        with open(path, "wb"):  # opens once `train` reads
-            process.send_signal(signal.SIGTERM)
-            assert process.wait(PATIENCE) == 143
+        assert process.stdout is not None
+        for line in process.stdout:
+            if "Waiting for 2 hosts" in line:
+                break
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE) == 143
         assert process.stderr is not None
         assert process.stderr.read() == (
             "stopped by a signal before training began; there is no model\n"
