@@ -179,8 +179,10 @@ REASONS = {
     "a Value of type bytes cannot be read; send float32_tensor": encodings.field(
         1, 2, encodings.field(1, 2, b"values") + encodings.field(2, 2, encodings.field(9, 2, b""))
     ),
-    "the record's shape must be feature_dim 5; got 3": recordio.message([1.0], keys=[4], shape=[3]),
-    "the record's shape must be feature_dim 5; got 6": recordio.message([1.0] * 5, shape=[6]),
+    "keys and values do not fit the record's own shape, 3": recordio.message(
+        [1.0], keys=[4], shape=[3]
+    ),
+    "keys and values do not fit the record's own shape, 6": recordio.message([1.0] * 5, shape=[6]),
     "the content is not an aialgs.data.Record protobuf message": b"\x0a\x7f",
 }
 

@@ -139,10 +139,6 @@ GOOD = message([1, 2], keys=[0, 3], shape=[DIM])
         (message([1, 2]), "a dense row must have feature_dim 6 values; got 2"),
         (message([np.nan], keys=[1]), "the value of feature 1 is not a finite float32"),
         (message([1e300], keys=[1], kind="float64"), "the value of feature 1 is not a finite"),
-        (message([1], keys=[3], shape=[2]), "the record's shape must be feature_dim 6; got 2"),
-        (message([1], keys=[3], shape=[5]), "the record's shape must be feature_dim 6; got 5"),
-        (message([1], keys=[3], shape=[7]), "the record's shape must be feature_dim 6; got 7"),
-        (message([1] * 6, shape=[7]), "the record's shape must be feature_dim 6; got 7"),
         (b"", "no features: the map 'features' has no key 'values'"),
         (b"\x0a\xff", "the content is not an aialgs.data.Record protobuf message"),
         (
@@ -160,6 +156,23 @@ def test_records_that_are_no_row(content: bytes, reason: str, before: int) -> No
     with pytest.raises(DataError, match="record 1 at byte 0") as training:
         trained(frame(content))
     assert str(training.value).startswith(f"file: record 1 at byte 0: {reason}")
+
+
+@pytest.mark.parametrize("shape", [5, 7])
+def test_a_request_must_have_the_shape_of_the_model(shape: int) -> None:
+    content = message([1], keys=[3], shape=[shape])
+    for body in (content, frame(content), frame(GOOD) * 20 + frame(content)):
+        with pytest.raises(DataError, match=f"shape must be feature_dim 6; got {shape}"):
+            read_records(body, DIM)
+    assert len(trained(frame(content))) == 1  # a channel may have other rows
+
+
+@pytest.mark.parametrize(
+    ("content", "shape"), [(message([1], keys=[3], shape=[2]), 2), (message([1] * 6, shape=[7]), 7)]
+)
+def test_a_channel_must_fit_its_own_shape(content: bytes, shape: int) -> None:
+    with pytest.raises(DataError, match=f"do not fit the record's own shape, {shape}"):
+        trained(frame(content))
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,8 @@ DENSE_SIZE = 12  # detail: number of values
 NOT_FINITE = 13  # detail: the key
 LABEL_NOT_FINITE = 14
 SHAPE_SIZE = 15  # detail: product of the shape
-OTHER_KEY = 16  # not an error: a map entry whose key is not "values"
+REQUEST_SHAPE = 16  # detail: product of the shape
+OTHER_KEY = 17  # not an error: a map entry whose key is not "values"
 
 _MESSAGES = {
     CUT_MESSAGE: "the content is not an aialgs.data.Record protobuf message",
@@ -34,7 +35,8 @@ _MESSAGES = {
     NOT_FINITE: "the value of feature {detail} is not a finite float32",
     LABEL_NOT_FINITE: "the label is not a finite float32",
     BYTES_VALUE: "a Value of type bytes cannot be read; send float32_tensor",
-    SHAPE_SIZE: "the record's shape must be feature_dim {dim}; got {detail}",
+    SHAPE_SIZE: "keys and values do not fit the record's own shape, {detail}",
+    REQUEST_SHAPE: "the record's shape must be feature_dim {dim}; got {detail}",
 }
 
 

@@ -21,6 +21,7 @@ from factorization_machines.recordio.decode_errors import (
     NOT_FINITE,
     OK,
     OTHER_KEY,
+    REQUEST_SHAPE,
     SHAPE_SIZE,
 )
 from factorization_machines.recordio.framing import Bytes, uint32_at
@@ -202,18 +203,25 @@ def row(
     if not sparse and n_values > 0 and n_values != feature_dim:
         state[DETAIL] = n_values
         return start, DENSE_SIZE
-    if state[DIMENSIONS] > 0 and state[PRODUCT] != feature_dim:
-        state[DETAIL] = state[PRODUCT]
-        return start, SHAPE_SIZE
-    if sparse and first == start and are_ready(first, n_values, feature_dim, rows):
+    bound = feature_dim
+    if state[DIMENSIONS] > 0:
+        if not sparse and n_values > 0 and state[PRODUCT] != n_values:
+            state[DETAIL] = state[PRODUCT]
+            return start, SHAPE_SIZE
+        if state[DIMENSIONS] == 1:
+            bound = min(bound, state[PRODUCT])
+    if sparse and first == start and are_ready(first, n_values, bound, rows):
         return start + n_values, OK
     last_key, nnz = -1, start
     for i in range(n_values):
         key = keys[first + i] if sparse else i
         value = values[first + i]
-        if key < 0 or key >= feature_dim:
+        if key < 0 or key >= bound:
             state[DETAIL] = state[LARGE_KEY] if key < 0 else key
-            return start, KEY_RANGE
+            if state[DETAIL] >= feature_dim:
+                return start, KEY_RANGE
+            state[DETAIL] = bound
+            return start, SHAPE_SIZE
         if not math.isfinite(value):
             state[DETAIL] = key
             return start, NOT_FINITE
@@ -259,6 +267,10 @@ def record(data: Bytes, at: int, end: int, feature_dim: int, label: int, rows: R
                 return LABEL_NOT_FINITE
             continue
         features = True
+        # A channel may have rows that are narrower than the model; a request may not.
+        if label == IGNORED and state[DIMENSIONS] > 0 and state[PRODUCT] != feature_dim:
+            state[DETAIL] = state[PRODUCT]
+            return REQUEST_SHAPE
         # The last entry of a map key counts.
         nnz, code = row((n_values, n_keys), nnz, start_nnz, feature_dim, rows)
         if code != OK:
