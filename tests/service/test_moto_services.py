@@ -124,7 +124,7 @@ def test_a_change_set_creates_an_endpoint(service, sm, artifact):
         ("AWS::SageMaker::Pipeline", {}, "AWS::SageMaker::Pipeline are not offered"),
         ("AWS::ApplicationAutoScaling::ScalableTarget", {}, "ScalableTarget are not offered"),
         ("", {"Image": "other"}, "not other"),
-        ("", {"ModelDataUrl": "s3://absent/model.tar.gz"}, "s3://absent/model.tar.gz cannot be"),
+        ("", {"ModelDataUrl": "s3://absent/model.tar.gz"}, "Failed to download model data"),
     ],
 )
 @pytest.mark.parametrize("way", ["create_stack", "change_set"])

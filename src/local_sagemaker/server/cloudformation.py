@@ -23,12 +23,15 @@ _IGNORED = ("AWS::CDK::Metadata", *parsing.NULL_MODELS)  # nothing is created fo
 def install(call: Call) -> None:
     """Replace moto's SageMaker resources, and roll back stacks that fail."""
     Resource.call = staticmethod(call)
-    find_class = parsing.resource_class_from_type
-    backend: Any = models.CloudFormationBackend
+    _replace_types()
+    _replace_operations()
+
+
+def _replace_types() -> None:
+    """Let a template have our resources, and update and delete them with their stack."""
     resources: Any = parsing.ResourceMap
     stacks: Any = models.Stack
-    create_stack, update_stack = backend.create_stack, backend.update_stack
-    execute_change_set, update_map = backend.execute_change_set, resources.update
+    find_class, update_map = parsing.resource_class_from_type, resources.update
     delete = stacks.delete
 
     def resource_class_from_type(resource_type: str) -> Any:
@@ -37,6 +40,30 @@ def install(call: Call) -> None:
         if resource_type.startswith("AWS::SageMaker::"):
             return CLASSES.get(resource_type, Unsupported)
         return find_class(resource_type) or Unsupported
+
+    @functools.wraps(update_map)
+    def update_resources(self: Any, *args: Any, **more: Any) -> None:
+        update_map(self, *args, **more)
+        for _ in CLASSES:  # a new model changes its configuration, which changes its endpoint
+            for name, resource in list(_sagemaker_resources(self)):
+                definition = self._resource_json_map[name]
+                self._parsed_resources[name] = parsing.parse_and_update_resource(
+                    name, definition, self, self._account_id, resource.region
+                )
+
+    def delete_stack(self: Any) -> None:
+        delete(self)
+        _forget(self)
+
+    parsing.resource_class_from_type = resource_class_from_type
+    resources.update, stacks.delete = update_resources, delete_stack
+
+
+def _replace_operations() -> None:
+    """Let the operations that create and update stacks record a failure of our resources."""
+    backend: Any = models.CloudFormationBackend
+    create_stack, update_stack = backend.create_stack, backend.update_stack
+    execute_change_set = backend.execute_change_set
 
     @functools.wraps(create_stack)
     def create(self: Any, name: str, *args: Any, **more: Any) -> Any:
@@ -70,24 +97,8 @@ def install(call: Call) -> None:
             stack.output_map = parsing.OutputMap(stack.resource_map, template, stack.stack_id)
         _settle(stack, kind)
 
-    @functools.wraps(update_map)
-    def update_resources(self: Any, *args: Any, **more: Any) -> None:
-        update_map(self, *args, **more)
-        for _ in CLASSES:  # a new model changes its configuration, which changes its endpoint
-            for name, resource in list(_sagemaker_resources(self)):
-                definition = self._resource_json_map[name]
-                self._parsed_resources[name] = parsing.parse_and_update_resource(
-                    name, definition, self, self._account_id, resource.region
-                )
-
-    def delete_stack(self: Any) -> None:
-        delete(self)
-        _forget(self)
-
-    parsing.resource_class_from_type = resource_class_from_type
     backend.create_stack, backend.update_stack = create, update
-    backend.execute_change_set, resources.update = execute, update_resources
-    stacks.delete = delete_stack
+    backend.execute_change_set = execute
 
 
 def _sagemaker_resources(resource_map: Any) -> Iterator[tuple[str, Resource]]:
