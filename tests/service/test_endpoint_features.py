@@ -400,14 +400,9 @@ NOWHERE = {**CAPTURE, "DestinationS3Uri": "s3://nowhere/x"}
         (INSTANCES, {"EnableNetworkIsolation": True}, "EnableNetworkIsolation"),
         ({**INSTANCES, "CoreDumpConfig": {"DestinationS3Uri": "s3://b/c"}}, {}, "CoreDumpConfig"),
         (
-            {**INSTANCES, "RoutingConfig": {"RoutingStrategy": "KV_AWARE"}},
-            {},
-            "RoutingStrategy KV_AWARE",
-        ),
-        (
             INSTANCES,
             {"DataCaptureConfig": NOWHERE},
-            "DestinationS3Uri: the bucket of s3://nowhere/x",
+            'DestinationS3Uri: the S3 bucket "nowhere" does not exist',
         ),
         ({"ServerlessConfig": SERVERLESS}, {"AsyncInferenceConfig": ASYNC}, "with a Serverless"),
         ({"ServerlessConfig": SERVERLESS}, {"DataCaptureConfig": CAPTURE}, "with a Serverless"),
@@ -430,7 +425,7 @@ def test_a_way_to_deploy_that_is_not_offered_is_refused(sm, plain):
         "CanarySize": {"Type": "INSTANCE_COUNT", "Value": 1},
     }
     policy = {"BlueGreenUpdatePolicy": {"TrafficRoutingConfiguration": routing}}
-    with pytest.raises(ClientError, match=r"\(ValidationException\).*Type CANARY is not offered"):
+    with pytest.raises(ClientError, match=r"\(ValidationException\).*Type 'CANARY' is not offered"):
         sm.update_endpoint(EndpointName=plain, EndpointConfigName=plain, DeploymentConfig=policy)
 
 

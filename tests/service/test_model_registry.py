@@ -150,6 +150,7 @@ def test_an_update_changes_what_it_names(sm, group):
     sm.create_model(ModelName=group, ExecutionRoleArn=ROLE, PrimaryContainer=container)
     model = sm.describe_model(ModelName=group)["PrimaryContainer"]
     assert model == {
+        "Mode": "SingleModel",
         **container, "Image": IMAGE, "ModelDataUrl": f"s3://{BUCKET}/m.tar.gz",
         "Environment": {"A": "1"},
     }  # fmt: skip
@@ -183,8 +184,8 @@ def test_a_policy_of_a_group(sm, group):
     [
         ({"ModelPackageName": "n"}, "Exactly one of ModelPackageName and ModelPackageGroupName"),
         ({"Tags": [{"Key": "a", "Value": "b"}]}, "has the tags of the group"),
-        ({"CertifyForMarketplace": True}, "CertifyForMarketplace is not offered"),
-        ({"ManagedStorageType": "Restricted"}, "ManagedStorageType is not offered"),
+        ({"CertifyForMarketplace": True}, "CertifyForMarketplace True is not offered"),
+        ({"ManagedStorageType": "Restricted"}, "ManagedStorageType 'Restricted' is not offered"),
         (
             {"SourceAlgorithmSpecification": {"SourceAlgorithms": [{"AlgorithmName": "a"}]}},
             "SourceAlgorithmSpecification is not offered",
