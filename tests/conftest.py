@@ -1,4 +1,4 @@
-"""What all tests share: no AWS account, groups for parallel runs, no unnoticed skip in CI."""
+"""What all tests share: no AWS account, an order for parallel runs, no unnoticed skip in CI."""
 
 import importlib
 import os
@@ -35,7 +35,7 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("tests")
 
-# Of a parallel run: the longest group first and the short ones last, so that workers end together.
+# Of a parallel run: the longest files first and the short ones last, so that workers end together.
 _ORDER = {"sdk": 0, "contract": 1, "image": 1, "service": 1, "numerics": 2, "unit": 3}
 
 
@@ -49,14 +49,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep together in one worker what shares fixtures: a file, or all tests of the SDKs."""
-    if not hasattr(config, "workerinput"):
-        return
-    for item in items:
-        layer = item.path.parent.name
-        group = layer if layer == "sdk" else f"{layer}/{item.path.stem}"
-        item.add_marker(pytest.mark.xdist_group(group))
-    items.sort(key=lambda item: _ORDER.get(item.path.parent.name, 1))
+    """Order the files of a parallel run."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: _ORDER.get(item.path.parent.name, 1))
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from tools.image import DOCKER, engine, image
 from tools.run import CommandError, misuse, replaced_by, say, shown
 
 _CORES = min(os.cpu_count() or 1, 8)  # each process of the tests takes half a GB
-# tests/conftest.py groups the tests, by what they share that is slow to make, and orders them.
-_PARALLEL = ("--dist", "loadgroup", "--no-loadscope-reorder", "-n")
+# A file's tests share what is slow to make, such as a service. tests/conftest.py orders the files.
+_PARALLEL = ("--dist", "loadfile", "--no-loadscope-reorder", "-n")
 _COVERED = ("tests/unit", "tests/numerics", "tests/contract", "tests/service")
 _CORPUS = Path("build/fuzz")
 _LIBFUZZER = ["-max_len=512", "-timeout=10", "-rss_limit_mb=2048", "-print_final_stats=1"]
