@@ -12,7 +12,6 @@ from contract.conftest import DIM, GIVEN, ratings
 from factorization_machines import artifact
 from factorization_machines.metrics import metrics_for
 from factorization_machines.parameters import score
-from sagemaker_container.contract import hyperparameters
 from support.job import PATIENCE, Job, command
 from support.recordio import dense_file, sparse_file
 
@@ -81,7 +80,8 @@ def test_the_lines_of_a_run_in_their_order(good: Job, predictor_type: str) -> No
         ]
     scores = [f"[…] #test_score (algo-1) : ('{name.split()[0]}', N)" for name in names]
     assert [shape(line) for line in done.stdout.splitlines()] == [
-        f"[…] Reading default configuration from {hyperparameters.__file__} {{…}}",
+        "[…] Reading default configuration from sagemaker_container/contract/hyperparameters.py"
+        " {…}",
         f"[…] Merging with provided configuration from {good.config}/hyperparameters.json {{…}}",
         "[…] Final configuration {…}",
         "Process N is a worker.",
