@@ -113,9 +113,6 @@ class TrainingJob:
                 "_early_stopping_patience needs the channel 'test'; the job has none"
             )
         self.master = group.rank == 0
-        if self.master:
-            values = 1 + self.config.feature_dim * (1 + self.config.num_factors)
-            artifact.check_writable(paths.model, 4 * values)
         self._writes_checkpoints = self.master and paths.checkpoints.is_dir()
         if not self._writes_checkpoints:
             log.message("Checkpoint loading and saving are disabled.")
@@ -124,12 +121,16 @@ class TrainingJob:
     def load(self) -> None:
         """Make the starting parameters, and read the channels into memory if they fit.
 
-        Raises: PlatformError if the model does not fit; ChannelError, DataError of the channels.
+        Raises: PlatformError if the model does not fit or cannot be written; ChannelError, DataError
+            of the channels.
         """
         config, log = self.config, self.log
         available = memory_budget.for_data(
             config, self.hyperparameters, checkpoints=self._writes_checkpoints
         )
+        if self.master:
+            values = 1 + config.feature_dim * (1 + config.num_factors)
+            artifact.check_writable(self.paths.model, 4 * values)
         grow = self.hyperparameters.flag("_grow")
         self._parameters = starting_parameters(self.paths, config, log, grow=grow)
         # The import takes a second or more, while decoding needs no interpreter lock. The thread is
