@@ -121,8 +121,8 @@ class TrainingJob:
     def load(self) -> None:
         """Make the starting parameters, and read the channels into memory if they fit.
 
-        Raises: PlatformError if the model does not fit or cannot be written; ChannelError, DataError
-            of the channels.
+        Raises: PlatformError if the model does not fit or cannot be written; ChannelError and
+            DataError of the channels.
         """
         config, log = self.config, self.log
         available = memory_budget.for_data(
