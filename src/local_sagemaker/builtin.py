@@ -80,7 +80,7 @@ def _repository(image: str) -> str:
 
 def requested(specification: Mapping[str, Any]) -> dict[str, Any]:
     """Return a described AlgorithmSpecification in the form that a request may have."""
-    own = not is_builtin(specification["TrainingImage"])
+    own = not is_builtin(specification.get("TrainingImage", ""))
     return {key: value for key, value in specification.items() if own or key != "MetricDefinitions"}
 
 

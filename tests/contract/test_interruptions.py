@@ -3,6 +3,7 @@
 FM_KILLS says how many times the job of the kills is killed; 100 were tried.
 """
 
+import functools
 import json
 import os
 import random
@@ -63,7 +64,9 @@ def uninterrupted(job: Job) -> tuple[bytes, list[str]]:
 
 def stop_in(job: Job, line_with: str, number: signal.Signals) -> tuple[int, str, str]:
     """Start the job, and send it a signal at a line of its log; return code and streams."""
-    with job.started() as process:
+    # SIGHUP is ignored under nohup, and a process inherits that.
+    default = functools.partial(signal.signal, signal.SIGHUP, signal.SIG_DFL)
+    with job.started(preexec_fn=default) as process:
         assert process.stdout is not None
         seen = []
         for line in process.stdout:

@@ -247,7 +247,7 @@ def test_several_definitions_share_the_training_jobs(sm):
 
 
 def test_hyperband_stops_jobs_early(sm):
-    resources = {"HyperbandStrategyConfig": {"MinResource": 1, "MaxResource": 400}}
+    resources = {"HyperbandStrategyConfig": {"MinResource": 1, "MaxResource": 50}}
     members = request("hyperband", RATES, "Hyperband", 6, StrategyConfig=resources)
     members["TrainingJobDefinition"]["StaticHyperParameters"]["epochs"] = "100000"
     job, _ = run(sm, members)

@@ -142,7 +142,7 @@ def ended(describe: Callable[..., Any], status: str, **name: str) -> Any:
     raise AssertionError(f"{name} has not ended: {description}")
 
 
-def run_sdk(service: Service, version: int, *arguments: Any) -> str:
+def run_sdk(service: Service, version: int, *arguments: Any, timeout: float = PATIENCE) -> str:
     """Run a script with an SDK in the environment of `up --env`; return what it printed."""
     done = subprocess.run(
         [sdk.python(version), *map(str, arguments)],
@@ -150,7 +150,7 @@ def run_sdk(service: Service, version: int, *arguments: Any) -> str:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=PATIENCE,
+        timeout=timeout,
     )
     assert done.returncode == 0, done.stdout[-4000:]
     return done.stdout

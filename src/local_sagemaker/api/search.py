@@ -182,7 +182,7 @@ def _document(record: Record) -> Record:
 def _is_visible(document: Record, conditions: Iterable[Record]) -> bool:
     """Return whether each condition's property has its value, or is missing."""
     return all(
-        condition["Value"] in found
+        condition.get("Value") in found
         for condition in conditions
-        if (found := list(values(document, condition["Key"])))
+        if (found := list(values(document, condition.get("Key", ""))))
     )
