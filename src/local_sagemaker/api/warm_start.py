@@ -23,6 +23,10 @@ def check(context: Context, request: Record) -> None:
     if config["Strategy"] == "Grid":
         raise invalid("WarmStartConfig has no effect with the strategy Grid.")
     names = parents_of(request)
+    if "" in names:
+        raise invalid(
+            "Each of ParentHyperParameterTuningJobs must have its HyperParameterTuningJobName."
+        )
     if len(set(names)) != len(names):
         raise invalid("ParentHyperParameterTuningJobs must differ.")
     identical = warm_start["WarmStartType"] == "IdenticalDataAndAlgorithm"

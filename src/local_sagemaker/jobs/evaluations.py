@@ -54,7 +54,7 @@ def jobs_of(context: Context, name: str) -> list[Record]:
 def parents_of(record: Record) -> list[str]:
     """Return the names of a tuning job's parents."""
     entries = (record.get("WarmStartConfig") or {}).get("ParentHyperParameterTuningJobs") or ()
-    return [entry["HyperParameterTuningJobName"] for entry in entries]
+    return [entry.get("HyperParameterTuningJobName", "") for entry in entries]
 
 
 def final_objective(job: Record, objective: Record) -> Record | None:
