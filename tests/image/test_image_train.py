@@ -101,7 +101,7 @@ def test_a_model_folder_that_cannot_be_written(job, fill):
 def test_more_features_than_memory(job, fill):
     """The kernel may grant memory that is not there, and end the process where it is used."""
     fill(job, feature_dim=10**9, num_factors=64)
-    done = run(*READ_ONLY, *OFFLINE, *opt_ml(job), "--memory", "300m", "--memory-swap", "300m")
+    done = run(*READ_ONLY, *OFFLINE, *opt_ml(job), "--memory", "900m", "--memory-swap", "900m")
     assert done.code in (3, 137)
     assert job.left == []
     if done.code == 3:
