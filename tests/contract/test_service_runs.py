@@ -184,9 +184,14 @@ def test_movielens_on_several_hosts(movielens: Case, tmp_path: Path, count: int)
         with open(job.base / "out", "w") as out:
             run = {"env": job.environment(environment), "stdout": out, "stderr": out}
             processes.append(subprocess.Popen(command("train"), **run))  # type: ignore[call-overload]
-    for process, job in zip(processes, jobs, strict=True):
-        code = process.wait(PATIENCE)
-        assert code == 0, (job.base / "out").read_text()[-2000:]
+    try:
+        for process, job in zip(processes, jobs, strict=True):
+            code = process.wait(PATIENCE)
+            assert code == 0, (job.base / "out").read_text()[-2000:]
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
     for job in jobs:
         printed, expected = Printed.of((job.base / "out").read_text()), RUNS[MOVIELENS]
         for name in (*EXACT, CROSS_ENTROPY):
