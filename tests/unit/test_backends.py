@@ -15,6 +15,7 @@ from local_sagemaker.backends.ping import free_port, wait_for_ping
 from local_sagemaker.backends.process import ChildProcess, ProcessRunner
 from local_sagemaker.backends.selection import choose
 from local_sagemaker.errors import LocalError
+from support.folders import nest
 
 STUBBORN = "import signal, time; signal.signal({}, signal.SIG_IGN); print('up', flush=True)"
 
@@ -282,13 +283,7 @@ def test_a_task_becomes_a_docker_run(engine, tmp_path, monkeypatch, changes, end
 @pytest.mark.parametrize("runner", [ProcessRunner, docker.DockerRunner])
 def test_a_folder_with_thousands_of_levels_is_removed(runner, tmp_path):
     (tmp_path / "work").mkdir()
-    folder = os.open(tmp_path / "work", os.O_RDONLY)
-    for _ in range(3000):
-        os.mkdir("d", dir_fd=folder)
-        deeper = os.open("d", os.O_RDONLY, dir_fd=folder)
-        os.close(folder)
-        folder = deeper
-    os.close(folder)
+    nest(tmp_path / "work", 3000)
     runner(tmp_path).remove(tmp_path / "work")
     assert not (tmp_path / "work").exists()
 

@@ -13,6 +13,7 @@ from local_sagemaker.backends.layout import failure_reason, lay_out
 from local_sagemaker.errors import LocalError
 from local_sagemaker.storage import objects, untrusted
 from local_sagemaker.storage.untrusted import ContainerFolder
+from support.folders import nest
 
 SECRET = "content of a file of the host"
 ENDED = "AlgorithmError: exit code 1, and /opt/ml/output/failure is {}, and not a file."
@@ -207,13 +208,7 @@ def test_a_sparse_file_is_as_large_as_it_says(base):
 
 
 def test_folders_that_are_too_deep(base):
-    folder = os.open(base / "model", os.O_RDONLY)
-    for _ in range(1200):
-        os.mkdir("d", dir_fd=folder)
-        deeper = os.open("d", os.O_RDONLY, dir_fd=folder)
-        os.close(folder)
-        folder = deeper
-    os.close(folder)
+    nest(base / "model", 1200)
     with pytest.raises(LocalError, match="/opt/ml/model has folders deeper than 64 levels"):
         packed(base, "model", set())
 
