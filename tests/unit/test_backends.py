@@ -15,7 +15,7 @@ from local_sagemaker.backends.ping import free_port, wait_for_ping
 from local_sagemaker.backends.process import ChildProcess, ProcessRunner
 from local_sagemaker.backends.selection import choose
 from local_sagemaker.errors import LocalError
-from support.folders import nest
+from support.folders import nested
 
 STUBBORN = "import signal, time; signal.signal({}, signal.SIG_IGN); print('up', flush=True)"
 
@@ -283,9 +283,9 @@ def test_a_task_becomes_a_docker_run(engine, tmp_path, monkeypatch, changes, end
 @pytest.mark.parametrize("runner", [ProcessRunner, docker.DockerRunner])
 def test_a_folder_with_thousands_of_levels_is_removed(runner, tmp_path):
     (tmp_path / "work").mkdir()
-    nest(tmp_path / "work", 3000)
-    runner(tmp_path).remove(tmp_path / "work")
-    assert not (tmp_path / "work").exists()
+    with nested(tmp_path / "work", 3000):
+        runner(tmp_path).remove(tmp_path / "work")
+        assert not (tmp_path / "work").exists()
 
 
 def test_an_endless_line_comes_in_parts():

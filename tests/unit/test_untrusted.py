@@ -13,7 +13,7 @@ from local_sagemaker.backends.layout import failure_reason, lay_out
 from local_sagemaker.errors import LocalError
 from local_sagemaker.storage import objects, untrusted
 from local_sagemaker.storage.untrusted import ContainerFolder
-from support.folders import nest
+from support.folders import nested
 
 SECRET = "content of a file of the host"
 ENDED = "AlgorithmError: exit code 1, and /opt/ml/output/failure is {}, and not a file."
@@ -208,8 +208,8 @@ def test_a_sparse_file_is_as_large_as_it_says(base):
 
 
 def test_folders_that_are_too_deep(base):
-    nest(base / "model", 1200)
-    with pytest.raises(LocalError, match="/opt/ml/model has folders deeper than 64 levels"):
+    refused = pytest.raises(LocalError, match="/opt/ml/model has folders deeper than 64 levels")
+    with nested(base / "model", 1200), refused:
         packed(base, "model", set())
 
 
