@@ -56,16 +56,26 @@ def _variant_problem(call: Call, resource: str, region: str) -> str | None:
 
 
 def refuse_events() -> None:
-    """Refuse rules on SageMaker's events, and SageMaker's resources as targets."""
+    """Refuse rules on SageMaker's events, and SageMaker's resources as targets of rules."""
     from moto.events.models import EventsBackend
-    from moto.pipes.models import EventBridgePipesBackend
-    from moto.scheduler.models import EventBridgeSchedulerBackend
 
     refuse(EventsBackend, "put_rule", lambda a: _pattern_problem(a["event_pattern"]))
     refuse(EventsBackend, "put_targets", lambda a: _target_problem(a["targets"]))
     refuse(EventsBackend, "create_api_destination", lambda _: _NOT_CALLED)
+
+
+def refuse_schedules() -> None:
+    """Refuse SageMaker's resources as targets of schedules."""
+    from moto.scheduler.models import EventBridgeSchedulerBackend
+
     for name in ("create_schedule", "update_schedule"):
         refuse(EventBridgeSchedulerBackend, name, lambda a: _target_problem([a["target"]]))
+
+
+def refuse_pipes() -> None:
+    """Refuse SageMaker's resources as targets of pipes."""
+    from moto.pipes.models import EventBridgePipesBackend
+
     for name in ("create_pipe", "update_pipe"):
         refuse(EventBridgePipesBackend, name, lambda a: _target_problem([{"Arn": a["target"]}]))
 

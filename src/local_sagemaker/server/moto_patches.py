@@ -1,6 +1,5 @@
 """moto's applications: with AWS error responses, and with hooks where they reach SageMaker."""
 
-import functools
 import json
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -14,7 +13,7 @@ from werkzeug.exceptions import HTTPException, NotFound
 from local_sagemaker.api import dispatch
 from local_sagemaker.context import Caller, Context
 from local_sagemaker.errors import ServiceError
-from local_sagemaker.server import outgoing
+from local_sagemaker.server import moto_hooks, outgoing
 from local_sagemaker.server.router import internal_failure
 from local_sagemaker.server.s3_requests import S3Application, StoredApplication
 from local_sagemaker.storage.records import Record
@@ -29,11 +28,12 @@ class MotoApplications:
     def __init__(self, persistence: S3Persistence):
         """Take what stores the changes of S3."""
         self._persistence = persistence
+        self._installed: set[str] = set()
 
     def __call__(self, name: Any) -> Any:
         """Return the application of a service, with hooks in the models that it uses."""
-        if install := _HOOKS.get(str(name)):
-            install(self)
+        if str(name) in _HOOKS:
+            self.install(str(name))
         app: Flask = create_backend_app(name)
         app.register_error_handler(NotImplementedError, _not_implemented)
         app.register_error_handler(ServiceError, _error)
@@ -41,6 +41,12 @@ class MotoApplications:
         app.register_error_handler(Exception, _failure)
         wrapper = S3Application if str(name) == "s3" else StoredApplication
         return wrapper(app, self._persistence)
+
+    def install(self, name: str) -> None:
+        """Install the hook of a service, once."""
+        if name not in self._installed:
+            self._installed.add(name)
+            _HOOKS[name](self)
 
     def call(self, operation: str, members: Record, region: str) -> Record:
         """Execute an operation of SageMaker.
@@ -50,79 +56,35 @@ class MotoApplications:
         return dispatch.call(self.context, operation, members, Caller(region, waits=False))
 
 
-@functools.cache
 def _cloudformation(apps: MotoApplications) -> None:
     from local_sagemaker.server import cloudformation
 
     cloudformation.install(apps.call)
-    for install in _HOOKS.values():  # a template can create the resources of the others
-        if install is not _cloudformation:
-            install(apps)
+    for name in _HOOKS:  # a template can create the resources of the others
+        apps.install(name)
 
 
-@functools.cache
 def _step_functions(apps: MotoApplications) -> None:
     from local_sagemaker.server import step_functions
 
     step_functions.install(int(apps.context.url.rpartition(":")[2]))
 
 
-@functools.cache
-def _events(_: MotoApplications) -> None:
-    from local_sagemaker.server import moto_hooks
-
-    moto_hooks.refuse_events()
-
-
-@functools.cache
-def _auto_scaling(apps: MotoApplications) -> None:
-    from local_sagemaker.server import moto_hooks
-
-    moto_hooks.check_scalable_targets(apps.call)
-
-
-@functools.cache
-def _tagging(apps: MotoApplications) -> None:
-    from local_sagemaker.server import moto_hooks
-
-    moto_hooks.show_tags(apps.context.store, apps.call)
-
-
-@functools.cache
-def _subscriptions(_: MotoApplications) -> None:
-    outgoing.refuse_subscriptions()
-
-
-@functools.cache
-def _mail(_: MotoApplications) -> None:
-    outgoing.refuse_mail()
-
-
-@functools.cache
-def _http_streams(_: MotoApplications) -> None:
-    outgoing.refuse_http_streams()
-
-
-@functools.cache
-def _pulls(_: MotoApplications) -> None:
-    outgoing.refuse_pulls()
-
-
-# Importing moto's models of these services takes seconds, so it waits for a request.
+# Importing moto's models of these services takes seconds, so each hook waits for a request.
 _HOOKS: Mapping[str, Callable[[MotoApplications], None]] = {
     "cloudformation": _cloudformation,
     "stepfunctions": _step_functions,
-    "events": _events,
-    "scheduler": _events,
-    "pipes": _events,
-    "applicationautoscaling": _auto_scaling,
-    "resourcegroupstaggingapi": _tagging,
-    "sns": _subscriptions,
-    "ses": _mail,
-    "sesv2": _mail,
-    "firehose": _http_streams,
-    "awslambda": _pulls,
-    "batch": _pulls,
+    "events": lambda _: moto_hooks.refuse_events(),
+    "scheduler": lambda _: moto_hooks.refuse_schedules(),
+    "pipes": lambda _: moto_hooks.refuse_pipes(),
+    "applicationautoscaling": lambda apps: moto_hooks.check_scalable_targets(apps.call),
+    "resourcegroupstaggingapi": lambda apps: moto_hooks.show_tags(apps.context.store, apps.call),
+    "sns": lambda _: outgoing.refuse_subscriptions(),
+    "ses": lambda _: outgoing.refuse_mail(),
+    "sesv2": lambda _: outgoing.refuse_mail(),
+    "firehose": lambda _: outgoing.refuse_http_streams(),
+    "awslambda": lambda _: outgoing.refuse_pulls(),
+    "batch": lambda _: outgoing.refuse_pulls(),
 }
 
 
