@@ -4,6 +4,7 @@ import contextlib
 import datetime
 import os
 import sqlite3
+from random import Random
 
 import pytest
 from moto.s3 import models
@@ -132,20 +133,79 @@ def test_an_object_has_no_attribute_that_is_not_stored(s3):
         persistence.save()
 
 
-def test_a_damaged_entry_is_named_and_set_aside(tmp_path):
+def test_an_entry_of_an_odd_form_is_named_and_set_aside(tmp_path):
     database = Database(tmp_path)
     store = Store(database)
     for name in ("a", "b", "c", "d", "e"):
         store.add("model", name, RECORD)
     odd = ["", '{"Creat', "[]", '{"CreationTime": {"@": "what", "value": 1}}']
-    for name, value in zip("abcd", odd, strict=True):
-        database._connection.execute("UPDATE entries SET value = ? WHERE name = ?", (value, name))
+    with database.change() as transaction:
+        for name, value in zip("abcd", odd, strict=True):
+            transaction.put("record/model", name, value)
     database.close()
     database = Database(tmp_path)
     assert list(Store(database)._records["model"]) == ["e"]
     assert [note.split()[1] for note in sorted(database.notes)] == ["a", "b", "c", "d"]
     database.close()
     assert Database(tmp_path).notes == []
+
+
+def test_a_changed_byte_is_noticed(tmp_path):
+    database = Database(tmp_path)
+    store = Store(database)
+    for name in ("first", "second"):
+        store.add("model", name, {**RECORD, "Status": "InService"})
+    with database.change() as transaction:
+        bodies = [transaction.add_body(content) for content in (b"small" * 9, b"large" * 99_999)]
+        transaction.put("key/b", "k", "{}", bodies)
+    database.close()
+    file = tmp_path / "state.db"
+    content = file.read_bytes()
+    assert content.count(b"small") == 9
+    changed = content.replace(b"small", b"smell").replace(b"InService", b"InServicf", 1)
+    file.write_bytes(changed)
+    with (tmp_path / "bodies" / bodies[1]).open("r+b") as stream:
+        stream.write(b"L")
+    database = Database(tmp_path)
+    (record,) = Store(database).all("model")
+    assert record["Status"] == "InService"
+    assert any("is damaged and was set aside" in note for note in database.notes)
+    assert database.entries("key/b") == [("k", "{}")]
+    for body in bodies:
+        with pytest.raises(OSError, match="is damaged: its checksum differs"):
+            database.body(body)
+
+
+def test_changed_bytes_anywhere_never_give_a_wrong_value(tmp_path):
+    database = Database(tmp_path / "good")
+    with database.change() as transaction:
+        for number in range(60):
+            body = transaction.add_body(f"{number}".encode() * 99)
+            transaction.put("key/b", f"k{number}", f'"{number}"', [body])
+    written = set(database.entries("key/b"))
+    database.close()
+    content = (tmp_path / "good" / "state.db").read_bytes()
+    random = Random(0)
+    intact = 0
+    for number in range(150):
+        state = tmp_path / f"{number}"
+        state.mkdir()
+        changed = bytearray(content[: random.choice([len(content), random.randrange(9999)])])
+        for _ in range(random.randrange(5)):
+            changed[random.randrange(len(changed))] = random.randrange(256)
+        (state / "state.db").write_bytes(changed)
+        try:
+            database = Database(state)
+        except LocalError as error:
+            assert "the newer program" in str(error)  # the byte of the format
+            continue
+        entries = set(database.entries("key/b"))
+        assert entries <= written
+        assert entries == written or database.notes
+        intact += entries == written
+        assert Store(database).add("model", "new", RECORD)
+        database.close()
+    assert 10 < intact < 140
 
 
 def test_a_damaged_page_costs_only_what_is_on_it(tmp_path):

@@ -1,14 +1,21 @@
-"""The durable part of the state folder: one SQLite database, and files for large object bodies."""
+"""The durable part of the state folder: one SQLite database, and files for large object bodies.
+
+SQLite finds a page that is damaged in its structure, not a changed byte of a value. Entries and
+bodies therefore have a checksum.
+"""
 
 import contextlib
 import fcntl
 import os
+import re
 import sqlite3
 import threading
 import time
 import uuid
+import zlib
 from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import Any
 
 from local_sagemaker.errors import LocalError
 
@@ -16,12 +23,23 @@ _FORMAT = 1
 _LARGE = 1 << 18  # bytes; a body of this size or more is a file, which is written once
 _TABLES = """
 CREATE TABLE IF NOT EXISTS entries (
-    collection TEXT, name TEXT, value TEXT, PRIMARY KEY (collection, name));
+    collection TEXT, name TEXT, value TEXT, checksum INTEGER, PRIMARY KEY (collection, name)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS damaged (collection TEXT, name TEXT, value TEXT);
 CREATE TABLE IF NOT EXISTS bodies (
-    id TEXT PRIMARY KEY, size INTEGER, data BLOB, collection TEXT, name TEXT);
+    id TEXT PRIMARY KEY, checksum INTEGER, data BLOB, collection TEXT, name TEXT);
 CREATE INDEX IF NOT EXISTS owners ON bodies (collection, name);
 """
+_ERRORS = (sqlite3.DatabaseError, UnicodeDecodeError)  # a message may have bytes of the file
+_DISK = re.compile("unable to open|disk I/O|disk is full|readonly|locked")  # in SQLite's messages
+# Read each page but those of the contents, whose number would make the start slow.
+_SCANS = (
+    "SELECT count(checksum), count(data) FROM bodies NOT INDEXED",
+    "SELECT count(id) FROM bodies INDEXED BY sqlite_autoindex_bodies_1",
+    "SELECT count(collection), count(name) FROM bodies INDEXED BY owners",
+)
+_PARTS = "CAST(collection AS BLOB), CAST(name AS BLOB), CAST(value AS BLOB)"
+_DAMAGED = f"FROM entries WHERE checksum IS NOT checksum_of({_PARTS})"
 
 
 @contextlib.contextmanager
@@ -57,7 +75,11 @@ class Transaction:
 
     def put(self, collection: str, name: str, value: str, bodies: Collection[str] = ()) -> None:
         """Write an entry; its bodies are these, and others that it had are removed."""
-        self._execute("INSERT OR REPLACE INTO entries VALUES (?, ?, ?)", (collection, name, value))
+        checksum = _checksum(collection.encode(), name.encode(), value.encode())
+        self._execute(
+            "INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?)",
+            (collection, name, value, checksum),
+        )
         owned = "SELECT id FROM bodies WHERE collection = ? AND name = ?"
         for (body,) in self._execute(owned, (collection, name)).fetchall():
             if body not in bodies:
@@ -89,8 +111,8 @@ class Transaction:
                 stream.flush()
                 os.fsync(stream.fileno())
         self._execute(
-            "INSERT INTO bodies (id, size, data) VALUES (?, ?, ?)",
-            (identifier, len(content), data),
+            "INSERT INTO bodies (id, checksum, data) VALUES (?, ?, ?)",
+            (identifier, _checksum(identifier.encode(), content), data),
         )
         return identifier
 
@@ -124,15 +146,16 @@ class Database:
             self.notes.append(f"{file} is empty: what it held is lost")
         try:
             self._connection = _open(file)
-            # Reads what the start reads; the bodies are left alone.
-            self._connection.execute("SELECT sum(length(value)) FROM entries").fetchone()
-            self._connection.execute("SELECT sum(size) FROM bodies").fetchone()
-        except sqlite3.OperationalError as error:  # the disk, not the content
-            raise LocalError(f"{file} cannot be opened: {error}") from error
-        except sqlite3.DatabaseError as error:
+            if count := self._connection.execute(f"SELECT count(*) {_DAMAGED}").fetchone()[0]:
+                raise sqlite3.DatabaseError(f"the checksums of {count} entries differ")
+            for scan in _SCANS:
+                self._connection.execute(scan).fetchone()
+        except _ERRORS as error:
+            if _DISK.search(str(error)):
+                raise LocalError(f"{file} cannot be opened: {error}") from error
             aside = _set_aside(file)
             self._connection = _open(file)
-            _copy_readable(aside, self._connection)
+            self._copy_readable(aside)
             self.notes.append(
                 f"{file} is damaged ({error}) and was set aside as {aside.name};"
                 " what could be read of it was restored"
@@ -154,17 +177,11 @@ class Database:
             found.append(last)
 
     def entries(self, collection: str) -> list[tuple[str, str]]:
-        """Return the names and values of a collection; values that are no JSON are set aside."""
+        """Return the names and values of a collection."""
         with self._lock:
-            rows = self._connection.execute(
-                "SELECT name, value, typeof(value) = 'text' AND json_valid(value) FROM entries"
-                " WHERE collection = ?",
-                (collection,),
+            return self._connection.execute(
+                "SELECT name, value FROM entries WHERE collection = ?", (collection,)
             ).fetchall()
-        for name, _, valid in rows:
-            if not valid:
-                self.set_aside(collection, name, "it is not JSON")
-        return [(name, value) for name, value, valid in rows if valid]
 
     def set_aside(self, collection: str, name: str, problem: object) -> None:
         """Take a damaged entry out of use; it stays in the table `damaged`."""
@@ -173,7 +190,8 @@ class Database:
         with self._lock:
             connection = self._connection
             where = "FROM entries WHERE collection = ? AND name = ?"
-            connection.execute(f"INSERT INTO damaged SELECT * {where}", key)  # noqa: S608
+            columns = "SELECT collection, name, value"
+            connection.execute(f"INSERT INTO damaged {columns} {where}", key)  # noqa: S608
             connection.execute(f"DELETE {where}", key)  # noqa: S608
 
     def body(self, identifier: str) -> bytes:
@@ -181,15 +199,18 @@ class Database:
 
         Raises: OSError or LookupError if it is damaged.
         """
-        with self._lock:
-            row = self._connection.execute(
-                "SELECT size, data FROM bodies WHERE id = ?", (identifier,)
-            ).fetchone()
+        try:
+            with self._lock:
+                row = self._connection.execute(
+                    "SELECT checksum, data FROM bodies WHERE id = ?", (identifier,)
+                ).fetchone()
+        except _ERRORS as error:
+            raise OSError(f"body {identifier} cannot be read: {error}") from error
         if row is None:
             raise LookupError(f"no body {identifier}")
         content: bytes = (self._bodies / identifier).read_bytes() if row[1] is None else row[1]
-        if len(content) != row[0]:
-            raise OSError(f"body {identifier} has {len(content)} bytes in place of {row[0]}")
+        if type(content) is not bytes or _checksum(identifier.encode(), content) != row[0]:
+            raise OSError(f"body {identifier} is damaged: its checksum differs")
         return content
 
     @contextlib.contextmanager
@@ -216,21 +237,52 @@ class Database:
         """Close the database."""
         self._connection.close()
 
+    def _copy_readable(self, source: Path) -> None:
+        """Copy from a damaged database: the rows before and after the pages that are damaged."""
+        execute = self._connection.execute
+        execute("BEGIN")
+        for order in ("ASC", "DESC"):
+            by = f"ORDER BY collection {order}, name {order}"
+            for row in _readable(source, f"SELECT * FROM entries {by}"):  # noqa: S608
+                if None not in row and row[3] == _checksum(*(str(v).encode() for v in row[:3])):
+                    execute("INSERT OR IGNORE INTO entries VALUES (?, ?, ?, ?)", row)
+                else:
+                    execute("INSERT INTO damaged VALUES (?, ?, ?)", row[:3])
+                    self.notes.append(f"{row[0]} {row[1]} is damaged and was set aside")
+            query = f"SELECT * FROM bodies ORDER BY rowid {order}"  # noqa: S608
+            for row in _readable(source, query):
+                execute("INSERT OR IGNORE INTO bodies VALUES (?, ?, ?, ?, ?)", row)
+        execute("COMMIT")
+        self.notes = list(dict.fromkeys(self.notes))  # each row was read once or twice
+
     def _check_bodies(self) -> None:
-        """Remove the files of changes that did not become durable; note files that are damaged."""
-        rows = self._connection.execute("SELECT id, size FROM bodies WHERE data IS NULL")
-        sizes = dict(rows.fetchall())
-        for entry in os.scandir(self._bodies):
-            size = sizes.pop(entry.name, None)
-            if size is None:
-                os.unlink(entry)
-            elif entry.stat().st_size != size:
-                self.notes.append(f"{entry.path} is damaged: its object cannot be read")
-        self.notes += [f"{self._bodies / name} is missing: its object is lost" for name in sizes]
+        """Note files that are missing; remove those of changes that did not become durable."""
+        rows = self._connection.execute("SELECT id FROM bodies WHERE data IS NULL")
+        names, files = {str(row[0]) for row in rows}, set(os.listdir(self._bodies))
+        self.notes += [
+            f"{self._bodies / name} is missing: its object is lost" for name in names - files
+        ]
+        if not self.notes:  # a file without an entry may be the content of a damaged entry
+            for name in files - names:
+                (self._bodies / name).unlink()
+
+
+def _checksum(*parts: bytes) -> int:
+    """Return the CRC-32 of a body, or of the collection, the name and the value of an entry."""
+    return zlib.crc32(b"\0".join(parts))
+
+
+def _connect(file: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(file, check_same_thread=False, isolation_level=None)
+    connection.text_factory = lambda text: text.decode(errors="replace")  # damaged: no UTF-8
+    return connection
 
 
 def _open(file: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(file, check_same_thread=False, isolation_level=None)
+    connection = _connect(file)
+    connection.create_function(
+        "checksum_of", 3, lambda *parts: None not in parts and _checksum(*parts)
+    )
     found = connection.execute("PRAGMA user_version").fetchone()[0]
     if found > _FORMAT:
         raise LocalError(
@@ -252,15 +304,12 @@ def _set_aside(file: Path) -> Path:
     return aside
 
 
-def _copy_readable(damaged: Path, target: sqlite3.Connection) -> None:
-    """Copy the rows before and after the damaged pages of each table."""
-    for table in ("entries", "bodies"):
-        for order in ("ASC", "DESC"):
-            with contextlib.suppress(sqlite3.DatabaseError), target:
-                source = sqlite3.connect(damaged)
-                for row in source.execute(f"SELECT * FROM {table} ORDER BY rowid {order}"):  # noqa: S608
-                    marks = ", ".join("?" * len(row))
-                    target.execute(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", row)  # noqa: S608
+def _readable(file: Path, query: str) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows of a query until one cannot be read."""
+    connection = _connect(file)
+    with contextlib.suppress(*_ERRORS):
+        yield from connection.execute(query)
+    connection.close()
 
 
 def _sync_folder(folder: Path) -> None:
