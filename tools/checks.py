@@ -80,8 +80,8 @@ def fuzz(arguments: list[str]) -> None:
     _fuzz_target("decoder", int(seconds) // 3, NUMBA_DISABLE_JIT="1")
     say("The decoder, compiled")
     _fuzz_target("decoder", int(seconds) // 3)
-    _fuzz_target("model", int(seconds) // 6)
-    _fuzz_target("requests", int(seconds) // 6)
+    for name in ("model", "requests", "address", "state"):
+        _fuzz_target(name, int(seconds) // 12)
 
 
 def _fuzz_target(name: str, seconds: int, **environment: str) -> None:

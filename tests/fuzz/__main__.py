@@ -16,9 +16,11 @@ _COMPILED = not os.environ.get("NUMBA_DISABLE_JIT")
 
 if _COMPILED:  # kernels must be compiled from what they are, not from what the fuzzer makes of them
     import factorization_machines.recordio.decoder
-with atheris.instrument_imports(include=["factorization_machines"]):
+with atheris.instrument_imports(include=["factorization_machines", "local_sagemaker.storage"]):
     import factorization_machines.artifact
     import factorization_machines.recordio.decoder  # noqa: F401
+    import local_sagemaker.storage.objects
+    import local_sagemaker.storage.s3_persistence  # noqa: F401
 
 from fuzz.seeds import SEEDS  # noqa: E402
 from fuzz.targets import TARGETS  # noqa: E402

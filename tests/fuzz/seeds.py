@@ -5,7 +5,7 @@ import zipfile
 
 import numpy as np
 
-from fuzz.targets import _META, DIM
+from fuzz.targets import _META, COLLECTIONS, DIM, state_folder
 from support.mxfiles import dense, params, row_sparse
 from support.recordio import dense_file, frame, message, sparse_file
 
@@ -51,4 +51,27 @@ def _model() -> list[bytes]:
     return [b"\0" + zipped.getvalue(), *(b"\1" + one for one in lists), b"\0" + lists[0]]
 
 
-SEEDS = {"decoder": _decoder, "requests": _requests, "model": _model}
+def _addresses() -> list[bytes]:
+    addresses = (
+        b"s3://bucket/a/b",
+        b"s3://bucket",
+        b"s3://b.u-c_k/d#1/?x=%41",
+        b"S3://[x/",
+        b"s3:///",
+    )
+    keys = (b"", b"/file", b"../../file", b"//a/./b", b"\xff\x00")
+    return [address + b"\n" + key for address in addresses for key in keys]
+
+
+def _state() -> list[bytes]:
+    seeds = []
+    for collection, text in state_folder().written:
+        name = "part/good/name" if collection.startswith("part/") else collection
+        seeds.append(bytes([COLLECTIONS.index(name)]) + text.encode())
+    return seeds
+
+
+SEEDS = {
+    **{"decoder": _decoder, "requests": _requests, "model": _model},
+    **{"address": _addresses, "state": _state},
+}

@@ -5,6 +5,7 @@ what it promises does not hold.
 """
 
 import ctypes
+import functools
 import io
 import mmap
 import tempfile
@@ -13,12 +14,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from moto.s3 import models
 
 from factorization_machines import artifact
 from factorization_machines.errors import ArtifactError, DataError
 from factorization_machines.recordio import decoder as decoder_module
 from factorization_machines.recordio import record
 from factorization_machines.recordio.decoder import Decoder
+from local_sagemaker.account import ACCOUNT
+from local_sagemaker.errors import LocalError
+from local_sagemaker.storage import objects
+from local_sagemaker.storage.database import Database
+from local_sagemaker.storage.records import Store, now
+from local_sagemaker.storage.s3_persistence import S3Persistence
 from sagemaker_container.serving.content_types import negotiation
 
 DIM = 20
@@ -145,4 +153,94 @@ def _memory() -> str | None:
     return "/dev/shm" if Path("/dev/shm").is_dir() else None
 
 
-TARGETS = {"decoder": decoder, "requests": requests, "model": model}
+def address(data: bytes) -> str:
+    """Split an S3 address, and place a key below it, which is all after the first line."""
+    uri, _, key = data.decode(errors="surrogateescape").partition("\n")
+    try:
+        bucket, prefix = objects.split_uri(uri)
+    except LocalError as error:
+        assert len(str(error)) < 8 * len(data) + 99
+        return "refused"
+    assert uri.startswith(f"s3://{bucket}") and uri.endswith(prefix) and not prefix.startswith("/")
+    assert 0 < len(bucket) <= 255 and not set(bucket) & set("/?#@:[]% ")
+    folder = Path("/folder")
+    try:
+        path = folder / objects.below(folder, prefix, prefix + key)
+    except LocalError:
+        return "outside"
+    assert path.is_relative_to(folder) and ".." not in path.parts
+    return "inside"
+
+
+class StateFolder:
+    """A database of which the fuzzer writes one entry, and which is then restored."""
+
+    def __init__(self) -> None:
+        folder = tempfile.TemporaryDirectory(dir=_memory())
+        self._folder = folder  # removed with this object
+        self.database = Database(Path(folder.name))
+        self.database._connection.execute("PRAGMA synchronous = OFF")
+        self.s3 = S3Persistence(self.database)
+        self.written = self._written()
+
+    def _written(self) -> list[tuple[str, str]]:
+        """Return the entries of a bucket with an object and an upload, and of a record."""
+        models.s3_backends.reset()
+        backend = models.s3_backends[ACCOUNT]["aws"]
+        backend.create_bucket("good", "us-east-1")
+        backend.put_object("good", "name", b"1")
+        upload = backend.create_multipart_upload("good", "k", {}, "STANDARD", {}, None, "", "")
+        backend.upload_part("good", upload.id, 1, b"2")
+        self.s3.save()
+        Store(self.database).add("job", "name", {"CreationTime": now(), "a": [1.5, {"@": None}]})
+        rows = self.database._connection.execute("SELECT collection, value FROM entries").fetchall()
+        self._empty()
+        return rows
+
+    def _empty(self) -> None:
+        models.s3_backends.reset()
+        for table in ("entries", "damaged"):
+            self.database._connection.execute(f"DELETE FROM {table}")
+
+    def restore(self, collection: str, text: str) -> str:
+        """Restore what has this entry; return whether it was taken or set aside."""
+        self.database.notes.clear()
+        if collection not in ("bucket", "record/job"):
+            self._put("bucket", "good", dict(self.written)["bucket"])
+        if collection.startswith("part/"):
+            self._put("upload/good", "name", dict(self.written)["upload/good"])
+        self._put(collection, "1" if collection.startswith("part/") else "name", text)
+        for job in Store(self.database).all("job"):
+            assert job["CreationTime"] is not None
+        self.s3.restore(lambda _: None)
+        for bucket in models.s3_backends[ACCOUNT]["aws"].buckets.values():
+            for key in list(bucket.keys):
+                bucket.keys.getlist(key, [])
+        self._empty()
+        return "set aside" if self.database.notes else "restored"
+
+    def _put(self, collection: str, name: str, text: str) -> None:
+        with self.database.change() as transaction:
+            transaction.put(collection, name, text)
+
+
+COLLECTIONS = ("record/job", "bucket", "key/good", "upload/good", "part/good/name")
+
+
+def state(data: bytes) -> str:
+    """Restore a state folder with one odd entry, of the kind that the first byte picks."""
+    collection = COLLECTIONS[data[0] % len(COLLECTIONS)] if data else "bucket"
+    text = data[1:].decode(errors="replace")
+    return f"{collection} {state_folder().restore(collection, text)}"
+
+
+@functools.cache
+def state_folder() -> StateFolder:
+    """Return the state folder of this process."""
+    return StateFolder()
+
+
+TARGETS = {
+    **{"decoder": decoder, "requests": requests, "model": model},
+    **{"address": address, "state": state},
+}

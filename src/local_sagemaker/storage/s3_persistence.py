@@ -146,14 +146,16 @@ class S3Persistence:
     def _load_bucket(self, name: str, text: str) -> int:
         """Create a bucket from the database; return the number of its objects."""
         bucket, tags = self._encoder.loads(text)
+        _check(bucket, FakeBucket)
         bucket.keys, bucket.multiparts = Keys(), models.MultipartDict()
         bucket.keys.load = lambda key, versions: self._load_key(bucket, key, versions)
         for key, versions in self._database.entries(_KEYS + name):
             dict.__setitem__(bucket.keys, key, versions)
         for upload, head in self._database.entries(_UPLOADS + name):
             content = self._encoder.create(FakeMultipart, self._encoder.loads(head))
+            content.parts = {}
             for number, part in self._database.entries(f"{_PARTS}{name}/{upload}"):
-                content.parts[int(number)] = self._encoder.loads(part)
+                content.parts[int(number)] = _check(self._encoder.loads(part), FakeKey)
             content.partlist = sorted(content.parts)
             bucket.multiparts[upload] = content
         backend = models.s3_backends[bucket.account_id][bucket.partition]
@@ -169,6 +171,8 @@ class S3Persistence:
         """Return the versions of a key."""
         try:
             versions, tags = self._encoder.loads(text)
+            for version in versions:
+                _check(version, FakeKey, models.FakeDeleteMarker)
             backend = models.s3_backends[bucket.account_id][bucket.partition]
             backend.tagger.tags.update(tags)
             return list(versions)
@@ -229,6 +233,13 @@ class S3Persistence:
 
         backend.get_bucket, backend.get_object = observed_bucket, observed_object
         backend.create_bucket = checked
+
+
+def _check(value: Any, *classes: type) -> Any:
+    """Return a value that was read, or raise a TypeError if it is no instance of the classes."""
+    if type(value) not in classes:
+        raise TypeError(f"it is a {type(value).__name__}")
+    return value
 
 
 def _keys(bucket: FakeBucket) -> Keys:
