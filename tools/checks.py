@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tools import environments
@@ -35,10 +36,14 @@ def test(arguments: list[str]) -> None:
         raise CommandError(f"CI is set and no Docker engine answers '{DOCKER} version'")
     environments.setup()
     _lint()
-    for name in ("2", "notebook", *(("1", "3") if containers else ())):
-        environments.sdk(name)
+    names = ("3", "notebook", "2", "1") if containers else ("notebook", "2")  # the largest first
+    with ThreadPoolExecutor(_CORES) as pool:  # pip uses one core
+        made = [pool.submit(environments.sdk, name) for name in names]
+        mxnet = pool.submit(environments.sdk, "mxnet")
+    for environment in made:
+        environment.result()
     try:
-        environments.sdk("mxnet")
+        mxnet.result()
     except CommandError as error:
         if in_ci:
             raise

@@ -135,7 +135,11 @@ def _make(folder: Path, newest: int = 99, note: str | None = None) -> None:
         say(f"Making {folder} with Python {version_of(python)} ({note})")
     shutil.rmtree(folder, ignore_errors=True)
     advice = "on Debian and Ubuntu it needs the package python3-venv"
-    logged("venv", [python, "-m", "venv", str(folder)], f"{python} -m venv failed ({advice})")
+    logged(
+        f"venv-{folder.name}",
+        [python, "-m", "venv", str(folder)],
+        f"{python} -m venv failed ({advice})",
+    )
 
 
 def _read(file: Path) -> str:

@@ -29,7 +29,8 @@ def misuse(message: str) -> NoReturn:
 
 def say(text: str) -> None:
     """Print a line at once, so that it precedes the output of programs that run next."""
-    print(text, flush=True)  # noqa: T201
+    clear = "\r\033[K" if sys.stdout.isatty() else ""  # the progress of a program
+    print(clear + text, flush=True)  # noqa: T201
 
 
 def shown(*command: str) -> None:
