@@ -5,6 +5,7 @@ import io
 import re
 import threading
 import time
+from pathlib import Path, PurePosixPath
 from types import SimpleNamespace
 
 import pytest
@@ -16,7 +17,7 @@ from local_sagemaker.backends.docker import DockerRunner
 from local_sagemaker.backends.process import ProcessRunner
 from local_sagemaker.errors import LocalError, ServiceError
 from local_sagemaker.server import origin_check
-from local_sagemaker.storage import channels, metrics
+from local_sagemaker.storage import channels, metrics, objects
 from local_sagemaker.storage.channels import Share
 from local_sagemaker.storage.database import Database
 from local_sagemaker.storage.pipes import PipeFeeder
@@ -344,3 +345,21 @@ def test_keys_that_would_be_written_to_one_file_are_refused(tmp_path, keys, name
     with pytest.raises(LocalError, match=re.escape(named)):
         channels.fetch(s3, channel, tmp_path, channels.Share(0, 1))
     assert written == []
+
+
+@pytest.mark.parametrize(
+    ("key", "reason"),
+    [("x" * 300, "File name too long"), ("a\0b", "embedded null byte")],
+    ids=["long", "null"],
+)
+def test_a_key_that_is_no_name_of_a_file_is_named_without_a_path_of_this_machine(
+    tmp_path, key, reason
+):
+    def download_file(_: str, key: str, target: str) -> None:
+        Path(target).write_bytes(b"")
+
+    s3 = SimpleNamespace(download_file=download_file)
+    with pytest.raises(LocalError) as error:
+        objects.download(s3, ("bucket", key), tmp_path, PurePosixPath(key))
+    text = key.replace("\0", "\\x00")
+    assert str(error.value) == f"ClientError: Data download failed: s3://bucket/{text}: {reason}"

@@ -66,8 +66,8 @@ def fetch(s3: Any, channel: Mapping[str, Any], folder: Path, share: Share) -> in
         folder: the channel's, which exists.
         share: the host's share.
 
-    Raises: LocalError if there are no objects, with the service's text, or if the keys of two
-        objects would be written to one file.
+    Raises: LocalError if there are no objects, with the service's text, if one cannot be
+        downloaded, or if the keys of two objects would be written to one file.
     """
     size = 0
     all_objects = host_objects(s3, channel, share)
@@ -79,14 +79,7 @@ def fetch(s3: Any, channel: Mapping[str, Any], folder: Path, share: Share) -> in
                 f" {key!r} and another one would be written to one file."
             )
     for bucket, key, place in all_objects:
-        target = folder / objects.inside(folder, str(place))
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            s3.download_file(bucket, key, str(target))
-        except s3.exceptions.ClientError as error:  # a manifest may name what is not there
-            text = f"ClientError: Data download failed: s3://{bucket}/{key}: {error}"
-            raise LocalError(text) from error
-        size += target.stat().st_size
+        size += objects.download(s3, (bucket, key), folder, place).stat().st_size
     return size
 
 

@@ -71,13 +71,28 @@ def download_prefix(s3: Any, uri: str, folder: Path) -> list[Path]:
     bucket, prefix = split_uri(uri)
     files = []
     for key in keys(s3, bucket, prefix):
-        target = folder / below(folder, prefix, key)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        s3.download_file(bucket, key, str(target))
-        files.append(target)
+        files.append(download(s3, (bucket, key), folder, below(folder, prefix, key)))
     if not files:
         raise LocalError(f"No object in S3 begins with {uri}.")
     return files
+
+
+def download(s3: Any, source: tuple[str, str], folder: Path, place: PurePosixPath) -> Path:
+    """Download an object, of a bucket and a key, to a place in a folder; return the file.
+
+    Raises: LocalError if it cannot be read, or cannot be a file.
+    """
+    bucket, key = source
+    target = folder / inside(folder, str(place))
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        s3.download_file(bucket, key, str(target))
+    except (ClientError, OSError, ValueError) as error:  # a key may be no name of a file
+        reason = getattr(error, "strerror", None) or str(error)
+        raise LocalError(
+            f"ClientError: Data download failed: s3://{bucket}/{printable(key)}: {reason}"
+        ) from error
+    return target
 
 
 def upload_folders(s3: Any, folders: Sequence[ContainerFolder], uri: str) -> str:
