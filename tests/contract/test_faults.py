@@ -252,13 +252,6 @@ def test_what_is_in_the_place_of_the_model_is_told_before_training(good: Job) ->
     assert "Training with the engine" not in done.stdout
 
 
-def test_a_disk_without_space_for_the_model_is_told_before_training(good: Job) -> None:
-    good.hyperparameters(**{**GIVEN, "feature_dim": 2**31 - 1, "num_factors": 10**6})
-    done = good.train()
-    assert done.code == 3
-    assert "and the disk has less space" in str(good.failure)
-
-
 def test_a_failure_file_that_is_a_fifo_does_not_hang(good: Job) -> None:
     os.mkfifo(good.output / "failure")
     good.hyperparameters(**{**GIVEN, "epochs": 0})
