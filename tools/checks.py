@@ -12,7 +12,10 @@ from tools.environments import PYTHON
 from tools.image import DOCKER, engine, image
 from tools.run import CommandError, misuse, replaced_by, say, shown
 
-_CORES = min(os.cpu_count() or 1, 8)  # each process of the tests takes half a GB
+_CORES = min(os.cpu_count() or 1, 8)
+# More than there are cores, because tests mostly wait for the processes that they start. Each
+# process of the tests takes half a GB.
+_WORKERS = min(2 * _CORES + 1, 9)
 # A file's tests share what is slow to make, such as a service. tests/conftest.py orders the files.
 _PARALLEL = ("--dist", "loadfile", "--no-loadscope-reorder", "-n")
 _COVERED = ("tests/unit", "tests/numerics", "tests/contract", "tests/service")
@@ -53,8 +56,7 @@ def test(arguments: list[str]) -> None:
     else:
         say("No Docker engine answers: tests that need the image or a container are skipped")
     say("pytest")
-    # One more than there are cores, because tests mostly wait for the processes that they start.
-    replaced_by(PYTHON, "-m", "pytest", *_PARALLEL, str(_CORES + 1), *arguments)
+    replaced_by(PYTHON, "-m", "pytest", *_PARALLEL, str(_WORKERS), *arguments)
 
 
 def coverage(arguments: list[str]) -> None:
@@ -64,7 +66,7 @@ def coverage(arguments: list[str]) -> None:
         environments.sdk("2")  # of the service's tests
     command = (PYTHON, "-m", "coverage")
     shown(*command, "erase")
-    options = ("-q", *_PARALLEL, str(_CORES + 1))
+    options = ("-q", *_PARALLEL, str(_WORKERS))
     shown(*command, "run", "-m", "pytest", *options, *(arguments or _COVERED))
     shown(*command, "combine", "--quiet")
     replaced_by(*command, "report")
