@@ -144,6 +144,7 @@ def put(request):
         ("k", {"x-amz-meta-a": "\xe9"}, "InvalidArgument"),
         ("k" * 1025, {}, "KeyTooLongError"),
         ("%C3%A4" * 513, {}, "KeyTooLongError"),
+        ("k", {"x-amz-meta-a": "v" * 1024, "x-amz-meta-b": "v" * 1023}, "MetadataTooLarge"),
     ],
 )
 def test_what_aws_refuses_is_refused_on_entry(s3, key, headers, code):
@@ -151,6 +152,31 @@ def test_what_aws_refuses_is_refused_on_entry(s3, key, headers, code):
     with pytest.raises(ClientError, match=code):
         put(urllib.request.Request(url, b"1", headers, method="PUT"))
     s3.put_object(Bucket=BUCKET, Key="ä" * 512, Body=b"1")
+
+
+@pytest.fixture
+def proxied(service):
+    """Return an S3 client that sends the bucket as the host, through the proxy."""
+    return service.client("s3", proxy=True)
+
+
+def test_a_refusal_reaches_a_client_that_still_sends_the_body(proxied):
+    for _ in range(3):
+        with pytest.raises(ClientError, match="KeyTooLongError"):
+            proxied.put_object(Bucket=BUCKET, Key="k" * 1025, Body=b"1" * 100_000)
+
+
+def test_a_key_may_begin_with_a_slash(proxied, s3):
+    for client in (proxied, s3):
+        for key in ("slash/k", "/slash/k", "//slash/k"):
+            client.put_object(Bucket=BUCKET, Key=key, Body=key.encode())
+        for reader in (proxied, s3):
+            for key in ("slash/k", "/slash/k", "//slash/k"):
+                assert reader.get_object(Bucket=BUCKET, Key=key)["Body"].read() == key.encode()
+                page = reader.list_objects_v2(Bucket=BUCKET, Prefix=key)
+                assert [entry["Key"] for entry in page["Contents"]] == [key]
+        for key in ("slash/k", "/slash/k", "//slash/k"):
+            client.delete_object(Bucket=BUCKET, Key=key)
 
 
 def test_a_second_service_fails_at_once_and_leaves_the_first_alone(service, sm):

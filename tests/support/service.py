@@ -45,17 +45,19 @@ class Service:
     env: dict[str, str]  # what `up --env` printed
     url: str
 
-    def client(self, name: str) -> Any:
-        """Return a boto3 client with the service as its endpoint."""
+    def client(self, name: str, proxy: bool = False) -> Any:
+        """Return a boto3 client with the service as its endpoint, or as its proxy."""
+        proxies = {"https": self.url} if proxy else {}
         with mock.patch.dict(os.environ):
             os.environ.pop("AWS_PROFILE", None)
             return boto3.Session().client(
                 name,
-                endpoint_url=self.url,
+                endpoint_url=None if proxy else self.url,
+                verify=str(self.state / "ca" / "ca-bundle.pem"),
                 region_name="us-east-1",
                 aws_access_key_id="local",
                 aws_secret_access_key="local",
-                config=Config(proxies={}, retries={"max_attempts": 1}),
+                config=Config(proxies=proxies, retries={"max_attempts": 1}),
             )
 
     def environment(self) -> dict[str, str]:

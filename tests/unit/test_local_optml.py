@@ -122,7 +122,7 @@ def test_other_addresses_are_refused(uri):
 
 @pytest.mark.parametrize(
     "key",
-    ["", "a", "a#1/b", "a?x=1&y", "a%20b/%", "a b+c", "a//b", "é", "s3://c/d", "a/"],
+    ["", "a", "a#1/b", "a?x=1&y", "a%20b/%", "a b+c", "a//b", "é", "s3://c/d", "a/", "/a", "//a"],
 )
 def test_a_key_is_all_that_follows_the_bucket(key):
     assert objects.split_uri(f"s3://my.bucket-1/{key}") == ("my.bucket-1", key)

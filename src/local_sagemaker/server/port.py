@@ -1,8 +1,10 @@
 """The listening port: plain HTTP, and an HTTPS proxy that terminates its tunnels."""
 
 import contextlib
+import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,6 +14,7 @@ from werkzeug.serving import BaseWSGIServer, make_server
 
 from local_sagemaker.server.certificate_authority import CertificateAuthority
 
+_LINGER_SECONDS = 2.0
 Reachable = Callable[[str], bool]
 
 
@@ -27,6 +30,7 @@ class Handler(MotoRequestHandler):
         """Return whether the request can be answered; else send the status 400."""
         if not super().parse_request():
             return False
+        self.path = self.requestline.split()[1]  # http.server changes "//key", a key of S3
         try:
             urlsplit(self.path)
         except ValueError as error:
@@ -68,9 +72,18 @@ class Handler(MotoRequestHandler):
         return environ
 
     def finish(self) -> None:
-        """Close the tunnel's socket too, which the server does not have."""
+        """Close the connection, and the tunnel's socket, which the server does not have.
+
+        What the client still sends is read first: a client whose connection is closed while it
+        sends a body gets an error in place of the response.
+        """
         with contextlib.suppress(OSError):
             super().finish()
+            self.connection.shutdown(socket.SHUT_WR)
+            self.connection.settimeout(_LINGER_SECONDS)
+            deadline = time.monotonic() + _LINGER_SECONDS
+            while time.monotonic() < deadline and self.connection.recv(1 << 16):
+                pass
         if isinstance(self.connection, ssl.SSLSocket):
             with contextlib.suppress(OSError):
                 self.connection.close()

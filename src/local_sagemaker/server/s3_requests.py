@@ -10,7 +10,7 @@ from local_sagemaker.errors import ServiceError
 from local_sagemaker.server.router import Environ, Start, internal_failure, read_body
 from local_sagemaker.storage.s3_persistence import S3Persistence
 
-_MAX_KEY = 1024  # bytes
+_MAX_KEY, _MAX_METADATA = 1024, 2048  # bytes
 _READS = ("GET", "HEAD", "OPTIONS")
 
 
@@ -59,16 +59,24 @@ class S3Application(StoredApplication):
 def _check(environ: Environ) -> None:
     """Raise a ServiceError for a key or a header that S3 refuses."""
     path: str = environ["RAW_URI"].partition("?")[0]
-    key = unquote(path.lstrip("/"), "latin-1")  # a byte each
+    key = unquote(path[1:], "latin-1")  # a byte each
     if ".s3." not in environ.get("HTTP_HOST", ""):
         key = key.partition("/")[2]
     if len(key) > _MAX_KEY:
         text = f"Your key is too long: {len(key)} bytes, and at most {_MAX_KEY} are allowed."
         raise ServiceError("KeyTooLongError", text)
+    prefix = "HTTP_X_AMZ_META_"
+    size = 0
     for name, value in environ.items():
-        if name.startswith("HTTP_X_AMZ_META_") and not f"{name}{value}".isascii():
-            header = name[5:].replace("_", "-").lower()
-            raise ServiceError("InvalidArgument", f"{header} must be ASCII; got {value!r}.")
+        if name.startswith(prefix):
+            size += len(name) - len(prefix) + len(value)
+            if not f"{name}{value}".isascii():
+                header = name[5:].replace("_", "-").lower()
+                raise ServiceError("InvalidArgument", f"{header} must be ASCII; got {value!r}.")
+    if size > _MAX_METADATA:
+        text = "Your metadata headers exceed the maximum allowed metadata size"
+        text += f": {size} bytes, and at most {_MAX_METADATA} are allowed."
+        raise ServiceError("MetadataTooLarge", text)
 
 
 def xml_error(start: Start, environ: Environ, error: ServiceError) -> Iterable[bytes]:

@@ -32,7 +32,7 @@ def split_uri(uri: str) -> tuple[str, str]:
     bucket, _, key = path.partition("/")
     if scheme != "s3" or not _BUCKET.fullmatch(bucket):
         raise LocalError(f"An S3 URI must look like s3://bucket/prefix; got {uri!r}.")
-    return bucket, key.lstrip("/")  # moto stores a key without them
+    return bucket, key
 
 
 def check_bucket(s3: Any, uri: str, member: str) -> None:
