@@ -177,5 +177,5 @@ def inside(folder: Path, name: str) -> PurePosixPath:
     """
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts:
-        raise LocalError(f"{name!r} would be written outside its folder.")
+        raise LocalError(f"The key {name!r} would be written outside its folder.")
     return path
