@@ -193,6 +193,13 @@ def test_a_compressed_body(header: str, coding: str) -> None:
     )
 
 
+@pytest.mark.parametrize("line", [b"5", b"1.5", b"true", b"null", b'"values"', b"[]", b"{}"])
+def test_a_line_that_is_no_instance(line: bytes) -> None:
+    answer = invoke(app(), line, "application/jsonlines")
+    assert answer.status_code == 400
+    assert error(answer)[1] == 'instance 0 (the first is 0): no "features"'
+
+
 @pytest.mark.parametrize(
     ("content_type", "body"),
     [

@@ -29,8 +29,9 @@ def _parse_line(line: bytes) -> Any:
         instance = orjson.loads(line)
     except orjson.JSONDecodeError as error:
         raise ValueError(f"not JSON: {error}") from None
-    is_value = instance and (isinstance(instance, list) or "values" in instance)
-    return {"features": instance} if is_value else instance
+    sparse = isinstance(instance, dict) and "values" in instance
+    dense = isinstance(instance, list) and instance
+    return {"features": instance} if sparse or dense else instance
 
 
 def rows_of_lines(body: bytes, feature_dim: int, parse: Callable[[bytes], Any]) -> Instances:
