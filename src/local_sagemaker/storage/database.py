@@ -1,23 +1,16 @@
-"""The durable part of the state folder: one SQLite database, and files for large object bodies.
-
-SQLite finds a page that is damaged in its structure, not a changed byte of a value. Entries and
-bodies therefore have a checksum.
-"""
+"""The durable part of the state folder: one SQLite database, and files for large object bodies."""
 
 import contextlib
 import fcntl
 import os
-import re
 import sqlite3
 import threading
-import time
 import uuid
-import zlib
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Any
 
 from local_sagemaker.errors import LocalError
+from local_sagemaker.storage import damage
 
 _FORMAT = 1
 _LARGE = 1 << 18  # bytes; a body of this size or more is a file, which is written once
@@ -30,16 +23,6 @@ CREATE TABLE IF NOT EXISTS bodies (
     id TEXT PRIMARY KEY, checksum INTEGER, data BLOB, collection TEXT, name TEXT);
 CREATE INDEX IF NOT EXISTS owners ON bodies (collection, name);
 """
-_ERRORS = (sqlite3.DatabaseError, UnicodeDecodeError)  # a message may have bytes of the file
-_DISK = re.compile("unable to open|disk I/O|disk is full|readonly|locked")  # in SQLite's messages
-# Read each page but those of the contents, whose number would make the start slow.
-_SCANS = (
-    "SELECT count(checksum), count(data) FROM bodies NOT INDEXED",
-    "SELECT count(id) FROM bodies INDEXED BY sqlite_autoindex_bodies_1",
-    "SELECT count(collection), count(name) FROM bodies INDEXED BY owners",
-)
-_PARTS = "CAST(collection AS BLOB), CAST(name AS BLOB), CAST(value AS BLOB)"
-_DAMAGED = f"FROM entries WHERE checksum IS NOT checksum_of({_PARTS})"
 
 
 @contextlib.contextmanager
@@ -75,7 +58,7 @@ class Transaction:
 
     def put(self, collection: str, name: str, value: str, bodies: Collection[str] = ()) -> None:
         """Write an entry; its bodies are these, and others that it had are removed."""
-        checksum = _checksum(collection.encode(), name.encode(), value.encode())
+        checksum = damage.checksum(collection.encode(), name.encode(), value.encode())
         self._execute(
             "INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?)",
             (collection, name, value, checksum),
@@ -112,7 +95,7 @@ class Transaction:
                 os.fsync(stream.fileno())
         self._execute(
             "INSERT INTO bodies (id, checksum, data) VALUES (?, ?, ?)",
-            (identifier, _checksum(identifier.encode(), content), data),
+            (identifier, damage.checksum(identifier.encode(), content), data),
         )
         return identifier
 
@@ -146,16 +129,13 @@ class Database:
             self.notes.append(f"{file} is empty: what it held is lost")
         try:
             self._connection = _open(file)
-            if count := self._connection.execute(f"SELECT count(*) {_DAMAGED}").fetchone()[0]:
-                raise sqlite3.DatabaseError(f"the checksums of {count} entries differ")
-            for scan in _SCANS:
-                self._connection.execute(scan).fetchone()
-        except _ERRORS as error:
-            if _DISK.search(str(error)):
+            damage.check(self._connection)
+        except damage.ERRORS as error:
+            if damage.is_of_the_disk(error):
                 raise LocalError(f"{file} cannot be opened: {error}") from error
-            aside = _set_aside(file)
+            aside = damage.set_aside(file)
             self._connection = _open(file)
-            self._copy_readable(aside)
+            self.notes += damage.copy_readable(aside, self._connection)
             self.notes.append(
                 f"{file} is damaged ({error}) and was set aside as {aside.name};"
                 " what could be read of it was restored"
@@ -204,12 +184,12 @@ class Database:
                 row = self._connection.execute(
                     "SELECT checksum, data FROM bodies WHERE id = ?", (identifier,)
                 ).fetchone()
-        except _ERRORS as error:
+        except damage.ERRORS as error:
             raise OSError(f"body {identifier} cannot be read: {error}") from error
         if row is None:
             raise LookupError(f"no body {identifier}")
         content: bytes = (self._bodies / identifier).read_bytes() if row[1] is None else row[1]
-        if type(content) is not bytes or _checksum(identifier.encode(), content) != row[0]:
+        if type(content) is not bytes or damage.checksum(identifier.encode(), content) != row[0]:
             raise OSError(f"body {identifier} is damaged: its checksum differs")
         return content
 
@@ -237,24 +217,6 @@ class Database:
         """Close the database."""
         self._connection.close()
 
-    def _copy_readable(self, source: Path) -> None:
-        """Copy from a damaged database: the rows before and after the pages that are damaged."""
-        execute = self._connection.execute
-        execute("BEGIN")
-        for order in ("ASC", "DESC"):
-            by = f"ORDER BY collection {order}, name {order}"
-            for row in _readable(source, f"SELECT * FROM entries {by}"):  # noqa: S608
-                if None not in row and row[3] == _checksum(*(str(v).encode() for v in row[:3])):
-                    execute("INSERT OR IGNORE INTO entries VALUES (?, ?, ?, ?)", row)
-                else:
-                    execute("INSERT INTO damaged VALUES (?, ?, ?)", row[:3])
-                    self.notes.append(f"{row[0]} {row[1]} is damaged and was set aside")
-            query = f"SELECT * FROM bodies ORDER BY rowid {order}"  # noqa: S608
-            for row in _readable(source, query):
-                execute("INSERT OR IGNORE INTO bodies VALUES (?, ?, ?, ?, ?)", row)
-        execute("COMMIT")
-        self.notes = list(dict.fromkeys(self.notes))  # each row was read once or twice
-
     def _check_bodies(self) -> None:
         """Note files that are missing; remove those of changes that did not become durable."""
         rows = self._connection.execute("SELECT id FROM bodies WHERE data IS NULL")
@@ -267,22 +229,8 @@ class Database:
                 (self._bodies / name).unlink()
 
 
-def _checksum(*parts: bytes) -> int:
-    """Return the CRC-32 of a body, or of the collection, the name and the value of an entry."""
-    return zlib.crc32(b"\0".join(parts))
-
-
-def _connect(file: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(file, check_same_thread=False, isolation_level=None)
-    connection.text_factory = lambda text: text.decode(errors="replace")  # damaged: no UTF-8
-    return connection
-
-
 def _open(file: Path) -> sqlite3.Connection:
-    connection = _connect(file)
-    connection.create_function(
-        "checksum_of", 3, lambda *parts: None not in parts and _checksum(*parts)
-    )
+    connection = damage.connect(file)
     found = connection.execute("PRAGMA user_version").fetchone()[0]
     if found > _FORMAT:
         raise LocalError(
@@ -294,22 +242,6 @@ def _open(file: Path) -> sqlite3.Connection:
     connection.execute("PRAGMA synchronous = FULL")
     connection.executescript(f"{_TABLES} PRAGMA user_version = {_FORMAT};")
     return connection
-
-
-def _set_aside(file: Path) -> Path:
-    aside = file.with_name(f"{file.name}.damaged-{int(time.time())}")
-    for suffix in ("", "-wal", "-shm"):
-        if (part := Path(f"{file}{suffix}")).exists():
-            part.rename(f"{aside}{suffix}")
-    return aside
-
-
-def _readable(file: Path, query: str) -> Iterator[tuple[Any, ...]]:
-    """Yield the rows of a query until one cannot be read."""
-    connection = _connect(file)
-    with contextlib.suppress(*_ERRORS):
-        yield from connection.execute(query)
-    connection.close()
 
 
 def _sync_folder(folder: Path) -> None:

@@ -88,6 +88,7 @@ class S3Encoder(Encoder):
         self._defaults = dict(vars(key))
         del self._defaults["_value_buffer"], self._defaults["lock"]
         key.dispose()
+        self._defaults["disposed"] = True  # a restored key has no temporary file
 
     def attributes(self, instance: Any) -> dict[str, Any]:
         """Return what is stored of an instance."""
@@ -98,7 +99,7 @@ class S3Encoder(Encoder):
             self.bodies.add(instance.identifier)
             return {"identifier": instance.identifier}
         elif isinstance(instance, FakeKey):
-            del attributes["lock"]
+            del attributes["lock"], attributes["disposed"]
             if new := self.new.get(id(instance)):
                 attributes["_value_buffer"] = new[1]
             return {k: v for k, v in attributes.items() if not self._is_default(k, v)}
