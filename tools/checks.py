@@ -15,7 +15,7 @@ from tools.run import CommandError, misuse, replaced_by, say, shown
 _CORES = min(os.cpu_count() or 1, 8)
 # More than there are cores, because tests mostly wait for the processes that they start. Each
 # process of the tests takes half a GB.
-_WORKERS = min(2 * _CORES + 1, 9)
+_WORKERS = min(2 * _CORES, 8)
 # A file's tests share what is slow to make, such as a service. tests/conftest.py orders the files.
 _PARALLEL = ("--dist", "loadfile", "--no-loadscope-reorder", "-n")
 _COVERED = ("tests/unit", "tests/numerics", "tests/contract", "tests/service")

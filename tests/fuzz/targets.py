@@ -161,7 +161,7 @@ def address(data: bytes) -> str:
     except LocalError as error:
         assert len(str(error)) < 8 * len(data) + 99
         return "refused"
-    assert uri.startswith(f"s3://{bucket}") and uri.endswith(prefix) and not prefix.startswith("/")
+    assert uri.startswith(f"s3://{bucket}") and uri.endswith(prefix)
     assert 0 < len(bucket) <= 255 and not set(bucket) & set("/?#@:[]% ")
     folder = Path("/folder")
     try:

@@ -158,7 +158,7 @@ def test_a_job_ends_at_its_time_limit(sm):
         sm,
         "limited",
         HyperParameters=ENDLESS,
-        StoppingCondition={"MaxRuntimeInSeconds": 8},
+        StoppingCondition={"MaxRuntimeInSeconds": 20},
     )
     assert (job["TrainingJobStatus"], job["SecondaryStatus"]) == ("Stopped", "MaxRuntimeExceeded")
     assert "ModelArtifacts" in job
