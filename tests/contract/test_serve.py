@@ -171,8 +171,8 @@ def no_zip(path: Path) -> None:
     ("spoil", "reason"),
     [
         (Path.unlink, "there is no model_algo-1 in {model}; it holds nothing"),
-        (cut, "{model}/model_algo-1 is no zip, or a damaged one: "),
-        (no_zip, "{model}/model_algo-1 is no zip, or a damaged one: "),
+        (cut, "{model}/model_algo-1 is not a zip archive, or it is damaged: "),
+        (no_zip, "{model}/model_algo-1 is not a zip archive, or it is damaged: "),
     ],
 )
 def test_without_a_model_it_says_why(job: Job, spoil: Any, reason: str) -> None:

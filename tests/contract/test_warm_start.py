@@ -143,7 +143,10 @@ def test_a_model_grows(good: Job, trained: bytes) -> None:
     ("files", "reason"),
     [
         ({"x": b"x"}, "there is no model_algo-1 in {folder}; it holds x"),
-        ({"model_algo-1": b"PK\3\4"}, "{folder}/model_algo-1 is no zip, or a damaged one: "),
+        (
+            {"model_algo-1": b"PK\3\4"},
+            "{folder}/model_algo-1 is not a zip archive, or it is damaged: ",
+        ),
         ({"model.tar.gz": b"\x1f\x8b"}, "{folder}/model.tar.gz is cut short at byte 2: "),
     ],
 )

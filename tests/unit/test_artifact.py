@@ -130,7 +130,7 @@ def test_a_folder_without_a_model(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"x", b"{}", b"PK\x05\x06", b"\x1f\x8b" + b"\0" * 99])
 def test_what_is_no_zip(tmp_path: Path, content: bytes) -> None:
-    assert damage(tmp_path, content).startswith(" is no zip, or a damaged one: ")
+    assert damage(tmp_path, content).startswith(" is not a zip archive, or it is damaged: ")
 
 
 def test_params_that_are_missing(tmp_path: Path) -> None:

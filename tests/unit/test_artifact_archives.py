@@ -286,7 +286,7 @@ def test_zipfile_finds_all_that_it_asks_of_bytes_in_memory() -> None:
     assert (stream.seek(-2, io.SEEK_END), stream.read(), stream.tell()) == (4, b"ef", 6)
     assert (stream.seek(1), stream.seek(1, io.SEEK_CUR), stream.read(2)) == (1, 2, b"cd")
     assert (stream.seek(9), stream.read(1)) == (9, b"")
-    with pytest.raises(ValueError, match="before the first byte: -1"):
+    with pytest.raises(ValueError, match="before its first byte"):
         stream.seek(-1)
 
 

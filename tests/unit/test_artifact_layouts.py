@@ -189,7 +189,8 @@ def test_other_files_in_the_folder(tmp_path: Path) -> None:
 def test_a_pickle_is_never_loaded(tmp_path: Path, protocol: int) -> None:
     put(tmp_path, b"\x80" + bytes([protocol]) + b"cos\nsystem\n")
     assert refusal(tmp_path).endswith(
-        "is no zip, or a damaged one: it seems to be a pickle, and those are never loaded"
+        "is not a zip archive, or it is damaged: it seems to be a pickle, and those are never"
+        " loaded"
     )
 
 

@@ -137,7 +137,7 @@ class _Bytes(io.RawIOBase):
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         start = {io.SEEK_SET: 0, io.SEEK_CUR: self._offset, io.SEEK_END: len(self._content)}[whence]
         if start + offset < 0:
-            raise ValueError(f"a place before the first byte: {start + offset}")
+            raise ValueError("it is too short, or it has an offset before its first byte")
         self._offset = start + offset
         return self._offset
 

@@ -47,10 +47,10 @@ def read(path: Path, predictor_type: str | None = None) -> Model:
         start = f"{location} is cut short at byte {location.stat().st_size}"
         raise ArtifactError(f"{start}: {detail}") from None
     except DAMAGE as error:
-        kind = "tar archive" if isinstance(error, tarfile.TarError) else "zip"
+        kind = "tar archive" if isinstance(error, tarfile.TarError) else "zip archive"
         # Some of these errors quote a name in the archive, which can be 64 KB long.
         raise ArtifactError(
-            f"{location} is no {kind}, or a damaged one: {printable(str(error)):.200}"
+            f"{location} is not a {kind}, or it is damaged: {printable(str(error)):.200}"
         ) from None
     except OSError as error:
         raise ArtifactError(f"{location} cannot be read: {error.strerror or error}") from error
