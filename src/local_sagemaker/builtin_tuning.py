@@ -86,7 +86,7 @@ def automatic_range(name: str, hint: str, builtin: bool) -> tuple[str, dict[str,
 
 
 def _number(text: str) -> tuple[bool, Any]:
-    """Return whether a text is an integer, and its value; None if it is no positive number."""
+    """Return whether a text is an integer, and its value; None if it is not a positive number."""
     for number in (int, float):
         try:
             value = number(text)

@@ -115,7 +115,7 @@ BAD: dict[str, tuple[bytes, str | None, int, str, str]] = {
     "empty body": (b"", "application/json", 400, "DataError", "the body is empty"),
     "wrong type": (b"1,2", "text/html", 415, "UnsupportedMediaType", "got 'text/html'"),
     "a line of text": (b"1,2", "text/csv", 400, "DataError", "instance 0 (the first is 0): 2 f"),
-    "no records": (b"1,2", RECORDS, 400, "DataError", "no RecordIO and no bare record"),
+    "no records": (b"1,2", RECORDS, 400, "DataError", "neither RecordIO nor a bare record"),
     "no type": (b"{}", None, 415, "UnsupportedMediaType", "the request has none"),
 }
 

@@ -239,7 +239,7 @@ def test_checkpoints_go_to_s3_and_back(sm, s3):
                     "MetricDefinitions": [{"Name": "m", "Regex": "("}],
                 }
             },
-            "is no regular expression",
+            "is not a regular expression",
         ),
         (
             {

@@ -186,7 +186,7 @@ def test_a_compressed_body(header: str, coding: str) -> None:
     assert answer.status_code == 415
     assert error(answer) == (
         "UnsupportedMediaType",
-        "Content-Encoding must be identity, which is no compression; got 'gzip'",
+        "Content-Encoding must be identity, which means no compression; got 'gzip'",
     )
     assert invoke(app(), ONE, environ_overrides={"HTTP_CONTENT_ENCODING": "Identity"}).status == (
         "200 OK"

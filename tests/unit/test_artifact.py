@@ -377,7 +377,7 @@ def test_training_parameters_of_another_shape_are_a_reason_or_ignored(
 
 @pytest.mark.parametrize("content", [b"{", b"\xff", b"[" * 100_000, b""])
 def test_meta_that_is_no_json(tmp_path: Path, content: bytes) -> None:
-    assert ": meta.json is no JSON: " in damage(tmp_path, archive(meta_json=content))
+    assert ": meta.json is not JSON: " in damage(tmp_path, archive(meta_json=content))
 
 
 def test_meta_that_is_too_long(tmp_path: Path) -> None:

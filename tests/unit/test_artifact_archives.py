@@ -105,9 +105,9 @@ SYMLINK, LINK = {"type": tarfile.SYMTYPE}, {"type": tarfile.LNKTYPE}
         ("/etc/passwd", {}, "'/etc/passwd' leads out of the archive's folder"),
         ("model_algo-1", {**SYMLINK, "linkname": "/etc/passwd"}, "'model_algo-1' is a link"),
         ("model_algo-1", {**LINK, "linkname": "meta.json"}, "'model_algo-1' is a link"),
-        ("model_algo-1", {"type": tarfile.CHRTYPE}, "'model_algo-1' is no regular file"),
-        ("model_algo-1", {"type": tarfile.BLKTYPE}, "'model_algo-1' is no regular file"),
-        ("model_algo-1", {"type": tarfile.FIFOTYPE}, "'model_algo-1' is no regular file"),
+        ("model_algo-1", {"type": tarfile.CHRTYPE}, "'model_algo-1' is not a regular file"),
+        ("model_algo-1", {"type": tarfile.BLKTYPE}, "'model_algo-1' is not a regular file"),
+        ("model_algo-1", {"type": tarfile.FIFOTYPE}, "'model_algo-1' is not a regular file"),
     ],
 )
 def test_what_an_archive_may_not_hold(
@@ -123,7 +123,7 @@ def test_a_sparse_file(tmp_path: Path) -> None:
     pax = {"GNU.sparse.major": "0", "GNU.sparse.minor": "1", "GNU.sparse.map": "0,1"}
     pax |= {"GNU.sparse.size": str(2**50), "GNU.sparse.numblocks": "1"}
     (tmp_path / "model.tar.gz").write_bytes(tarred({"params": b"x"}, pax_headers=pax))
-    assert refusal(tmp_path).endswith(": 'params' is no regular file")
+    assert refusal(tmp_path).endswith(": 'params' is not a regular file")
 
 
 def test_too_many_members(tmp_path: Path) -> None:

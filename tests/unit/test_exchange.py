@@ -239,7 +239,7 @@ def test_a_file_cut_anywhere(tmp_path: Path, name: str) -> None:
             "a parameter is NaN",
         ),
         ({}, {"training_parameters": "[1]"}, "training_parameters must be an object; got"),
-        ({}, {"notes": "{"}, "notes is no JSON"),
+        ({}, {"notes": "{"}, "notes is not JSON"),
     ],
 )
 def test_a_file_with_something_else_in_it(

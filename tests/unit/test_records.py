@@ -179,9 +179,9 @@ def test_a_channel_must_fit_its_own_shape(content: bytes, shape: int) -> None:
     ("body", "message"),
     [
         (b"", "the body is empty; send RecordIO-protobuf records"),
-        (b"1,2,3\n", "the body is no RecordIO and no bare record: expected a RecordIO header, "
+        (b"1,2,3\n", "the body is neither RecordIO nor a bare record: expected a RecordIO header, "
                      "0a 23 d7 ce; got 31 2c 32 2c: this is text"),
-        (b"\x1f\x8b\x08\x00", "the body is no RecordIO and no bare record: .*: this is gzip"),
+        (b"\x1f\x8b\x08\x00", "the body is neither RecordIO nor a bare record: .*: this is gzip"),
         (frame(GOOD)[:-9], "instance 0 (the first is 0), at byte 0: the data ends inside"),
         (frame(GOOD) + b"\x0a\x23", "instance 1 (the first is 0), at byte 60: the data ends"),
         (frame(GOOD) + b"junk", "instance 1 (the first is 0), at byte 60: expected a RecordIO"),

@@ -240,7 +240,7 @@ def _members(
         if path.is_absolute() or ".." in path.parts:
             raise ArtifactError(f"{member.name!r} leads out of the archive's folder")
         if member.issparse():
-            raise ArtifactError(f"{member.name!r} is no regular file")
+            raise ArtifactError(f"{member.name!r} is not a regular file")
         # tarfile reads on for the whole size of a member, even after the end of the archive.
         total += member.size
         if member.size < 0 or total > max_size:
@@ -253,7 +253,7 @@ def _problem(member: tarfile.TarInfo) -> str | None:
     """Return why a member is not extracted, or None."""
     if member.isreg():
         return None
-    kind = "a link" if member.issym() or member.islnk() else "no regular file"
+    kind = "a link" if member.issym() or member.islnk() else "not a regular file"
     return f"{member.name!r} is {kind}"
 
 

@@ -43,7 +43,7 @@ def read(path: Path, predictor_type: str | None = None) -> Model:
     except ArtifactError as error:
         raise ArtifactError(f"{location}: {printable(str(error)):.500}") from None
     except EOFError as error:
-        detail = str(error) or "there is more to come"
+        detail = str(error) or "its end is missing"
         start = f"{location} is cut short at byte {location.stat().st_size}"
         raise ArtifactError(f"{start}: {detail}") from None
     except DAMAGE as error:
@@ -112,7 +112,7 @@ def json_object(text: bytes | str, name: str) -> dict[str, Any]:
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ArtifactError(f"{name} is no JSON: {error}") from None
+        raise ArtifactError(f"{name} is not JSON: {error}") from None
     if not isinstance(content, dict):
         raise ArtifactError(f"{name} must be an object; got {content!r:.60}")
     return content

@@ -40,7 +40,7 @@ def uint32_at(data: Bytes, at: int) -> int:
 
 def header(data: Bytes, at: int) -> tuple[int, int, int]:
     """Return the part flag and the content's length of the frame at an offset, and a code."""
-    # Four bytes are enough to see that it is no record at all.
+    # Four bytes are enough to see that it is not a record.
     if at + 4 <= len(data) and uint32_at(data, at) != MAGIC:
         return 0, 0, BAD_MAGIC
     if at + HEADER_SIZE > len(data):

@@ -228,7 +228,7 @@ def row(
         if key <= last_key:
             state[SORTED] = 0
         last_key = key
-        if value != 0:  # an explicit zero is no non-zero
+        if value != 0:  # an explicit zero is not stored
             keys[nnz] = key
             values[nnz] = value
             nnz += 1

@@ -101,7 +101,7 @@ class AsyncQueue:
             pool.shutdown(wait=True)
 
     def _check_input(self, location: str, failures_are_written: bool) -> None:
-        """Refuse a location that cannot be one, or whose failure nobody would see."""
+        """Refuse a location that cannot be one, or whose failure would not be reported."""
         try:
             bucket, key = objects.split_uri(location)
             if not failures_are_written:

@@ -36,7 +36,7 @@ def records(content: bytes, split: str) -> Iterator[bytes]:
 def payloads(contents: Iterable[bytes], strategy: str, max_bytes: int) -> Iterator[bytes]:
     """Yield the bodies of requests: a record each, or as many as fit into `max_bytes`.
 
-    `max_bytes` 0 is no limit.
+    `max_bytes` 0 means no limit.
 
     Raises: ObjectError if a single record is larger.
     """

@@ -173,7 +173,7 @@ def _settings(record: Record, server: ModelServer) -> dict[str, Any]:
             parameters = {}
         settings.update((k, parameters[k]) for k in settings.keys() & parameters.keys())
         if media_type(record["TransformInput"].get("ContentType")) == JSON:
-            settings["BatchStrategy"] = "SingleRecord"  # two JSON documents are no JSON document
+            settings["BatchStrategy"] = "SingleRecord"  # two JSON documents are not one
     settings.update((key, record[key]) for key in settings.keys() & record.keys())
     return settings
 

@@ -31,7 +31,7 @@ def checksum(*parts: bytes) -> int:
 
 
 def connect(file: Path) -> sqlite3.Connection:
-    """Open a database, which may have texts that are no UTF-8."""
+    """Open a database, which may have texts that are not UTF-8."""
     connection = sqlite3.connect(file, check_same_thread=False, isolation_level=None)
     connection.text_factory = lambda text: text.decode(errors="replace")
     connection.create_function(

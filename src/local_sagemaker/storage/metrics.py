@@ -36,7 +36,9 @@ def check_definitions(definitions: Sequence[Mapping[str, Any]]) -> None:
         try:
             groups = regex.compile(text).groups
         except (regex.error, RecursionError, OverflowError) as error:
-            raise invalid(f"Metric {name}: {text!r} is no regular expression: {error}.") from error
+            raise invalid(
+                f"Metric {name}: {text!r} is not a regular expression: {error}."
+            ) from error
         if groups < 1:
             raise invalid(f"Metric {name}: {text!r} has no group for the value.")
 

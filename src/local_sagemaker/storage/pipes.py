@@ -100,7 +100,7 @@ class PipeFeeder:
             os.close(number)
 
     def _open_pipe(self, epoch: int, flags: int) -> int:
-        """Return a descriptor of a pipe. Raises: OSError, also if the entry is no pipe any more."""
+        """Return a descriptor of a pipe. Raises: OSError, also if the entry is no longer a pipe."""
         flags |= os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
         number = os.open(f"{self._name}_{epoch}", flags, dir_fd=self._folder)
         if not stat.S_ISFIFO(os.fstat(number).st_mode):

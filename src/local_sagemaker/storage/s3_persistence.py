@@ -236,7 +236,7 @@ class S3Persistence:
 
 
 def _check(value: Any, *classes: type) -> Any:
-    """Return a value that was read, or raise a TypeError if it is no instance of the classes."""
+    """Return a value that was read. Raises: TypeError if it is of none of the classes."""
     if type(value) not in classes:
         raise TypeError(f"it is a {type(value).__name__}")
     return value

@@ -102,7 +102,7 @@ class ContainerFolder:
 def start_of_file(base: Path, place: str, length: int) -> bytes | None:
     """Return at most `length` bytes of a file below a container's /opt/ml; None if there is none.
 
-    Raises: WrongKind if it is no regular file; OSError if it cannot be read.
+    Raises: WrongKind if it is not a regular file; OSError if it cannot be read.
     """
     try:
         with _opened(base, place, stat.S_IFREG) as number:
@@ -113,7 +113,7 @@ def start_of_file(base: Path, place: str, length: int) -> bytes | None:
 
 @contextlib.contextmanager
 def _opened(base: Path, place: str, kind: int) -> Iterator[int]:
-    """Open an entry below a folder, through folders that are no links."""
+    """Open an entry below a folder, through folders that are not links."""
     *parents, _ = names = place.split("/")
     with contextlib.ExitStack() as stack:
         number = os.open(base, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -95,7 +95,7 @@ def _check_codings(environ: Mapping[str, str]) -> None:
     if not codings <= {"", "identity", "chunked"}:
         got = ", ".join(sorted(codings - {"", "identity", "chunked"}))
         raise UnsupportedMediaType(
-            f"Content-Encoding must be identity, which is no compression; got {got!r}"
+            f"Content-Encoding must be identity, which means no compression; got {got!r}"
         )
 
 

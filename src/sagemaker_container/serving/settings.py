@@ -20,7 +20,7 @@ class Settings:
     timeout: int
     """Seconds after which a worker that hangs is restarted, and a body that is late is refused."""
     max_payload_mb: int
-    """Largest size of a request's body; 0 is no limit."""
+    """Largest size of a request's body; 0 means no limit."""
     batch: bool
     """Whether this is a batch transform job, not an endpoint."""
     strategy: str

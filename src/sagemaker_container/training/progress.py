@@ -89,7 +89,7 @@ class JobProgress(Callback):
 def on_terminal() -> bool:
     """Return whether stderr is a terminal with a width.
 
-    SDK local mode gives the container a terminal without a size, which nobody looks at.
+    SDK local mode gives the container a terminal without a size, which nobody reads.
     """
     try:
         return sys.stderr.isatty() and os.get_terminal_size(sys.stderr.fileno()).columns > 0

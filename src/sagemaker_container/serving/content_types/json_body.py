@@ -141,7 +141,7 @@ def _single_row(keys: list[int], values: list[float], feature_dim: int) -> Insta
 
 
 def _sparse_rows(keys: Sequence[list[int]], values: Sequence[list[float]]) -> Instances:
-    """Return sparse rows. Raises: TypeError, OverflowError for lists that are no rows."""
+    """Return sparse rows. Raises: TypeError, OverflowError for lists that are not rows."""
     sizes = list(map(len, keys))
     if sizes != list(map(len, values)):
         raise TypeError

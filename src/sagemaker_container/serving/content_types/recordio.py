@@ -61,6 +61,6 @@ def _explain(code: int, body: bytes, feature_dim: int, rows: Rows, *, framed: bo
     head, left = body[at : at + 16], len(body) - at
     if not framed and code == decode_errors.CUT_MESSAGE:
         reason = decode_errors.explain(decode_errors.BAD_MAGIC, 0, 0, head, left, 0)
-        return f"the body is no RecordIO and no bare record: {reason}"
+        return f"the body is neither RecordIO nor a bare record: {reason}"
     reason = decode_errors.explain(code, detail, feature_dim, head, left, at)
     return f"instance {rows.state[ROWS]} (the first is 0), at byte {at}: {reason}"
