@@ -103,7 +103,8 @@ def sdk(name: str) -> None:
 
 def install(folder: Path, log: str, *arguments: str, failure: str) -> None:
     """Install packages into an environment with pip."""
-    logged(log, [*pip(folder), "install", *arguments], failure)
+    # Python compiles what it imports, which is a small part of what is installed.
+    logged(log, [*pip(folder), "install", "--no-compile", *arguments], failure)
 
 
 def pip(folder: Path) -> list[str]:
