@@ -133,6 +133,20 @@ def test_an_object_has_no_attribute_that_is_not_stored(s3):
         persistence.save()
 
 
+def test_an_object_of_an_odd_form_is_set_aside(s3):
+    database, persistence, backend = s3
+    backend.put_object("bucket", "good", b"1")
+    persistence.save()
+    odd = ("[[],{}]", "[[5],{}]", "{}", '["",{}]', '[[{"@":"FakeKey","value":5}],{}]')
+    with database.change() as transaction:
+        for number, text in enumerate(odd):
+            transaction.put("key/bucket", f"odd-{number}", text)
+    persistence._reload({("bucket", None)})
+    keys = backend.buckets["bucket"].keys
+    assert [key for key in list(keys) if keys.getlist(key, [])] == ["good"]
+    assert len(database.notes) == len(odd)
+
+
 def test_an_entry_of_an_odd_form_is_named_and_set_aside(tmp_path):
     database = Database(tmp_path)
     store = Store(database)

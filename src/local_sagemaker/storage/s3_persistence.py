@@ -171,6 +171,8 @@ class S3Persistence:
         """Return the versions of a key."""
         try:
             versions, tags = self._encoder.loads(text)
+            if not versions:
+                raise ValueError("it has no versions")
             for version in versions:
                 _check(version, FakeKey, models.FakeDeleteMarker)
             backend = models.s3_backends[bucket.account_id][bucket.partition]
