@@ -51,8 +51,8 @@ def check(connection: sqlite3.Connection) -> None:
         connection.execute(scan).fetchone()
 
 
-def is_of_the_disk(error: Exception) -> bool:
-    """Return whether an error says that a file cannot be read, not that it is damaged."""
+def cannot_be_read(error: Exception) -> bool:
+    """Return whether an error is one of the disk, and not of damaged content."""
     return _DISK.search(str(error)) is not None
 
 

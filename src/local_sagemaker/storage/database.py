@@ -131,7 +131,7 @@ class Database:
             self._connection = _open(file)
             damage.check(self._connection)
         except damage.ERRORS as error:
-            if damage.is_of_the_disk(error):
+            if damage.cannot_be_read(error):
                 raise LocalError(f"{file} cannot be opened: {error}") from error
             aside = damage.set_aside(file)
             self._connection = _open(file)
