@@ -190,6 +190,23 @@ def test_a_changed_byte_is_noticed(tmp_path):
             database.body(body)
 
 
+def test_a_body_that_is_missing_or_cut_is_named_at_the_start(tmp_path):
+    database = Database(tmp_path)
+    with database.change() as transaction:
+        missing, cut = (transaction.add_body(b"large" * 99_999) for _ in range(2))
+        transaction.put("key/b", "k", "{}", [missing, cut])
+    database.close()
+    (tmp_path / "bodies" / missing).unlink()
+    os.truncate(tmp_path / "bodies" / cut, 9)
+    (tmp_path / "bodies" / "other").touch()
+    database = Database(tmp_path)
+    assert sorted(note.partition(" is ")[2] for note in database.notes) == [
+        "damaged: its object cannot be read",
+        "missing: its object is lost",
+    ]
+    assert (tmp_path / "bodies" / "other").exists()
+
+
 def test_changed_bytes_anywhere_never_give_a_wrong_value(tmp_path):
     database = Database(tmp_path / "good")
     with database.change() as transaction:

@@ -19,7 +19,7 @@ _PARTS = "CAST(collection AS BLOB), CAST(name AS BLOB), CAST(value AS BLOB)"
 _DIFFERENT = f"SELECT count(*) FROM entries WHERE checksum IS NOT checksum_of({_PARTS})"  # noqa: S608
 # Read each page but those of the contents, whose number would make the start slow.
 _SCANS = (
-    "SELECT count(checksum), count(data) FROM bodies NOT INDEXED",
+    "SELECT count(size), count(checksum), count(data) FROM bodies NOT INDEXED",
     "SELECT count(id) FROM bodies INDEXED BY sqlite_autoindex_bodies_1",
     "SELECT count(collection), count(name) FROM bodies INDEXED BY owners",
 )
@@ -76,8 +76,8 @@ def copy_readable(source: Path, target: sqlite3.Connection) -> list[str]:
             else:
                 target.execute("INSERT INTO damaged VALUES (?, ?, ?)", row[:3])
                 notes[f"{row[0]} {row[1]} is damaged and was set aside"] = None
-        for row in _rows(source, f"bodies ORDER BY rowid {order}", 5):
-            target.execute("INSERT OR IGNORE INTO bodies VALUES (?, ?, ?, ?, ?)", row)
+        for row in _rows(source, f"bodies ORDER BY rowid {order}", 6):
+            target.execute("INSERT OR IGNORE INTO bodies VALUES (?, ?, ?, ?, ?, ?)", row)
     target.execute("COMMIT")
     return list(notes)
 

@@ -20,7 +20,7 @@ CREATE TABLE IF NOT EXISTS entries (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS damaged (collection TEXT, name TEXT, value TEXT);
 CREATE TABLE IF NOT EXISTS bodies (
-    id TEXT PRIMARY KEY, checksum INTEGER, data BLOB, collection TEXT, name TEXT);
+    id TEXT PRIMARY KEY, size INTEGER, checksum INTEGER, data BLOB, collection TEXT, name TEXT);
 CREATE INDEX IF NOT EXISTS owners ON bodies (collection, name);
 """
 
@@ -94,8 +94,8 @@ class Transaction:
                 stream.flush()
                 os.fsync(stream.fileno())
         self._execute(
-            "INSERT INTO bodies (id, checksum, data) VALUES (?, ?, ?)",
-            (identifier, damage.checksum(identifier.encode(), content), data),
+            "INSERT INTO bodies (id, size, checksum, data) VALUES (?, ?, ?, ?)",
+            (identifier, len(content), damage.checksum(identifier.encode(), content), data),
         )
         return identifier
 
@@ -218,14 +218,17 @@ class Database:
         self._connection.close()
 
     def _check_bodies(self) -> None:
-        """Note files that are missing; remove those of changes that did not become durable."""
-        rows = self._connection.execute("SELECT id FROM bodies WHERE data IS NULL")
-        names, files = {str(row[0]) for row in rows}, set(os.listdir(self._bodies))
-        self.notes += [
-            f"{self._bodies / name} is missing: its object is lost" for name in names - files
-        ]
+        """Note damaged files; remove the files of changes that did not become durable."""
+        rows = self._connection.execute("SELECT id, size FROM bodies WHERE data IS NULL")
+        sizes = {str(name): size for name, size in rows}
+        files = {entry.name: entry.stat().st_size for entry in os.scandir(self._bodies)}
+        for name, size in sizes.items():
+            if name not in files:
+                self.notes.append(f"{self._bodies / name} is missing: its object is lost")
+            elif files[name] != size:
+                self.notes.append(f"{self._bodies / name} is damaged: its object cannot be read")
         if not self.notes:  # a file without an entry may be the content of a damaged entry
-            for name in files - names:
+            for name in files.keys() - sizes.keys():
                 (self._bodies / name).unlink()
 
 
