@@ -1,5 +1,6 @@
 """What moto would send out of this machine: it is refused, and images are never pulled."""
 
+import functools
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -48,6 +49,7 @@ def refuse_subscriptions() -> None:
     refuse(SNSBackend, "publish", message)
 
 
+@functools.cache  # both versions need it
 def refuse_mail() -> None:
     """Refuse to send mail with SES, whose requests moto answers without sending anything."""
     from moto.ses.models import SESBackend
