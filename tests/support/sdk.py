@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from support import docker
-from support.job import free_port
+from support.job import PATIENCE, free_port
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = ROOT / "tests" / "sdk"
@@ -22,7 +22,6 @@ IMAGES = tuple(f"{REGISTRY}/factorization-machines:{tag}" for tag in ("latest", 
 FOLDERS = ("home", "here", "tmp", "root")
 NETWORK = "sagemaker-local"  # local mode creates it and does not remove it
 PROJECT = "com.docker.compose.project.working_dir"
-PATIENCE = 300.0  # seconds, far more than a run takes
 NO_TELEMETRY = """\
 SchemaVersion: '1.0'
 SageMaker:

@@ -19,8 +19,8 @@ from botocore.config import Config
 
 from support import sdk
 from support.fm import rows
+from support.job import PATIENCE
 
-PATIENCE = 300.0  # seconds, far more than anything takes
 ROOT = Path(__file__).parents[2]
 IMAGE = "382416733822.dkr.ecr.us-east-1.amazonaws.com/factorization-machines:1"
 ROLE = "arn:aws:iam::123456789012:role/SageMakerExecutionRole"

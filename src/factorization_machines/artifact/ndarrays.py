@@ -6,7 +6,7 @@ type, shape (uint32 number of dimensions, int64 each), int32 device type and id,
 the values. A row-sparse array has the shape of its stored rows before the logical shape, and the
 type and shape of its row index after the element type; the index follows the values. Arrays of
 MXNet 0.11 and older have no storage type: `_V1` precedes the shape, or, in still older ones, there
-is not a magic number, and the dimensions are uint32.
+is no magic number, and the dimensions are uint32.
 """
 
 import math
