@@ -2,16 +2,19 @@
 
 import argparse
 import contextlib
-import os
 import shutil
 import signal
 import sys
 from pathlib import Path
 
-from tools import checks, environments
-from tools.environments import PYTHON, version_of
-from tools.image import engine, image, lock, need_engine, wheels
-from tools.run import CommandError, misuse, replaced_by, say
+from local_sagemaker.build import environments
+from local_sagemaker.build.environments import version_of
+from local_sagemaker.build.image import add_arguments, build, need_engine, wheels
+from local_sagemaker.build.run import CommandError, misuse, replaced_by, say
+from tools import checks
+from tools.lock import lock
+from tools.setup import PYTHON
+from tools.setup import setup as make_venv
 
 _USAGE = """usage: ./build.sh COMMAND
 
@@ -33,14 +36,15 @@ _USAGE = """usage: ./build.sh COMMAND
   fuzz [SECONDS]
              hostile bytes for the decoders and the artifact reader, by atheris (300 s)
   setup      make .venv: the package, its tools, CPU torch
-  image [--region R] [--all-regions]
-             build the container image, with the name that the SDK looks up in R (us-east-1)
+  image [--region R] [--all-regions] [--service]
+             build the container image, with the name that the SDK looks up in R (us-east-1);
+             with --service also local-sagemaker, the image of the local service
   sdk 1|2|3|mxnet|notebook ...
              make .sdk/vN: a real SageMaker Python SDK in its own environment; .sdk/mxnet: the
              mxnet that public code reads models with
   wheels     fill build/wheelhouse with what the image installs
   lock [--upgrade]
-             resolve docker/requirements.lock again
+             resolve docker/requirements.lock and docker/service.lock again
   clean      remove .venv, .sdk, .bench and build
 
 settings: PYTHON (3.10 or newer), TORCH_INDEX (where the CPU build of torch is; empty: the plain
@@ -50,25 +54,29 @@ CC (bench's C compiler), LIBFM (libFM's program or a checkout, for bench to meas
 
 
 def lab(arguments: list[str]) -> None:
-    """Run the lab; build the image first where its containers may be wanted and can run."""
+    """Run the lab or its notebook, which make what they need."""
     parser = argparse.ArgumentParser("./build.sh lab", allow_abbrev=False, add_help=False)
     parser.add_argument("--backend", choices=("auto", "docker", "process"), default="auto")
     parser.add_argument("--notebook", action="store_true")
     options, others = parser.parse_known_args(arguments)
-    command, name = ("notebook", "notebook") if options.notebook else ("lab", "2")
     if options.backend == "docker":
-        need_engine("; --backend process needs none")
-    environments.setup()
-    environments.sdk(name)
-    if command == "lab" and options.backend != "process" and engine():
-        image([])
+        need_engine("; --backend process needs none")  # before .venv is made
+    make_venv()
+    command = "notebook" if options.notebook else "lab"
     _local_sagemaker(command, "--backend", options.backend, *others)
+
+
+def image(arguments: list[str]) -> None:
+    """Build the container images."""
+    parser = argparse.ArgumentParser("./build.sh image", allow_abbrev=False)
+    add_arguments(parser)
+    build(parser.parse_args(arguments))
 
 
 def up(arguments: list[str]) -> None:
     """Start the local service; standard output is only for lines that a shell evals."""
     with contextlib.redirect_stdout(sys.stderr):
-        environments.setup()
+        make_venv()
     _local_sagemaker("up", *arguments)
 
 
@@ -81,14 +89,14 @@ def down(arguments: list[str]) -> None:
 
 def bench(arguments: list[str]) -> None:
     """Measure; the SDK v2 is a peer, and bench makes the environments of the other peers."""
-    environments.setup()
+    make_venv()
     environments.sdk("2")
     replaced_by(PYTHON, "-m", "bench", *arguments)
 
 
 def setup() -> None:
     """Make .venv and say so."""
-    environments.setup()
+    make_venv()
     say(f".venv is ready: Python {version_of(PYTHON)}")
 
 
@@ -105,7 +113,7 @@ def clean() -> None:
 
 
 def _local_sagemaker(command: str, *arguments: str) -> None:
-    replaced_by(PYTHON, "-m", "local_sagemaker", command, "--root", os.getcwd(), *arguments)
+    replaced_by(PYTHON, "-m", "local_sagemaker", command, *arguments)
 
 
 _COMMANDS = {"lab": lab, "up": up, "down": down, "bench": bench, "sdk": sdk, "image": image}

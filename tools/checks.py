@@ -1,5 +1,6 @@
 """Run linters, tests, the coverage run and the fuzzers."""
 
+import argparse
 import os
 import re
 import subprocess
@@ -7,10 +8,10 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tools import environments
-from tools.environments import PYTHON
-from tools.image import DOCKER, engine, image
-from tools.run import CommandError, misuse, replaced_by, say, shown
+from local_sagemaker.build import environments
+from local_sagemaker.build.image import DOCKER, build, engine
+from local_sagemaker.build.run import CommandError, misuse, replaced_by, say, shown
+from tools.setup import PYTHON, setup
 
 _CORES = min(os.cpu_count() or 1, 8)
 # More than there are cores, because tests mostly wait for the processes that they start. Each
@@ -26,7 +27,7 @@ _LIBFUZZER += [f"-artifact_prefix={_CORPUS}/", "-verbosity=0"]
 
 def check() -> None:
     """Run what takes less than a minute: the linters and the unit tests."""
-    environments.setup()
+    setup()
     _lint()
     options = ("-q", "--hypothesis-profile=quick")
     replaced_by(PYTHON, "-m", "pytest", *options, *_PARALLEL, str(_CORES), "tests/unit")
@@ -37,7 +38,7 @@ def test(arguments: list[str]) -> None:
     in_ci, containers = bool(os.environ.get("CI")), engine() is not None
     if in_ci and not containers:
         raise CommandError(f"CI is set and no Docker engine answers '{DOCKER} version'")
-    environments.setup()
+    setup()
     _lint()
     names = ("3", "notebook", "2", "1") if containers else ("notebook", "2")  # the largest first
     with ThreadPoolExecutor(_CORES) as pool:  # pip uses one core
@@ -52,7 +53,7 @@ def test(arguments: list[str]) -> None:
             raise
         say(f"Tests that need mxnet are skipped: {error}")
     if containers:
-        image([])
+        build(argparse.Namespace(region="us-east-1", service=True))
     else:
         say("No Docker engine answers: tests that need the image or a container are skipped")
     say("pytest")
@@ -61,7 +62,7 @@ def test(arguments: list[str]) -> None:
 
 def coverage(arguments: list[str]) -> None:
     """Run the tests that need no container; fail if they cover less of src than is asked."""
-    environments.setup()
+    setup()
     if not arguments:
         environments.sdk("2")  # of the service's tests
     command = (PYTHON, "-m", "coverage")
@@ -77,7 +78,7 @@ def fuzz(arguments: list[str]) -> None:
     seconds = " ".join(arguments) or "300"
     if not re.fullmatch("[0-9]+", seconds):
         misuse(f"fuzz: SECONDS is a number; got '{seconds}'")
-    environments.setup()
+    setup()
     # Not a dependency: it has no wheels for some of the versions of Python that are supported.
     if subprocess.run([PYTHON, "-c", "import atheris"], stderr=subprocess.DEVNULL).returncode:
         arguments = ["--only-binary=:all:", "atheris"]

@@ -1,4 +1,6 @@
-"""The console script local-sagemaker: `lab`, `up`, `notebook` and `down`."""
+"""The console script local-sagemaker: the lab, the local SageMaker service, the images."""
+
+from __future__ import annotations
 
 import argparse
 import os
@@ -6,34 +8,51 @@ import signal
 import sys
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
-from local_sagemaker.context import Settings
+from local_sagemaker.build import environments, image, project
+from local_sagemaker.build.run import CommandError
 from local_sagemaker.errors import LocalError
 from sagemaker_container.contract.untrusted import printable
+
+if TYPE_CHECKING:
+    from local_sagemaker.context import Settings
 
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def main() -> int:
-    """Run the command and return its exit code: 0, 1 for a failure, 130 when interrupted."""
+    """Run the command and return its exit code.
+
+    0; 1 for a failure; 2 for a wrong command line; 130 when interrupted.
+    """
     arguments = _parser().parse_args()
     # SIGINT too: a shell starts background jobs with SIGINT ignored, which children inherit.
     for number in _STOP_SIGNALS:
         signal.signal(number, _interrupt)
     try:
         arguments.run(arguments)
-    except (LocalError, OSError) as error:
-        text = printable(str(error), keep="\n")
+    except (LocalError, CommandError, OSError, ModuleNotFoundError) as error:
+        text = printable(_explained(error), keep="\n")
         sys.stderr.write(f"{arguments.command}: {text}\n")
-        return 1
+        return error.code if isinstance(error, CommandError) else 1
     except KeyboardInterrupt:
         sys.stderr.write(f"{arguments.command}: interrupted; what it started has ended.\n")
         return 130
     return 0
 
 
+def _explained(error: Exception) -> str:
+    """Return an error's message; of a package that is missing, also what brings it."""
+    if not isinstance(error, ModuleNotFoundError):
+        return str(error)
+    remedy = "pip install 'local-factorization-machines[service]'"
+    return f"{error.name} is not installed; the extra 'service' brings it: {remedy}"
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="local-sagemaker", description=__doc__)
+    description = "The built-in Factorization Machines of Amazon SageMaker, on this machine"
+    parser = argparse.ArgumentParser(prog="local-sagemaker", description=description)
     commands = parser.add_subparsers(dest="command", required=True)
 
     lab = commands.add_parser("lab", help="SageMaker Workshop's Lab 2, on this machine")
@@ -53,6 +72,10 @@ def _parser() -> argparse.ArgumentParser:
     down = commands.add_parser("down", help="end the service")
     down.set_defaults(run=_down)
 
+    images = commands.add_parser("image", help="build the container image, for the backend docker")
+    images.set_defaults(run=_image)
+    image.add_arguments(images)
+
     for command in (lab, up, notebook):
         command.add_argument("--backend", choices=("auto", "docker", "process"), default="auto")
     for command in (lab, notebook):
@@ -62,31 +85,57 @@ def _parser() -> argparse.ArgumentParser:
         _add_service_options(command)
     for command in (up, down, notebook):
         command.add_argument("--state", type=Path, metavar="DIR", help="kept data (./.service)")
-    for command in (lab, up, down, notebook):
-        command.add_argument("--root", type=Path, help="the checkout, if not this folder")
     return parser
 
 
 def _add_service_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=int, default=5860, help="of 127.0.0.1; 0 is a free one")
     parser.add_argument("--host", default="127.0.0.1", help="to listen on; others are exposed")
+    parser.add_argument(
+        "--name",
+        action="append",
+        default=list(filter(None, os.environ.get("LOCAL_SAGEMAKER_NAMES", "").split(","))),
+        help="another host name that clients use, such as that of a container; may be repeated",
+    )
     parser.add_argument("--cores", type=_positive, default=os.cpu_count() or 1, help="jobs at once")
 
 
 def _lab(arguments: argparse.Namespace) -> None:
     from local_sagemaker.lab import lab
 
-    root = _root(arguments)
+    sdk_python = arguments.sdk_python and arguments.sdk_python.absolute()
+    data = arguments.data and arguments.data.resolve()
+    out = (arguments.out or Path("out")).resolve()
+    scores_json = arguments.scores_json and arguments.scores_json.resolve()
+    root = _enter_project()
+    if arguments.backend == "docker":
+        image.need_engine("; --backend process needs none")
+    if not sdk_python:
+        environments.sdk("2")
+    if arguments.backend != "process" and image.engine():
+        image.build(argparse.Namespace(region="us-east-1", service=False))
     lab.run(
         lab.Options(
             root=root,
-            sdk_python=arguments.sdk_python or root / ".sdk" / "v2" / "bin" / "python",
+            sdk_python=sdk_python or root / ".sdk" / "v2" / "bin" / "python",
             backend=arguments.backend,
-            data=arguments.data and arguments.data.resolve(),
-            out=arguments.out or root / "out",
-            scores_json=arguments.scores_json,
+            data=data,
+            out=out,
+            scores_json=scores_json,
         )
     )
+
+
+def _image(arguments: argparse.Namespace) -> None:
+    _enter_project()
+    image.build(arguments)
+
+
+def _enter_project() -> Path:
+    """Make the folder of the project's files this process's folder, and return it."""
+    root = project.root()
+    os.chdir(root)
+    return root
 
 
 def _up(arguments: argparse.Namespace) -> None:
@@ -102,14 +151,12 @@ def _up(arguments: argparse.Namespace) -> None:
 def _notebook(arguments: argparse.Namespace) -> None:
     from local_sagemaker.lab import notebook
 
-    root = _root(arguments)
-    options = notebook.Options(
-        root=root,
-        data=arguments.data and arguments.data.resolve(),
-        out=(arguments.out or root / "out").resolve(),
-        execute=arguments.execute,
-    )
-    notebook.run(options, _settings(arguments))
+    settings = _settings(arguments)
+    data = arguments.data and arguments.data.resolve()
+    out = (arguments.out or Path("out")).resolve()
+    root = _enter_project()
+    environments.sdk("notebook")
+    notebook.run(notebook.Options(root, data, out, arguments.execute), settings)
 
 
 def _down(arguments: argparse.Namespace) -> None:
@@ -119,6 +166,8 @@ def _down(arguments: argparse.Namespace) -> None:
 
 
 def _settings(arguments: argparse.Namespace) -> Settings:
+    from local_sagemaker.context import Settings
+
     loopback = arguments.host in ("127.0.0.1", "localhost")
     return Settings(
         state=_state(arguments),
@@ -126,21 +175,13 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         port=arguments.port,
         backend=arguments.backend,
         cores=arguments.cores,
-        names=() if loopback else (arguments.host,),
+        names=(*arguments.name, *(() if loopback else (arguments.host,))),
     )
 
 
 def _state(arguments: argparse.Namespace) -> Path:
-    state: Path = arguments.state or _root(arguments) / ".service"
+    state: Path = arguments.state or Path(".service")
     return state.resolve()
-
-
-def _root(arguments: argparse.Namespace) -> Path:
-    """Return the checkout: --root, or this folder, or else the one that the package is in."""
-    if arguments.root:
-        return Path(arguments.root).resolve()
-    here = Path.cwd()
-    return here if (here / "examples" / "lab2.py").is_file() else Path(__file__).parents[2]
 
 
 def _positive(text: str) -> int:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from local_sagemaker.build import project
 from local_sagemaker.context import Settings
 from local_sagemaker.errors import LocalError
 from local_sagemaker.server.environment import shell, variables
@@ -181,6 +182,7 @@ def _start(settings: Settings) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "local_sagemaker", "up", "--state", str(settings.state)]
     command += ["--host", settings.host, "--port", str(settings.port)]
     command += ["--backend", settings.backend, "--cores", str(settings.cores)]
+    command += [f"--name={name}" for name in settings.names]
     with _log_file(settings.state).open("wb") as stream:
         return subprocess.Popen(
             command,
@@ -225,7 +227,7 @@ def _log_file(state: Path) -> Path:
 def _command(name: str, state: Path) -> str:
     """Return a command for this state folder, to be run in the current folder."""
     options = "" if state == Path.cwd() / ".service" else f" --state {shlex.quote(str(state))}"
-    return f"./build.sh {name}{options}"
+    return f"{project.command()} {name}{options}"
 
 
 def _greeting(settings: Settings, url: str) -> str:

@@ -18,6 +18,9 @@ from sagemaker_container.contract.errors import exit_code
 from sagemaker_container.contract.paths import OptMl
 from sagemaker_container.stop_signal import STOPPED, Stopped, StopSignal
 
+# What a job loads; an environment that only serves may be without them.
+_PACKAGES = ("llvmlite", "numba", "scipy", "torch", "tqdm")
+
 
 def train(stop: StopSignal | None = None) -> NoReturn:
     """Run the job under /opt/ml and exit: 0 done, 1 ours, 2 the caller's, 3 the platform's.
@@ -70,6 +73,9 @@ def _known(error: BaseException) -> FactorizationMachinesError:
             "not enough memory; use a smaller feature_dim, num_factors or mini_batch_size, "
             f"or a larger instance ({str(error) or 'no details'})"
         )
+    if isinstance(error, ModuleNotFoundError) and error.name in _PACKAGES:
+        remedy = "pip install local-factorization-machines installs what train needs"
+        return PlatformError(f"the package {error.name} is not installed; {remedy}")
     if isinstance(error, RuntimeError) and "can't start new thread" in str(error):
         return PlatformError("no thread can be started: the limit of processes is too low")
     if isinstance(error, OSError) and error.strerror:

@@ -39,7 +39,7 @@ def lab(ratings: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[st
             out = tmp_path_factory.mktemp(f"lab-{backend}")
             subprocess.run(
                 [
-                    *(sys.executable, "-m", "local_sagemaker", "lab", "--root", str(sdk.ROOT)),
+                    *(sys.executable, "-m", "local_sagemaker", "lab"),
                     *("--backend", backend, "--data", str(ratings), "--out", str(out)),
                     *("--scores-json", str(out / "scores.json")),
                 ],

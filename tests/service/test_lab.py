@@ -46,7 +46,7 @@ def test_the_lab_by_the_sdk_v3(service, ratings):
 @pytest.mark.skipif(not NOTEBOOK.is_file(), reason="no .sdk/notebook (./build.sh sdk notebook)")
 def test_the_notebook_runs_whole_and_leaves_no_service(ratings, tmp_path):
     state = tmp_path / "state"
-    options = ("--root", ROOT, "--data", ratings, "--out", tmp_path, "--port", 0)
+    options = ("--data", ratings, "--out", tmp_path, "--port", 0)
     done = subprocess.run(
         [*command("notebook", state, "--execute", "--backend", "process"), *map(str, options)],
         stdout=subprocess.PIPE,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from support.service import PATIENCE, ROOT
+from support.service import PATIENCE
 
 ROW = "1\t1\t5\t874965758\n"
 # Replaces the SDK's Python: prints what a run prints, and records how it was started.
@@ -42,6 +42,16 @@ print("score 0.25 label 0.0 truth 1.0")
 """
 
 
+# The command with a checkout of the test's own.
+MAIN = """
+import pathlib, sys
+from local_sagemaker import cli
+from local_sagemaker.build import project
+project.root = lambda: pathlib.Path({root!r})
+sys.exit(cli.main())
+"""
+
+
 @pytest.fixture
 def checkout(tmp_path) -> Path:
     (tmp_path / "examples").mkdir()
@@ -57,15 +67,15 @@ def command(checkout: Path, mode: str = "", **changes: object) -> list[str]:
     python.write_text(SDK.format(python=sys.executable, mode=mode))
     python.chmod(0o755)
     options = {
-        "root": checkout,
         "sdk-python": python,
         "backend": "process",
         "data": checkout / "data",
+        "out": checkout / "out",
         "scores-json": checkout / "new" / "scores.json",
         **changes,
     }
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
-    return [sys.executable, "-m", "local_sagemaker", "lab", *words]
+    return [sys.executable, "-c", MAIN.format(root=str(checkout)), "lab", *words]
 
 
 def environment() -> dict[str, str]:
@@ -155,8 +165,7 @@ def test_a_lab_interrupted_while_its_service_starts_leaves_nothing(checkout):
     ("changes", "message"),
     [
         ({"data": "none"}, "none is not a folder"),
-        ({"sdk-python": "nowhere"}, "There is no SageMaker SDK at nowhere"),
-        ({"root": ROOT / "tests"}, "lab2.py: run this in the checkout"),
+        ({"sdk-python": "/nowhere"}, "There is no Python at /nowhere: --sdk-python takes one that"),
     ],
 )
 def test_what_is_missing_is_named_in_one_line(checkout, changes, message):

@@ -5,8 +5,12 @@ from pathlib import Path
 
 import pytest
 from tools import __main__ as commands
-from tools import checks, environments, image, run
-from tools.run import CommandError
+from tools import checks, setup
+
+from local_sagemaker import cli
+from local_sagemaker.build import environments, image, run
+from local_sagemaker.build.run import CommandError
+from local_sagemaker.lab import lab
 
 VERSION = ".".join(map(str, sys.version_info[:3]))
 ROOT = Path(__file__).parents[2]
@@ -14,8 +18,9 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Have each test in an empty folder, with no setting of the person who runs it."""
+    """Have each test in a folder of its own, with no setting of the person who runs it."""
     monkeypatch.chdir(tmp_path)
+    Path("build.sh").touch()
     for name in ("PYTHON", "CI"):
         monkeypatch.delenv(name, raising=False)
     return tmp_path
@@ -57,7 +62,7 @@ def versions(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     ],
 )
 def test_a_wrong_command_line_exits_with_2(arguments, message, capsys, monkeypatch):
-    monkeypatch.setattr(commands.os, "chdir", lambda _: None)
+    monkeypatch.setattr(commands, "make_venv", lambda: None)
     assert commands.main(arguments) == 2
     assert capsys.readouterr().err == f"build.sh: {message}\n"
 
@@ -126,24 +131,24 @@ def test_setup_keeps_an_environment_whose_inputs_changed(ran, capsys):
     Path("docker").mkdir()
     Path("docker/requirements.in").write_text("# comment\ntorch==9.8.7\nfilelock\n")
     Path("pyproject.toml").write_text("one")
-    environments.setup()
+    setup.setup()
     assert [command[2] for command in ran] == ["venv", "pip", "pip"]
     assert ran[1][-1].startswith("torch==9.8.7")
-    environments.setup()
+    setup.setup()
     assert len(ran) == 3
     Path("pyproject.toml").write_text("two")
-    environments.setup()
+    setup.setup()
     assert [command[2] for command in ran[3:]] == ["pip", "pip"]
     assert capsys.readouterr().out.endswith("Bringing .venv up to date\n")
     Path(".venv/.stamp").write_text("/elsewhere key")
-    environments.setup()
+    setup.setup()
     assert [command[2] for command in ran[5:]] == ["venv", "pip", "pip"]
 
 
 def test_every_sdk_has_its_requirements(ran, monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(environments, "is_current", lambda *_: False)
-    monkeypatch.setattr(environments, "_make", lambda *values: ran.append(list(values)))
+    monkeypatch.setattr(environments, "make", lambda *values: ran.append(list(values)))
     monkeypatch.setattr(environments.Path, "write_text", lambda *_: None)
     for name in environments.SDKS:
         environments.sdk(name)
@@ -234,37 +239,47 @@ def test_the_wheelhouse_is_filled_once(ran, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "engine", "made", "command"),
+    ("arguments", "command"),
     [
-        ([], "amd64", ["2", "image"], "lab --root {} --backend auto"),
-        ([], None, ["2"], "lab --root {} --backend auto"),
-        (
-            ["--backend=process", "--out", "d"],
-            None,
-            ["2"],
-            "lab --root {} --backend process --out d",
-        ),
-        (["--backend", "docker"], "amd64", ["2", "image"], "lab --root {} --backend docker"),
-        (["--notebook", "--x"], "arm64", ["notebook"], "notebook --root {} --backend auto --x"),
+        ([], "lab --backend auto"),
+        (["--backend=process", "--out", "d"], "lab --backend process --out d"),
+        (["--backend", "docker"], "lab --backend docker"),
+        (["--notebook", "--x"], "notebook --backend auto --x"),
     ],
 )
-def test_what_the_lab_needs(arguments, engine, made, command, folder, monkeypatch):
-    seen: list[str] = []
+def test_the_command_of_the_lab(arguments, command, monkeypatch):
     replaced: list[tuple[str, ...]] = []
-    monkeypatch.setattr(environments, "setup", lambda: None)
-    monkeypatch.setattr(environments, "sdk", seen.append)
+    monkeypatch.setattr(commands, "make_venv", lambda: None)
     monkeypatch.setattr(commands, "need_engine", lambda _: "amd64")
-    monkeypatch.setattr(commands, "engine", lambda: engine)
-    monkeypatch.setattr(commands, "image", lambda _: seen.append("image"))
     monkeypatch.setattr(commands, "replaced_by", lambda *words: replaced.append(words))
     commands.lab(arguments)
+    assert replaced[0] == (".venv/bin/python", "-m", "local_sagemaker", *command.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "engine", "made"),
+    [
+        ([], "amd64", ["2", "image", "lab"]),
+        ([], None, ["2", "lab"]),
+        (["--backend", "process"], "amd64", ["2", "lab"]),
+        (["--backend", "docker"], "amd64", ["2", "image", "lab"]),
+        (["--sdk-python", "python"], None, ["lab"]),
+    ],
+)
+def test_what_the_lab_needs(arguments, engine, made, folder, monkeypatch):
+    seen: list[str] = []
+    monkeypatch.setattr(cli.project, "root", lambda: folder)
+    monkeypatch.setattr(environments, "sdk", seen.append)
+    monkeypatch.setattr(image, "engine", lambda: engine)
+    monkeypatch.setattr(image, "build", lambda _: seen.append("image"))
+    monkeypatch.setattr(lab, "run", lambda _: seen.append("lab"))
+    options = cli._parser().parse_args(["lab", *arguments])
+    options.run(options)
     assert seen == made
-    python = (".venv/bin/python", "-m", "local_sagemaker")
-    assert replaced == [(*python, *command.format(folder).split())]
 
 
 def test_only_lines_to_eval_are_on_standard_output(monkeypatch, capsys):
-    monkeypatch.setattr(environments, "setup", lambda: run.say("Making .venv"))
+    monkeypatch.setattr(commands, "make_venv", lambda: run.say("Making .venv"))
     monkeypatch.setattr(commands, "replaced_by", lambda *_: run.say("export X=1"))
     commands.up(["--env"])
     assert capsys.readouterr() == ("export X=1\n", "Making .venv\n")

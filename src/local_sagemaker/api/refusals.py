@@ -73,7 +73,7 @@ GROUPS = (
     ),
     Group(
         "Notebook instances and Studio",
-        "Run Jupyter on this machine with `./build.sh lab --notebook`.",
+        "Run Jupyter on this machine with `local-sagemaker notebook`.",
         (
             "Create Delete Describe List Start Stop Update: NotebookInstance",
             "Create Delete Describe List Update: NotebookInstanceLifecycleConfig",

@@ -15,6 +15,7 @@ from typing import IO
 
 from local_sagemaker.backends.base import Running, Sink, Task, ending
 from local_sagemaker.backends.process import ChildProcess, remove_tree
+from local_sagemaker.build import project
 from local_sagemaker.builtin import is_ours, is_reference, problem_of_name
 from local_sagemaker.errors import LocalError
 
@@ -40,7 +41,7 @@ class DockerRunner:
             return None
         if problem := problem_of_name(image):
             return problem
-        remedy = "./build.sh image builds it" if is_ours(image) else "build or pull it"
+        remedy = f"{project.command()} image builds it" if is_ours(image) else "build or pull it"
         return f"the Docker engine has no image {image}; nothing is pulled: {remedy}"
 
     def start(self, task: Task, sink: Sink) -> Running:

@@ -25,7 +25,7 @@ from local_sagemaker.up import say
 class Options:
     """The options of the command line."""
 
-    root: Path  # of the checkout
+    root: Path  # of the project's files
     sdk_python: Path
     backend: str  # auto, docker or process
     data: Path | None
@@ -39,12 +39,10 @@ def run(options: Options) -> None:
     Raises: LocalError if something is missing or any step fails.
     """
     script = options.root / "examples" / "lab2.py"
-    if not script.is_file():
-        raise LocalError(f"There is no {script}: run this in the checkout, or name it with --root.")
     if not os.access(options.sdk_python, os.X_OK):
         raise LocalError(
-            f"There is no SageMaker SDK at {options.sdk_python}:"
-            " ./build.sh lab makes it, or name another with --sdk-python."
+            f"There is no Python at {options.sdk_python}: --sdk-python takes one that has"
+            " SageMaker's SDK v2."
         )
     build = options.root / "build"
     with _work_folder(build, options.backend) as (work, runner):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from local_sagemaker import up
 from local_sagemaker.backends.process import clean_environment
+from local_sagemaker.build import project
 from local_sagemaker.context import Settings
 from local_sagemaker.errors import LocalError
 from local_sagemaker.lab.download import find_ratings
@@ -18,7 +19,7 @@ from local_sagemaker.up import RunningService, say
 class Options:
     """The options of the command line."""
 
-    root: Path  # of the checkout
+    root: Path  # of the project's files
     data: Path | None
     out: Path
     execute: bool  # run all cells, without a browser
@@ -34,15 +35,12 @@ def run(options: Options, settings: Settings) -> None:
     """
     jupyter = options.root / ".sdk" / "notebook" / "bin" / "jupyter"
     notebook = options.root / "examples" / "lab2.ipynb"
-    for file in (jupyter, notebook):
-        if not file.is_file():
-            raise LocalError(f"There is no {file}: ./build.sh lab --notebook makes it.")
     if options.execute:
         with up.temporary(settings) as service:
             _execute(jupyter, notebook, options, _environment(options, settings, service))
         return
     env = _environment(options, settings, up.ensure(settings))
-    say("notebook: ./build.sh down ends the service, after JupyterLab")
+    say(f"notebook: {project.command()} down ends the service, after JupyterLab")
     os.execve(jupyter, [str(jupyter), "lab", str(notebook)], env)  # noqa: S606
 
 

@@ -1,4 +1,4 @@
-"""Make virtual environments: .venv, those of the SDKs below .sdk, and small ones for tools.
+"""Make virtual environments: those of the SDKs below .sdk, and small ones for tools.
 
 A complete environment has a stamp: its place, and what it was made from. While the stamp is valid
 nothing is done.
@@ -6,14 +6,12 @@ nothing is done.
 
 import hashlib
 import os
-import platform
 import shutil
 import subprocess
 from pathlib import Path
 
-from tools.run import CommandError, logged, misuse, say
+from local_sagemaker.build.run import CommandError, logged, misuse, say
 
-PYTHON = ".venv/bin/python"
 TORCH_INDEX = os.environ.get("TORCH_INDEX", "https://download.pytorch.org/whl/cpu")
 # Of each environment below .sdk, the file in requirements/ and the newest Python it can have.
 # The SDK v1 needs numpy 1, and mxnet numpy 1.23.5, which have no wheels for newer ones.
@@ -48,7 +46,7 @@ def version_of(python: str) -> str | None:
 
 def is_current(folder: Path, stamp: str) -> bool:
     """Return whether an environment has this stamp, works, and is of PYTHON's version if set."""
-    if _read(folder / ".stamp") != stamp:
+    if read(folder / ".stamp") != stamp:
         return False
     version, chosen = version_of(f"{folder}/bin/python"), os.environ.get("PYTHON")
     return version is not None and (not chosen or version == version_of(chosen))
@@ -58,35 +56,12 @@ def ensure(
     folder: Path, *packages: str, key: str = "", newest: int = 99, note: str | None = None
 ) -> None:
     """Make an environment with some packages, unless the folder holds the same one already."""
-    stamp = _stamp(key or " ".join(packages))
+    stamp = stamp_of(key or " ".join(packages))
     if is_current(folder, stamp):
         return
-    _make(folder, newest, note)
+    make(folder, newest, note)
     if packages:
         install(folder, folder.name, *packages, failure=f"cannot install {packages[-1]}")
-    (folder / ".stamp").write_text(stamp)
-
-
-def setup() -> None:
-    """Make .venv, or bring it up to date: CPU torch, this package and its tools."""
-    folder, version = Path(".venv"), torch_version()
-    inputs = digest("pyproject.toml", "docker/requirements.in")
-    stamp = _stamp(f"{inputs} {'cpu' if TORCH_INDEX else ''}")
-    if is_current(folder, stamp):
-        return
-    old = _read(folder / ".stamp")
-    if old.startswith(_stamp("")) and is_current(folder, old):
-        say("Bringing .venv up to date")
-        (folder / ".stamp").unlink()
-    else:
-        _make(folder, note="about 1.5 GB; the first time takes some minutes")
-    # macOS has one build for all; elsewhere the default build brings several GB of CUDA.
-    plain = platform.system() == "Darwin" or not TORCH_INDEX
-    torch = [f"torch=={version}"] if plain else cpu_torch()
-    failure = f"no torch {version} for Python {version_of(PYTHON)} (TORCH_INDEX={TORCH_INDEX})"
-    install(folder, "torch", "--no-deps", *torch, failure=failure)
-    failure = "cannot install the dependencies of pyproject.toml"
-    install(folder, "setup", "-e", ".[service,dev]", failure=failure)
     (folder / ".stamp").write_text(stamp)
 
 
@@ -96,7 +71,7 @@ def sdk(name: str) -> None:
         misuse(f"sdk '{name}': 1, 2, 3, mxnet or notebook")
     stem, newest = SDKS[name]
     file = f"requirements/{stem}.txt"
-    pinned = [line for line in _read(Path(file)).splitlines() if "==" in line]
+    pinned = [line for line in read(Path(file)).splitlines() if "==" in line]
     folder = Path(".sdk", stem.removeprefix("sdk-"))
     ensure(folder, "-r", file, key=digest(file), newest=newest, note=pinned[0])
 
@@ -115,7 +90,7 @@ def pip(folder: Path) -> list[str]:
 
 def torch_version() -> str:
     """Return the version of torch that docker/requirements.in pins."""
-    lines = _read(Path("docker/requirements.in")).splitlines()
+    lines = read(Path("docker/requirements.in")).splitlines()
     return next(line.removeprefix("torch==") for line in lines if line.startswith("torch=="))
 
 
@@ -130,7 +105,8 @@ def digest(*files: str) -> str:
     return hashlib.sha256(b"".join(Path(file).read_bytes() for file in files)).hexdigest()
 
 
-def _make(folder: Path, newest: int = 99, note: str | None = None) -> None:
+def make(folder: Path, newest: int = 99, note: str | None = None) -> None:
+    """Make an environment without packages, in place of what the folder holds."""
     python = find_python(newest)
     if note:
         say(f"Making {folder} with Python {version_of(python)} ({note})")
@@ -143,9 +119,11 @@ def _make(folder: Path, newest: int = 99, note: str | None = None) -> None:
     )
 
 
-def _read(file: Path) -> str:
+def read(file: Path) -> str:
+    """Return the text of a file, or nothing if there is no such file."""
     return file.read_text() if file.is_file() else ""
 
 
-def _stamp(key: str) -> str:
+def stamp_of(key: str) -> str:
+    """Return the stamp of an environment that is made from a key in this folder."""
     return f"{Path.cwd()} {key}"

@@ -9,7 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NoReturn
 
-LOGS = Path("build/log")  # relative, because messages show it
+LOGS = Path("build/log")
 _FAILED_STEP = re.compile(r"ERROR: (executor|process)|returned a non-zero code")
 _PROBLEM = re.compile(r"error|denied|no space|not found", re.IGNORECASE)
 
@@ -73,7 +73,9 @@ def reason(log: Path) -> str:
     candidates += [line for line in lines if line.startswith("ERROR")]
     candidates += [line for line in reversed(lines) if _PROBLEM.search(line)]
     candidates += [*lines[-1:], "no output"]
-    return f"{candidates[0][:300]} (full output: {log})"
+    # In a checkout the user is in the folder of the log; the files of a wheel are elsewhere.
+    where = log if Path("build.sh").is_file() else log.absolute()
+    return f"{candidates[0][:300]} (full output: {where})"
 
 
 def _show_progress(process: subprocess.Popen[bytes], log: Path) -> None:
