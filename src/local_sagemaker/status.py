@@ -35,31 +35,40 @@ def health(url: str) -> dict[str, Any]:
 
     Raises: LocalError if it is not healthy, or if no such service answers.
     """
+    code, content = request(url, "GET", "health")
+    try:
+        answer = json.loads(content)
+        status = answer["status"]
+    except (ValueError, LookupError, TypeError):
+        text = printable(content.decode(errors="replace"))[:200].strip()
+        raise LocalError(f"{url} is not healthy: status {code}: {text}") from None
+    if code != http.HTTPStatus.OK:
+        raise LocalError(f"The service at {url} is {status}.")
+    return dict(answer)
+
+
+def request(
+    url: str, method: str, name: str, timeout: float = _TIMEOUT_SECONDS
+) -> tuple[int, bytes]:
+    """Return status and body of the response to a request for one of the service's own paths.
+
+    Raises: LocalError if there is no response.
+    """
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise LocalError(f"The URL must look like http://127.0.0.1:5860; got {url!r}.")
     secure = parts.scheme == "https"
     kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
     try:
-        connection = kind(parts.hostname, parts.port, timeout=_TIMEOUT_SECONDS)
+        connection = kind(parts.hostname, parts.port, timeout=timeout)
         try:
-            connection.request("GET", "/_local-sagemaker/health")
+            connection.request(method, f"/_local-sagemaker/{name}")
             response = connection.getresponse()
-            content = response.read()
+            return response.status, response.read()
         finally:
             connection.close()
     except (OSError, ValueError, http.client.HTTPException) as error:
         raise LocalError(f"No service answers at {url}: {error}") from error
-    text = printable(content.decode(errors="replace"))
-    try:
-        answer = json.loads(content)
-        status = answer["status"]
-    except (ValueError, LookupError, TypeError):
-        reason = f"status {response.status}: {text[:200].strip()}"
-        raise LocalError(f"{url} is not healthy: {reason}") from None
-    if response.status != http.HTTPStatus.OK:
-        raise LocalError(f"The service at {url} is {status}.")
-    return dict(answer)
 
 
 def run(target: str | Path, seconds: float) -> None:
