@@ -1,6 +1,7 @@
 """What all tests share: no AWS account, an order for parallel runs, no unnoticed skip in CI."""
 
 import importlib
+import importlib.metadata
 import os
 import pkgutil
 from collections.abc import Generator
@@ -11,6 +12,10 @@ import pytest
 
 from support.data import WITHOUT_DATA
 from support.job import Job
+
+# An environment that was made before the package had the plugin does not name it to pytest.
+_PLUGIN = importlib.metadata.entry_points(group="pytest11", name="local_sagemaker")
+pytest_plugins = ["pytester", *([] if _PLUGIN else ["local_sagemaker.pytest_plugin"])]
 
 # Whatever a test starts finds these and no account: nothing can reach a real one by accident.
 os.environ.update(

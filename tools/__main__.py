@@ -29,6 +29,8 @@ _USAGE = """usage: ./build.sh COMMAND
   up [--env] [--backend auto|docker|process] [--port N] [--state DIR]
              the local SageMaker service, until Ctrl-C; with --env in the background, and prints
              what a shell evals so that code written for SageMaker runs on it
+  status [--state DIR] [--url URL] [--wait [SECONDS]]
+             say whether the service is healthy; exit code 1 if it is not
   down [--state DIR]
              end the service that up --env started
   bench [--data DIR] [--only PART ...] [--repeats N] [--picture FILE] [--soak-seconds N]
@@ -82,9 +84,12 @@ def up(arguments: list[str]) -> None:
 
 def down(arguments: list[str]) -> None:
     """End the local service."""
-    if not Path(PYTHON).exists():
-        raise CommandError("there is no .venv, so no service was started from here")
-    _local_sagemaker("down", *arguments)
+    _of_service("down", arguments)
+
+
+def status(arguments: list[str]) -> None:
+    """Say whether the local service is healthy."""
+    _of_service("status", arguments)
 
 
 def bench(arguments: list[str]) -> None:
@@ -112,12 +117,19 @@ def clean() -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def _of_service(command: str, arguments: list[str]) -> None:
+    if not Path(PYTHON).exists():
+        raise CommandError("there is no .venv, so no service was started from here")
+    _local_sagemaker(command, *arguments)
+
+
 def _local_sagemaker(command: str, *arguments: str) -> None:
     replaced_by(PYTHON, "-m", "local_sagemaker", command, *arguments)
 
 
 _COMMANDS = {"lab": lab, "up": up, "down": down, "bench": bench, "sdk": sdk, "image": image}
 _COMMANDS |= {"lock": lock, "test": checks.test, "coverage": checks.coverage, "fuzz": checks.fuzz}
+_COMMANDS |= {"status": status}
 _WITHOUT_ARGUMENTS = {"setup": setup, "check": checks.check, "wheels": wheels, "clean": clean}
 
 

@@ -69,6 +69,14 @@ def _parser() -> argparse.ArgumentParser:
     notebook.set_defaults(run=_notebook)
     notebook.add_argument("--execute", action="store_true", help="run it whole, with no browser")
 
+    status = commands.add_parser("status", help="say whether the service is healthy")
+    status.set_defaults(run=_status)
+    status.add_argument("--url", help="of a service, also of another machine; not --state")
+    status.add_argument(
+        *("--wait",), nargs="?", const=60.0, default=0.0, type=float, metavar="SECONDS",
+        help="until it is healthy, for 60 seconds at most unless they are given",
+    )  # fmt: skip
+
     down = commands.add_parser("down", help="end the service")
     down.set_defaults(run=_down)
 
@@ -83,20 +91,20 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--out", type=Path, metavar="DIR", help="for pictures (./out)")
     for command in (up, notebook):
         _add_service_options(command)
-    for command in (up, down, notebook):
+    for command in (up, status, down, notebook):
         command.add_argument("--state", type=Path, metavar="DIR", help="kept data (./.service)")
     return parser
 
 
 def _add_service_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--port", type=int, default=5860, help="of 127.0.0.1; 0 is a free one")
-    parser.add_argument("--host", default="127.0.0.1", help="to listen on; others are exposed")
+    port = os.environ.get("LOCAL_SAGEMAKER_PORT", "5860")
+    parser.add_argument("--port", type=int, default=port, help=f"0 is a free one ({port})")
+    hosts = os.environ.get("LOCAL_SAGEMAKER_ALLOWED_HOSTS", "").split()
     parser.add_argument(
-        "--name",
-        action="append",
-        default=list(filter(None, os.environ.get("LOCAL_SAGEMAKER_NAMES", "").split(","))),
-        help="another host name that clients use, such as that of a container; may be repeated",
-    )
+        *("--allowed-host",), action="append", default=hosts, metavar="NAME",
+        help="a name by which clients reach the service, in addition to localhost and AWS's",
+    )  # fmt: skip
+    parser.add_argument("--host", default="127.0.0.1", help="to listen on; others are exposed")
     parser.add_argument("--cores", type=_positive, default=os.cpu_count() or 1, help="jobs at once")
 
 
@@ -159,6 +167,12 @@ def _notebook(arguments: argparse.Namespace) -> None:
     notebook.run(notebook.Options(root, data, out, arguments.execute), settings)
 
 
+def _status(arguments: argparse.Namespace) -> None:
+    from local_sagemaker import status
+
+    status.run(arguments.url or _state(arguments), arguments.wait)
+
+
 def _down(arguments: argparse.Namespace) -> None:
     from local_sagemaker import up
 
@@ -169,13 +183,14 @@ def _settings(arguments: argparse.Namespace) -> Settings:
     from local_sagemaker.context import Settings
 
     loopback = arguments.host in ("127.0.0.1", "localhost")
+    names = () if loopback else (arguments.host,)
     return Settings(
         state=_state(arguments),
         host=arguments.host,
         port=arguments.port,
         backend=arguments.backend,
         cores=arguments.cores,
-        names=(*arguments.name, *(() if loopback else (arguments.host,))),
+        names=tuple({*names, *map(str.lower, arguments.allowed_host)}),
     )
 
 

@@ -1,6 +1,8 @@
 """The state that the parts of the service share."""
 
+import contextlib
 import os
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +19,7 @@ from local_sagemaker.storage.logs import Logs
 from local_sagemaker.storage.metrics import MetricScraper
 from local_sagemaker.storage.records import Store
 
+_FOLDERS = ("training-job", "transform-job", "endpoint")  # kinds that have folders
 AWS_CLI = "aws-cli"  # in a user agent: an interactive call, which is answered at once
 
 
@@ -79,6 +82,19 @@ class Context:
             ),
         )
 
+    def stop(self, reason: str, deliver: bool = True) -> None:
+        """Stop all jobs, which fail with the reason, and all endpoints; return when they ended.
+
+        Args:
+            reason: the FailureReason of the jobs.
+            deliver: write the last metrics and captured data of the endpoints.
+        """
+        for job in list(self.running.values()):
+            job.abandon(reason)
+        self.jobs.shutdown(wait=False, cancel_futures=True)
+        self.endpoints.stop(deliver)
+        self.jobs.shutdown(wait=True)
+
     def folder(self, kind: str, name: str) -> Path:
         """Return the folder of a job's logs."""
         return self.settings.state / kind / name
@@ -86,6 +102,16 @@ class Context:
     def work(self, name: str) -> Path:
         """Return the working folder of a job or a server, which is removed when that ends."""
         return self.settings.state / "work" / name
+
+    def move_folders(self) -> Path:
+        """Move the folders of all jobs and endpoints into a new working folder, and return it."""
+        target = self.work(f"reset-{uuid.uuid4().hex[:12]}")
+        with contextlib.suppress(OSError):  # of a disk that fails: no record names them any more
+            target.mkdir(parents=True)
+        for kind in _FOLDERS:
+            with contextlib.suppress(OSError):
+                (self.settings.state / kind).rename(target / kind)
+        return target
 
     def clear_work(self) -> None:
         """Remove all working folders; nothing may run."""

@@ -5,7 +5,7 @@ import os
 import sys
 import threading
 import time
-from typing import Any
+from pathlib import Path
 
 os.environ.setdefault("MOTO_DISABLE_GLOBAL_CORS", "true")  # moto reads it when it is imported
 
@@ -17,8 +17,9 @@ from local_sagemaker.backends.base import Runner
 from local_sagemaker.console.app import create_app
 from local_sagemaker.context import Context, Settings
 from local_sagemaker.jobs.restart import restore
-from local_sagemaker.server import origin_check, outgoing, permissions
+from local_sagemaker.server import moto_state, origin_check, outgoing, permissions
 from local_sagemaker.server.certificate_authority import CertificateAuthority
+from local_sagemaker.server.control import Control
 from local_sagemaker.server.log_long_poll import LogLongPoll
 from local_sagemaker.server.moto_patches import MotoApplications
 from local_sagemaker.server.port import Server
@@ -43,37 +44,69 @@ class Service:
         authority = CertificateAuthority(settings.state / "ca")
         outgoing.close()
         self._database = Database(settings.state)
-        persistence = S3Persistence(self._database)
-        applications = MotoApplications(persistence)
-        moto = DomainDispatcherApplication(applications)
-        router = Router(moto, settings.names)
+        self._persistence = persistence = S3Persistence(self._database)
+        self._applications = MotoApplications(persistence)
+        self._moto = DomainDispatcherApplication(self._applications)
+        control = Control(runner.name)
+        self._router = router = Router(self._moto, settings.names, control)
         self._server = Server(settings.host, settings.port, router, authority, origin_check.is_aws)
         self.url, self.port = self._server.url, self._server.port
         self._server.start()
         _create_roles_and_session()
-        self.context = Context(settings, self.url, runner, self._database, router.own_agent)
-        router.context = applications.context = self.context
-        router.log_long_poll = LogLongPoll(moto, self.context.logs)
-        router.console = create_app(self.context)
+        self.context = self._create_context(runner)
         progress = _Progress()
         restored = [*persistence.restore(progress), *restore(self.context, progress)]
         self.notes = [*self._database.notes, *restored]
         router.ready = True
+        control.service = self
         self._stopped = threading.Lock()
 
     def stop(self) -> None:
         """Stop all jobs and endpoints, and free the port."""
         if not self._stopped.acquire(blocking=False):
             return
-        running: list[Any] = list(self.context.running.values())
-        for job in running:
-            job.abandon("InternalServerError: the local service was stopped while the job ran.")
-        self.context.jobs.shutdown(wait=True, cancel_futures=True)
-        self.context.endpoints.stop()
+        self.context.stop("InternalServerError: the local service was stopped while the job ran.")
         self.context.clear_work()
         self.context.logs.stop()
         self._server.stop()
         self._database.close()
+
+    def reset(self) -> dict[str, int]:
+        """End all jobs and endpoints, and remove everything; other requests wait meanwhile.
+
+        Returns: the number of entries that each collection of the database had.
+
+        Raises: sqlite3.Error; nothing is removed then.
+        """
+        with self._router.closed():
+            old = self.context
+            with self._persistence.lock:
+                removed = old.store.clear()
+                self._persistence.clear()
+                moto_state.clear()
+            _create_roles_and_session()
+            old.logs.stop()
+            folder = old.move_folders()
+            self.context = self._create_context(old.runner)
+            # Ends nothing new, since requests wait.
+            threading.Thread(target=_retire, args=(old, folder), daemon=True).start()
+            old.runner.clear()
+        return removed
+
+    def _create_context(self, runner: Runner) -> Context:
+        """Create a context, and let the parts of the server use it."""
+        router = self._router
+        context = Context(self.settings, self.url, runner, self._database, router.own_agent)
+        router.context = self._applications.context = context
+        router.log_long_poll = LogLongPoll(self._moto, context.logs)
+        router.console = create_app(context)
+        return context
+
+
+def _retire(context: Context, folder: Path) -> None:
+    """End the threads of a context that a reset has replaced, and remove a folder."""
+    context.stop("The local service was reset.", deliver=False)
+    context.runner.remove(folder)
 
 
 class _Progress:

@@ -1,7 +1,6 @@
 """The local service as a process: in the foreground, in the background, or for a `with` block."""
 
 import contextlib
-import http.client
 import json
 import os
 import shlex
@@ -11,26 +10,18 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 from local_sagemaker.build import project
 from local_sagemaker.context import Settings
 from local_sagemaker.errors import LocalError
 from local_sagemaker.server.environment import shell, variables
+from local_sagemaker.status import RunningService, health, service_file
 from local_sagemaker.storage.database import locked
 from sagemaker_container.contract.untrusted import printable
 
 _START_SECONDS = _STOP_SECONDS = 60.0
-
-
-@dataclass(frozen=True)
-class RunningService:
-    """A service that runs; its state folder holds this as service.json."""
-
-    pid: int
-    url: str
-    backend: str
 
 
 def run(settings: Settings) -> None:
@@ -70,7 +61,7 @@ def _serve(settings: Settings) -> None:
         signal.signal(number, lambda *_: ended.set())
     for note in server.notes:
         say(f"up: {printable(note)}")
-    file = _service_file(settings.state)
+    file = service_file(settings.state)
     file.write_text(json.dumps(asdict(RunningService(os.getpid(), server.url, runner.name))))
     try:
         say(_greeting(settings, server.url))
@@ -154,19 +145,11 @@ def down(state: Path) -> None:
 def running(state: Path) -> RunningService | None:
     """Return the service that runs on a state folder, or None."""
     try:
-        service = RunningService(**json.loads(_service_file(state).read_text()))
-    except (OSError, ValueError, TypeError):
+        service = RunningService(**json.loads(service_file(state).read_text()))
+        # After a crash another service may listen on the port.
+        return service if health(service.url)["pid"] == service.pid else None
+    except (OSError, ValueError, TypeError, LookupError, LocalError):
         return None
-    connection = http.client.HTTPConnection(service.url.partition("://")[2], timeout=5.0)
-    try:
-        connection.request("GET", "/console/api/about")
-        answer = json.loads(connection.getresponse().read())
-    except (OSError, http.client.HTTPException, ValueError):
-        return None
-    finally:
-        connection.close()
-    # After a crash another service may listen on the port.
-    return service if answer.get("pid") == service.pid else None
 
 
 def say(text: str) -> None:
@@ -182,7 +165,8 @@ def _start(settings: Settings) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "local_sagemaker", "up", "--state", str(settings.state)]
     command += ["--host", settings.host, "--port", str(settings.port)]
     command += ["--backend", settings.backend, "--cores", str(settings.cores)]
-    command += [f"--name={name}" for name in settings.names]
+    for name in settings.names:
+        command += ["--allowed-host", name]
     with _log_file(settings.state).open("wb") as stream:
         return subprocess.Popen(
             command,
@@ -214,10 +198,6 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-
-
-def _service_file(state: Path) -> Path:
-    return state / "service.json"
 
 
 def _log_file(state: Path) -> Path:

@@ -45,6 +45,22 @@ def test_other_hosts_and_origins_are_refused(service, headers, status):
     assert answer(service, **headers) == status
 
 
+def test_status_tells_whether_a_service_is_healthy(service, tmp_path):
+    def status(*arguments):
+        done = subprocess.run(
+            [sys.executable, "-m", "local_sagemaker", "status", *arguments],
+            capture_output=True, text=True, timeout=PATIENCE,
+        )  # fmt: skip
+        return done.returncode, done.stdout + done.stderr
+
+    for arguments in (("--state", str(service.state)), ("--url", service.url, "--wait", "5")):
+        code, text = status(*arguments)
+        assert code == 0, text
+        assert text.startswith(f"status: ready at {service.url}, backend process")
+    code, text = status("--state", str(tmp_path), "--wait", "0.1")
+    assert (code, "No service runs" in text) == (1, True)
+
+
 def test_s3_and_sagemaker_are_behind_the_same_door(service):
     assert answer(service, path="/bucket", Origin="https://evil.example") == 403
     target = {"X_Amz_Target": "SageMaker.ListModels", "Origin": "https://evil.example"}

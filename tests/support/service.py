@@ -11,12 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
-import boto3
 import numpy as np
 from botocore.config import Config
 
+from local_sagemaker.pytest_plugin import LocalSageMaker
 from support import sdk
 from support.fm import rows
 from support.job import PATIENCE
@@ -47,18 +46,14 @@ class Service:
 
     def client(self, name: str, proxy: bool = False) -> Any:
         """Return a boto3 client with the service as its endpoint, or as its proxy."""
-        proxies = {"https": self.url} if proxy else {}
-        with mock.patch.dict(os.environ):
-            os.environ.pop("AWS_PROFILE", None)
-            return boto3.Session().client(
-                name,
-                endpoint_url=None if proxy else self.url,
-                verify=str(self.state / "ca" / "ca-bundle.pem"),
-                region_name="us-east-1",
-                aws_access_key_id="local",
-                aws_secret_access_key="local",
-                config=Config(proxies=proxies, retries={"max_attempts": 1}),
-            )
+        return LocalSageMaker(self.url, self.state).client(
+            name,
+            endpoint_url=None if proxy else self.url,
+            verify=str(self.state / "ca" / "ca-bundle.pem"),
+            config=Config(
+                proxies={"https": self.url} if proxy else {}, retries={"max_attempts": 1}
+            ),
+        )
 
     def environment(self) -> dict[str, str]:
         """Return the environment of a program in a shell that has evaluated `up --env`."""

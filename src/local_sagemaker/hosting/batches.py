@@ -45,11 +45,12 @@ class Batches(Generic[Key, Item]):
                         f"{len(batch)} items of {key} are lost:\n{traceback.format_exc()}"
                     )
 
-    def stop(self) -> None:
-        """Deliver the last items and stop the thread."""
+    def stop(self, deliver: bool = True) -> None:
+        """Stop the thread; deliver the last items, or drop them."""
         self._stopped.set()
         self._thread.join()
-        self.flush()
+        if deliver:
+            self.flush()
 
     def _run(self) -> None:
         while not self._stopped.wait(_INTERVAL):

@@ -80,9 +80,9 @@ class DataCapture:
         """Return when everything that was captured is in S3."""
         self._batches.flush()
 
-    def stop(self) -> None:
-        """Write the last objects."""
-        self._batches.stop()
+    def stop(self, deliver: bool) -> None:
+        """Write the last objects, or drop what they would hold."""
+        self._batches.stop(deliver)
 
     def _send(self, key: tuple[str, str], batch: list[Exchange]) -> None:
         stem, hour = key

@@ -95,8 +95,12 @@ class Endpoints:
         self.asynchronous.discard(name)
         self._retire(name, old)
 
-    def stop(self) -> None:
-        """Stop all servers now; keep the queues of asynchronous invocations."""
+    def stop(self, deliver: bool = True) -> None:
+        """Stop all servers now; keep the queues of asynchronous invocations.
+
+        Args:
+            deliver: write the last metrics and captured data.
+        """
         self._stopped = True
         self.asynchronous.stop()
         with self._lock:
@@ -108,8 +112,8 @@ class Endpoints:
         ]:
             thread.join()
         self.asynchronous.join()
-        self._capture.stop()
-        self._metrics.stop()
+        self._capture.stop(deliver)
+        self._metrics.stop(deliver)
 
     def invoke(self, name: str, request: Invocation) -> tuple[str, Response]:
         """Return the variant that answered, and its response with status 200.

@@ -32,9 +32,9 @@ class EndpointMetrics:
         """Add an invocation."""
         self._batches.add((endpoint, variant), measured)
 
-    def stop(self) -> None:
-        """Send the last metrics."""
-        self._batches.stop()
+    def stop(self, deliver: bool) -> None:
+        """Send the last metrics, or drop what they would hold."""
+        self._batches.stop(deliver)
 
     def _send(self, key: tuple[str, str], batch: list[Measured]) -> None:
         self._cloudwatch.put_metric_data(

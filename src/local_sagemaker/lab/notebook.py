@@ -12,7 +12,8 @@ from local_sagemaker.context import Settings
 from local_sagemaker.errors import LocalError
 from local_sagemaker.lab.download import find_ratings
 from local_sagemaker.server.environment import variables
-from local_sagemaker.up import RunningService, say
+from local_sagemaker.status import RunningService
+from local_sagemaker.up import say
 
 
 @dataclass(frozen=True)

@@ -56,9 +56,13 @@ def variables(state: Path, url: str, endpoint_url: bool = False) -> dict[str, st
     }
 
 
+def unset(values: Mapping[str, str]) -> list[str]:
+    """Return the names of variables that must not be set beside these."""
+    return [name for name in (*_NEVER, *_ENDPOINT, *_PROXY) if name not in values]
+
+
 def shell(values: Mapping[str, str]) -> str:
     """Return the lines for a shell to evaluate."""
-    unset = [name for name in (*_NEVER, *_ENDPOINT, *_PROXY) if name not in values]
-    lines = [f"unset {' '.join(unset)}"]
+    lines = [f"unset {' '.join(unset(values))}"]
     lines += [f"export {name}={shlex.quote(value)}" for name, value in values.items()]
     return "\n".join(lines) + "\n"

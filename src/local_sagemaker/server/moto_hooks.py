@@ -115,8 +115,8 @@ def _target_problem(targets: list[dict[str, Any]]) -> str | None:
     return None
 
 
-def show_tags(store: Store, call: Call) -> None:
-    """Make the tagging API read and write the tags of the resources in the service's store."""
+def show_tags(store: Callable[[], Store], call: Call) -> None:
+    """Make the tagging API read and write the tags of the resources in the present store."""
     from moto.sagemaker.models import SageMakerModelBackend, sagemaker_backends
 
     _ = sagemaker_backends[ACCOUNT]  # moto asks only the backends that exist
@@ -124,7 +124,7 @@ def show_tags(store: Store, call: Call) -> None:
 
     def iter_tagged_resources(self: Any) -> Iterator[TaggedResource]:
         for kind in tags.KINDS:
-            for record in store.all(kind):
+            for record in store().all(kind):
                 arn = next(v for k, v in record.items() if k.endswith("Arn") and f":{kind}/" in v)
                 entries = {tag["Key"]: tag["Value"] for tag in record.get("Tags") or ()}
                 if arn.split(":")[3] == self.region_name:

@@ -78,7 +78,9 @@ _HOOKS: Mapping[str, Callable[[MotoApplications], None]] = {
     "scheduler": lambda _: moto_hooks.refuse_schedules(),
     "pipes": lambda _: moto_hooks.refuse_pipes(),
     "applicationautoscaling": lambda apps: moto_hooks.check_scalable_targets(apps.call),
-    "resourcegroupstaggingapi": lambda apps: moto_hooks.show_tags(apps.context.store, apps.call),
+    "resourcegroupstaggingapi": lambda apps: moto_hooks.show_tags(
+        lambda: apps.context.store, apps.call
+    ),
     "sns": lambda _: outgoing.refuse_subscriptions(),
     "ses": lambda _: outgoing.refuse_mail(),
     "sesv2": lambda _: outgoing.refuse_mail(),

@@ -27,7 +27,7 @@ def problem(environ: Mapping[str, Any], names: tuple[str, ...] = ()) -> str | No
     host = _host_of(str(environ.get("HTTP_HOST", "")))
     ours = host in _LOOPBACK or host in names
     if not ours and not is_aws(host):
-        return f"the host {host!r} is not served here"
+        return f"the host {host!r} is not served here; --allowed-host {host} of `up` allows it"
     origin = environ.get("HTTP_ORIGIN")
     if origin is not None and not _same(str(origin), environ):
         return f"requests from the origin {origin!r} are rejected"

@@ -3,9 +3,11 @@
 import errno
 import json
 import sqlite3
+import threading
 import traceback
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Any
 
@@ -13,20 +15,24 @@ from local_sagemaker.api import dispatch
 from local_sagemaker.context import AWS_CLI, Caller, Context
 from local_sagemaker.errors import ServiceError, write_log
 from local_sagemaker.server import origin_check, protocol
+from local_sagemaker.server.control import Control
 from local_sagemaker.server.log_long_poll import LogLongPoll
 
 Environ = dict[str, Any]
 Start = Callable[..., Any]
+_OWN = "local-sagemaker/"  # in the user agent of the service's own clients, before an identifier
 
 
 class Router:
     """Routes to SageMaker's operations, to the console, and everything else to moto."""
 
-    def __init__(self, moto: Any, names: tuple[str, ...]):
-        """Take moto's application and this machine's host names, in addition to localhost."""
-        self._moto, self._names = moto, names
-        self.ready = False  # whether everything is restored; until then only `own_agent` may ask
-        self.own_agent = uuid.uuid4().hex  # in the user agent of the service's own clients
+    def __init__(self, moto: Any, names: tuple[str, ...], control: Control):
+        """Take the applications, and this machine's host names in addition to localhost."""
+        self._moto, self._names, self._control = moto, names, control
+        self.ready = False  # whether everything is restored; until then only own clients may ask
+        self.own_agent = _new_agent()
+        self._own_requests = 0  # of the service's own clients, in flight
+        self._gate = threading.Condition(threading.RLock())  # a reset holds it
         self.context: Context  # assigned by Service, before `ready`
         self.log_long_poll: LogLongPoll | None = None
         self.console: Any = None
@@ -35,10 +41,42 @@ class Router:
         """Answer a request."""
         if problem := origin_check.problem(environ, self._names):
             return _plain(start, HTTPStatus.FORBIDDEN, problem + "\n")
+        if self._control.answers(environ) and not _is_for_aws(environ):
+            return self._control(environ, start)
+        agent = environ.get("HTTP_USER_AGENT", "")
+        own = _OWN in agent
+        if not self.ready and not own:
+            text = "The local service is starting: it restores its state. Try again soon."
+            return _unavailable(environ, start, text)
+        with self._gate:
+            if own and self.own_agent not in agent:
+                return _unavailable(environ, start, "The local service was reset.")
+            self._own_requests += own
+        try:
+            return self._route(environ, start)
+        finally:
+            with self._gate:
+                self._own_requests -= own
+                self._gate.notify_all()
+
+    @contextmanager
+    def closed(self) -> Iterator[None]:
+        """Hold requests back during a block, and refuse the present own clients from then on.
+
+        Requests of own clients that are in flight end before the block.
+        """
+        with self._gate:
+            before, self.own_agent = self.own_agent, _new_agent()
+            try:
+                self._gate.wait_for(lambda: not self._own_requests)
+                yield
+            except BaseException:
+                self.own_agent = before
+                raise
+
+    def _route(self, environ: Environ, start: Start) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")
         target = environ.get("HTTP_X_AMZ_TARGET", "")
-        if not self.ready and self.own_agent not in environ.get("HTTP_USER_AGENT", ""):
-            return _starting(environ, start)
         if path.startswith("/moto-api"):
             return _plain(start, HTTPStatus.NOT_FOUND, "moto's own interface is not available\n")
         try:
@@ -62,17 +100,20 @@ class Router:
         self, environ: Environ, start: Start, operation: protocol.Operation
     ) -> Iterable[bytes]:
         region, _ = protocol.scope(environ)
+        context = self.context
         caller = Caller(region, waits=AWS_CLI not in environ.get("HTTP_USER_AGENT", ""))
         try:
             body = read_body(environ)
             request = operation.parse(environ, body)
-            response = dispatch.call(self.context, operation.name, request, caller)
+            response = dispatch.call(context, operation.name, request, caller)
         except ServiceError as error:
             return _error(start, error, operation.content_type)
         except RecursionError:
             deep = ServiceError("SerializationException", "The request is nested too deeply.")
             return _error(start, deep, operation.content_type)
         except Exception as error:
+            if context is not self.context:
+                return _unavailable(environ, start, "The local service was just reset.")
             return _error(start, internal_failure(error), operation.content_type)
         headers, content = operation.serialize(response)
         return _respond(start, operation.status, content, headers)
@@ -105,10 +146,17 @@ def _sandboxed(start: Start) -> Start:
 
 
 def _is_console(environ: Environ, path: str) -> bool:
-    for_aws = "HTTP_AUTHORIZATION" in environ or "HTTP_X_AMZ_TARGET" in environ
-    if for_aws or environ.get("local_sagemaker.tunnel"):
-        return False
-    return path in ("/", "/favicon.ico") or path.startswith("/console")
+    is_page = path in ("/", "/favicon.ico") or path.startswith("/console")
+    return is_page and not _is_for_aws(environ)
+
+
+def _is_for_aws(environ: Environ) -> bool:
+    signed = "HTTP_AUTHORIZATION" in environ or "HTTP_X_AMZ_TARGET" in environ
+    return signed or bool(environ.get("local_sagemaker.tunnel"))
+
+
+def _new_agent() -> str:
+    return f"{_OWN}{uuid.uuid4().hex}"
 
 
 def internal_failure(error: Exception, code: str = "InternalFailure") -> ServiceError:
@@ -121,9 +169,8 @@ def internal_failure(error: Exception, code: str = "InternalFailure") -> Service
     return ServiceError(code, text, 500)
 
 
-def _starting(environ: Environ, start: Start) -> Iterable[bytes]:
+def _unavailable(environ: Environ, start: Start, text: str) -> Iterable[bytes]:
     """Answer 503 in the protocol of the request."""
-    text = "The local service is starting: it restores its state. Try again soon."
     json_type = "json" in environ.get("CONTENT_TYPE", "") or "HTTP_X_AMZ_TARGET" in environ
     if json_type or protocol.scope(environ)[1] == "sagemaker":
         content = json.dumps({"__type": "ServiceUnavailable", "message": text}).encode()

@@ -83,6 +83,12 @@ class Transaction:
         self._remove_bodies(where, values)
         self._execute(f"DELETE FROM entries WHERE {where}", values)  # noqa: S608
 
+    def clear(self) -> None:
+        """Remove all entries and bodies, damaged ones too."""
+        self._remove_bodies("TRUE", ())
+        self._execute("DELETE FROM entries")
+        self._execute("DELETE FROM damaged")
+
     def add_body(self, content: bytes) -> str:
         """Write the content of an object, and return its identifier."""
         identifier, data = uuid.uuid4().hex, None if len(content) >= _LARGE else content
@@ -192,6 +198,14 @@ class Database:
         if type(content) is not bytes or damage.checksum(identifier.encode(), content) != row[0]:
             raise OSError(f"body {identifier} is damaged: its checksum differs")
         return content
+
+    def clear(self) -> dict[str, int]:
+        """Remove everything; return the number of entries that each collection had."""
+        with self.change() as transaction:
+            counts = "SELECT collection, count(*) FROM entries GROUP BY collection"
+            removed = dict(self._connection.execute(counts).fetchall())
+            transaction.clear()
+        return removed
 
     @contextlib.contextmanager
     def change(self) -> Iterator[Transaction]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from local_sagemaker.errors import LocalError
 from sagemaker_container.contract.untrusted import printable
 
 _BATCH = 1000
@@ -68,11 +69,16 @@ class Logs:
         threading.Thread(target=self._deliver_all, daemon=True).start()
 
     def stream(self, group: str, name: str, file: Path) -> Stream:
-        """Open a stream and its file."""
+        """Open a stream and its file.
+
+        Raises: LocalError after `stop`.
+        """
         with contextlib.suppress(ClientError):  # `put` creates what was deleted meanwhile
             self._create(group, name)
-        stream = Stream(self, group, name, file)
         with self._arrived:
+            if self._stopped.is_set():
+                raise LocalError("The local service was reset or stopped.")
+            stream = Stream(self, group, name, file)
             self._streams.append(stream)
         return stream
 
@@ -116,8 +122,9 @@ class Logs:
             self._arrived.notify_all()
 
     def stop(self) -> None:
-        """Stop the thread."""
-        self._stopped.set()
+        """Stop the thread, and open no more streams."""
+        with self._arrived:
+            self._stopped.set()
 
     def _create(self, group: str, name: str) -> None:
         exists = self._client.exceptions.ResourceAlreadyExistsException

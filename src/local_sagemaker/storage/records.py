@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from local_sagemaker.errors import ServiceError
 from local_sagemaker.storage.database import Database, Transaction
 from local_sagemaker.storage.encoding import Encoder
 
@@ -23,6 +24,7 @@ class Store:
         self._changed = threading.Condition(threading.RLock())
         self._records: dict[str, dict[str, Record]] = {}
         self._transaction: Transaction | None = None  # of `together`
+        self._cleared = False
         for collection in database.collections(_PREFIX):
             records = self._records.setdefault(collection.removeprefix(_PREFIX), {})
             for name, value in database.entries(collection):
@@ -84,7 +86,7 @@ class Store:
         with self._changed:
             before = {kind: dict(records) for kind, records in self._records.items()}
             try:
-                with self._database.change() as self._transaction:
+                with self._change() as self._transaction:
                     yield
             except BaseException:
                 self._records = before
@@ -99,6 +101,17 @@ class Store:
                 transaction.remove(_PREFIX + kind, name)
             self._records.get(kind, {}).pop(name, None)
             self._changed.notify_all()
+
+    def clear(self) -> dict[str, int]:
+        """Remove all that the database has, and refuse later changes: another store follows.
+
+        Returns: the number of entries that each collection of the database had.
+        """
+        with self._changed:
+            removed = self._database.clear()
+            self._records, self._cleared = {}, True
+            self._changed.notify_all()
+            return removed
 
     def wait(
         self, kind: str, name: str, until: Callable[[Record | None], bool], timeout: float
@@ -115,6 +128,8 @@ class Store:
     def _change(self) -> contextlib.AbstractContextManager[Transaction]:
         if self._transaction is not None:
             return contextlib.nullcontext(self._transaction)
+        if self._cleared:
+            raise ServiceError("ServiceUnavailable", "The local service was just reset.", 503)
         return self._database.change()
 
     def _write(self, kind: str, name: str, record: Record) -> None:

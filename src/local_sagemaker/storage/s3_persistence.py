@@ -49,6 +49,11 @@ class S3Persistence:
                 self._database.set_aside(_BUCKETS, name, repr(error))
         return [f"{count} S3 objects were restored"] if count else []
 
+    def clear(self) -> None:
+        """Forget the buckets that were stored; neither the database nor moto has them any more."""
+        self._stored.clear()
+        self._uploads.clear()
+
     def begin(self) -> None:
         """Forget what the requests before used."""
         self._used.clear()
