@@ -63,11 +63,14 @@ def _parser() -> argparse.ArgumentParser:
     up = commands.add_parser("up", help="start the local SageMaker service")
     up.set_defaults(run=_up)
     up.add_argument("--env", action="store_true", help="in the background; print lines to eval")
-    up.add_argument("--endpoint-url", action="store_true", help="with --env: no proxy, a URL")
 
     notebook = commands.add_parser("notebook", help="the lab as a notebook, on the service")
     notebook.set_defaults(run=_notebook)
     notebook.add_argument("--execute", action="store_true", help="run it whole, with no browser")
+
+    env = commands.add_parser("env", help="print lines to eval, for a service elsewhere")
+    env.set_defaults(run=_env)
+    env.add_argument("--url", required=True, help="of the service, such as that of a container")
 
     status = commands.add_parser("status", help="say whether the service is healthy")
     status.set_defaults(run=_status)
@@ -86,6 +89,8 @@ def _parser() -> argparse.ArgumentParser:
 
     for command in (lab, up, notebook):
         command.add_argument("--backend", choices=("auto", "docker", "process"), default="auto")
+    for command in (up, env):
+        command.add_argument("--endpoint-url", action="store_true", help="no proxy, a URL")
     for command in (lab, notebook):
         command.add_argument("--data", type=Path, metavar="DIR", help="a MovieLens-100k folder")
         command.add_argument("--out", type=Path, metavar="DIR", help="for pictures (./out)")
@@ -154,6 +159,12 @@ def _up(arguments: argparse.Namespace) -> None:
         up.env(settings, arguments.endpoint_url)
     else:
         up.run(settings)
+
+
+def _env(arguments: argparse.Namespace) -> None:
+    from local_sagemaker import up
+
+    up.elsewhere(arguments.url, arguments.endpoint_url)
 
 
 def _notebook(arguments: argparse.Namespace) -> None:

@@ -47,7 +47,7 @@ class Service:
         self._persistence = persistence = S3Persistence(self._database)
         self._applications = MotoApplications(persistence)
         self._moto = DomainDispatcherApplication(self._applications)
-        control = Control(runner.name)
+        control = Control(runner.name, authority.bundle_file)
         self._router = router = Router(self._moto, settings.names, control)
         self._server = Server(settings.host, settings.port, router, authority, origin_check.is_aws)
         self.url, self.port = self._server.url, self._server.port

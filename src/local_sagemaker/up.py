@@ -12,12 +12,13 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from urllib.parse import quote
 
 from local_sagemaker.build import project
 from local_sagemaker.context import Settings
 from local_sagemaker.errors import LocalError
 from local_sagemaker.server.environment import shell, variables
-from local_sagemaker.status import RunningService, health, service_file
+from local_sagemaker.status import RunningService, health, request, service_file
 from local_sagemaker.storage.database import locked
 from sagemaker_container.contract.untrusted import printable
 
@@ -88,6 +89,24 @@ def env(settings: Settings, endpoint_url: bool) -> None:
         other = _command("up --env --endpoint-url", settings.state)
         sys.stderr.write(f"up: for Node, Java and others that ignore HTTPS_PROXY: {other}\n")
     sys.stdout.write(shell(variables(settings.state, service.url, endpoint_url)))
+
+
+def elsewhere(url: str, endpoint_url: bool) -> None:
+    """Print the lines for a shell, for a service on another machine or in a container.
+
+    Args:
+        url: the URL of the service. Its certificates go to a folder of the user's cache.
+        endpoint_url: set AWS_ENDPOINT_URL in place of HTTPS_PROXY.
+
+    Raises: LocalError if no healthy service answers.
+    """
+    url = url.rstrip("/")
+    health(url)
+    folder = project.cache() / "services" / quote(url, safe="")
+    (folder / "ca").mkdir(parents=True, exist_ok=True)
+    bundle = request(url, "GET", "ca-bundle.pem")[1]
+    (folder / "ca" / "ca-bundle.pem").write_bytes(bundle)
+    sys.stdout.write(shell(variables(folder, url, endpoint_url)))
 
 
 def ensure(settings: Settings) -> RunningService:

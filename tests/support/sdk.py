@@ -43,7 +43,7 @@ def missing(version: int, containers: bool = True) -> str | None:
     if not containers:
         return None
     reason = next(filter(None, map(docker.missing, IMAGES)), None)
-    if reason is None and not shutil.which("docker-compose") and not _has_compose_plugin():
+    if reason is None and not shutil.which("docker-compose") and not has_compose_plugin():
         return "neither docker compose nor docker-compose"
     return reason
 
@@ -53,7 +53,8 @@ def local_mode(base: Path) -> tuple[int, Path]:
     return free_port(), base / "root"
 
 
-def _has_compose_plugin() -> bool:
+def has_compose_plugin() -> bool:
+    """Return whether `docker compose` works."""
     return docker.docker("compose", "version", check=False).code == 0
 
 

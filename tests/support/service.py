@@ -75,13 +75,15 @@ def up(state: Path, *options: str) -> Service:
         timeout=PATIENCE,
     )
     assert done.returncode == 0, done.stderr
-    env = {}
-    for line in done.stdout.splitlines():
-        words = shlex.split(line)
-        if words[0] == "export":
-            name, _, value = words[1].partition("=")
-            env[name] = value
+    env = exported(done.stdout)
     return Service(state, env, env["HTTPS_PROXY"])
+
+
+def exported(lines: str) -> dict[str, str]:
+    """Return the variables that a shell exports when it evaluates lines."""
+    words = [shlex.split(line) for line in lines.splitlines()]
+    pairs = [value.partition("=") for name, value, *_ in words if name == "export"]
+    return {name: value for name, _, value in pairs}
 
 
 def down(service: Service) -> None:

@@ -1,6 +1,7 @@
 """The service's own paths before it is ready, and a store that was reset."""
 
 import threading
+from pathlib import Path
 
 import pytest
 from werkzeug.test import Client
@@ -14,7 +15,9 @@ from support.job import PATIENCE
 
 @pytest.mark.parametrize(("path", "method"), [("health", "GET"), ("reset", "POST")])
 def test_until_it_is_ready_it_says_that_it_starts(path, method):
-    response = Client(Control("process")).open(f"/_local-sagemaker/{path}", method=method)
+    response = Client(Control("process", Path("none"))).open(
+        f"/_local-sagemaker/{path}", method=method
+    )
     assert response.status_code == 503
     assert response.headers["Retry-After"]
     assert (response.json["status"], response.json["backend"]) == ("starting", "process")

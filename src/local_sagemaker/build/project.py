@@ -28,11 +28,16 @@ def root() -> Path:
         raise CommandError(
             f"this installation has no {files}: install the wheel, or use a checkout"
         )
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = cache / "local-sagemaker" / hashlib.sha256(record.encode()).hexdigest()[:16]
+    folder = cache() / hashlib.sha256(record.encode()).hexdigest()[:16]
     if not folder.is_dir():
         _copy(files, folder)
     return folder
+
+
+def cache() -> Path:
+    """Return the folder of what can be made again."""
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return base / "local-sagemaker"
 
 
 def in_checkout() -> bool:

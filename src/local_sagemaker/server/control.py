@@ -1,10 +1,11 @@
-"""The service's own paths: its health, and the reset."""
+"""The service's own paths: its health, its certificate authority, and the reset."""
 
 import importlib.metadata
 import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, Protocol
 
 from werkzeug.wrappers import Response
@@ -13,6 +14,7 @@ from local_sagemaker.context import Context
 from local_sagemaker.errors import write_log
 
 _PATH = "/_local-sagemaker/"
+_METHODS = {"health": ("GET", "HEAD"), "ca-bundle.pem": ("GET", "HEAD"), "reset": ("POST",)}
 _SERVICES = ("sagemaker", "sagemaker-runtime", "sagemaker-metrics", "s3", "logs", "cloudwatch")
 # By kind of record: the member that holds its status.
 _STATUS = {
@@ -34,10 +36,11 @@ class Resettable(Protocol):
 
 
 class Control:
-    """A WSGI application for `GET /_local-sagemaker/health` and `POST /_local-sagemaker/reset`."""
+    """A WSGI application for GET `health` and `ca-bundle.pem`, and POST `reset`."""
 
-    def __init__(self, backend: str):
-        """Take the name of the backend."""
+    def __init__(self, backend: str, bundle: Path):
+        """Take the name of the backend, and the file of certificates that clients need."""
+        self._bundle = bundle
         self.service: Resettable | None = None  # assigned when everything is restored
         version = importlib.metadata.version("local-factorization-machines")
         self._about = {"version": version, "backend": backend, "pid": os.getpid()}
@@ -49,9 +52,9 @@ class Control:
     def __call__(self, environ: dict[str, Any], start: Any) -> Iterable[bytes]:
         """Answer a request."""
         path = str(environ["PATH_INFO"]).removeprefix(_PATH)
-        methods = {"health": ("GET", "HEAD"), "reset": ("POST",)}.get(path)
+        methods = _METHODS.get(path)
         if methods is None:
-            text = f"There is no {_PATH}{path}; there are {_PATH}health and {_PATH}reset."
+            text = f"There is no {_PATH}{path}; there are: {', '.join(_METHODS)}."
             response = _json(404, {"message": text})
         elif environ["REQUEST_METHOD"] not in methods:
             response = _json(405, {"message": f"{_PATH}{path} takes {methods[0]}."})
@@ -60,6 +63,8 @@ class Control:
             starting = {"status": "starting", "services": dict.fromkeys(_SERVICES, "starting")}
             response = _json(503, {**self._about, **starting})
             response.headers["Retry-After"] = "1"
+        elif path == "ca-bundle.pem":
+            response = Response(self._bundle.read_bytes(), content_type="application/x-pem-file")
         elif path == "health":
             response = _json(200, {**self._about, **_health(self.service)})
         else:
