@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from local_sagemaker.cli import _parser
 from sagemaker_container.contract.table import markdown
 
 ROOT = Path(__file__).parents[2]
@@ -16,6 +17,7 @@ PAGES = sorted(
 _LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#{1,6} (.+)$", re.MULTILINE)
 _CODE_BLOCK = re.compile(r"^ *```.*?^ *```", re.MULTILINE | re.DOTALL)
+_LOCAL_COMMAND = re.compile(r"(?:^|[`(/])local-sagemaker ([a-z]+)", re.MULTILINE)
 _COMMAND = re.compile(r"\./build\.sh ([a-z]+)")
 
 
@@ -61,6 +63,14 @@ def test_commands_of_build_sh_exist(page: Path) -> None:
     known = set(re.findall(r"^  ([a-z]+)\b", usage.stdout, re.MULTILINE))
     assert {"lab", "test", "check"} <= known
     assert set(_COMMAND.findall(page.read_text())) <= known
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_commands_of_local_sagemaker_exist(page: Path) -> None:
+    usage = _parser().format_help()
+    known = set(re.findall(r"^    ([a-z]+)\b", usage, re.MULTILINE))
+    assert {"lab", "up", "status"} <= known
+    assert set(_LOCAL_COMMAND.findall(page.read_text())) <= known
 
 
 def test_training_md_has_the_generated_table_of_hyperparameters() -> None:
