@@ -15,7 +15,7 @@ from support.job import Job
 
 # An environment that was made before the package had the plugin does not name it to pytest.
 _PLUGIN = importlib.metadata.entry_points(group="pytest11", name="local_sagemaker")
-pytest_plugins = ["pytester", *([] if _PLUGIN else ["local_sagemaker.pytest_plugin"])]
+pytest_plugins = [] if _PLUGIN else ["local_sagemaker.pytest_plugin"]
 
 # Whatever a test starts finds these and no account: nothing can reach a real one by accident.
 os.environ.update(

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import signal
 import sys
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from local_sagemaker.account import KEY_ID, SECRET
 from local_sagemaker.build import environments, image, project
 from local_sagemaker.build.run import CommandError
+from local_sagemaker.context import S3_KEY_ID, S3_SECRET, S3Endpoint, Settings
 from local_sagemaker.errors import LocalError
 from sagemaker_container.contract.untrusted import printable
 
@@ -104,6 +107,10 @@ def _parser() -> argparse.ArgumentParser:
 def _add_service_options(parser: argparse.ArgumentParser) -> None:
     port = os.environ.get("LOCAL_SAGEMAKER_PORT", "5860")
     parser.add_argument("--port", type=int, default=port, help=f"0 is a free one ({port})")
+    parser.add_argument(
+        *("--s3-endpoint",), metavar="URL", default=os.environ.get("LOCAL_SAGEMAKER_S3_ENDPOINT"),
+        help="another S3 in place of the service's own, such as MinIO",
+    )  # fmt: skip
     hosts = os.environ.get("LOCAL_SAGEMAKER_ALLOWED_HOSTS", "").split()
     parser.add_argument(
         *("--allowed-host",), action="append", default=hosts, metavar="NAME",
@@ -201,7 +208,20 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         port=arguments.port,
         backend=arguments.backend,
         cores=arguments.cores,
+        s3=_s3_endpoint(arguments.s3_endpoint),
         names=tuple({*names, *map(str.lower, arguments.allowed_host)}),
+    )
+
+
+def _s3_endpoint(url: str | None) -> S3Endpoint | None:
+    if not url:
+        return None
+    if not re.fullmatch(r"https?://[^/?#@]+/?", url):
+        raise LocalError(f"--s3-endpoint must look like http://127.0.0.1:9000; got {url!r}")
+    return S3Endpoint(
+        url.rstrip("/"),
+        os.environ.get(S3_KEY_ID) or KEY_ID,
+        os.environ.get(S3_SECRET) or SECRET,
     )
 
 

@@ -4,7 +4,7 @@ import contextlib
 import os
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,20 @@ from local_sagemaker.storage.logs import Logs
 from local_sagemaker.storage.metrics import MetricScraper
 from local_sagemaker.storage.records import Store
 
+# Environment variables with the credentials of another S3.
+S3_KEY_ID, S3_SECRET = "LOCAL_SAGEMAKER_S3_ACCESS_KEY_ID", "LOCAL_SAGEMAKER_S3_SECRET_ACCESS_KEY"
+_CONNECT_SECONDS = 10.0
 _FOLDERS = ("training-job", "transform-job", "endpoint")  # kinds that have folders
 AWS_CLI = "aws-cli"  # in a user agent: an interactive call, which is answered at once
+
+
+@dataclass(frozen=True)
+class S3Endpoint:
+    """Another S3, such as MinIO, in place of the service's own."""
+
+    url: str
+    key_id: str = KEY_ID
+    secret: str = field(default=SECRET, repr=False)
 
 
 @dataclass(frozen=True)
@@ -33,6 +45,7 @@ class Settings:
     backend: str = "auto"
     cores: int = os.cpu_count() or 1
     names: tuple[str, ...] = ()  # host names of this machine, in addition to localhost
+    s3: S3Endpoint | None = None  # None: the service's own S3
 
 
 @dataclass(frozen=True)
@@ -55,7 +68,7 @@ class Context:
         """
         self.settings, self.url, self.runner, self._agent = settings, url, runner, agent
         self.store = Store(database)
-        self.s3 = self.client("s3")
+        self.s3 = self.client("s3", settings.s3)
         self.logs = Logs(self.client("logs"))
         self.metrics = self.client("cloudwatch")
         # Jobs run in the order of their creation, as many at a time as there are cores.
@@ -65,15 +78,17 @@ class Context:
         self.metric_scrapers: dict[str, MetricScraper] = {}  # by training job
         self.endpoints = Endpoints(self)
 
-    def client(self, service: str) -> Any:
-        """Return a boto3 client for this service, independent of the environment."""
+    def client(self, service: str, other: S3Endpoint | None = None) -> Any:
+        """Return a boto3 client for this service or another endpoint, whatever the environment."""
+        endpoint = other or S3Endpoint(self.url)
         return boto3.client(
             service,
-            endpoint_url=self.url,
+            endpoint_url=endpoint.url,
             region_name=REGION,
-            aws_access_key_id=KEY_ID,
-            aws_secret_access_key=SECRET,
+            aws_access_key_id=endpoint.key_id,
+            aws_secret_access_key=endpoint.secret,
             config=Config(
+                connect_timeout=_CONNECT_SECONDS,
                 proxies={"http": "", "https": ""},
                 s3={"addressing_style": "path"},
                 max_pool_connections=50,

@@ -53,8 +53,8 @@ class LocalSageMaker:
         import boto3
         import botocore.session
 
-        core = botocore.session.Session()
-        core.set_config_variable("profile", None)
+        # Without the environment variable of the profile, which need not exist.
+        core = botocore.session.Session({"profile": (None, None, None, None)})
         return boto3.Session(
             aws_access_key_id=self.environment["AWS_ACCESS_KEY_ID"],
             aws_secret_access_key=self.environment["AWS_SECRET_ACCESS_KEY"],

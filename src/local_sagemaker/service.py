@@ -17,7 +17,13 @@ from local_sagemaker.backends.base import Runner
 from local_sagemaker.console.app import create_app
 from local_sagemaker.context import Context, Settings
 from local_sagemaker.jobs.restart import restore
-from local_sagemaker.server import moto_state, origin_check, outgoing, permissions
+from local_sagemaker.server import (
+    moto_state,
+    origin_check,
+    outgoing,
+    permissions,
+    s3_forwarding,
+)
 from local_sagemaker.server.certificate_authority import CertificateAuthority
 from local_sagemaker.server.control import Control
 from local_sagemaker.server.log_long_poll import LogLongPoll
@@ -36,7 +42,7 @@ class Service:
     def __init__(self, settings: Settings, runner: Runner):
         """Bind the port and restore the state folder.
 
-        Raises: OSError if the port is in use.
+        Raises: OSError if the port is in use; LocalError if another S3 cannot be used.
         """
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
         settings.state.mkdir(parents=True, exist_ok=True)
@@ -45,7 +51,7 @@ class Service:
         outgoing.close()
         self._database = Database(settings.state)
         self._persistence = persistence = S3Persistence(self._database)
-        self._applications = MotoApplications(persistence)
+        self._applications = MotoApplications(persistence, settings.s3)
         self._moto = DomainDispatcherApplication(self._applications)
         control = Control(runner.name, authority.bundle_file)
         self._router = router = Router(self._moto, settings.names, control)
@@ -55,7 +61,10 @@ class Service:
         _create_roles_and_session()
         self.context = self._create_context(runner)
         progress = _Progress()
-        restored = [*persistence.restore(progress), *restore(self.context, progress)]
+        if settings.s3 is not None:
+            s3_forwarding.check(self.context.s3, settings.s3)
+        buckets = persistence.restore(progress) if settings.s3 is None else []
+        restored = [*buckets, *restore(self.context, progress)]
         self.notes = [*self._database.notes, *restored]
         router.ready = True
         control.service = self

@@ -91,7 +91,7 @@ def run(target: str | Path, seconds: float) -> None:
                 raise
             time.sleep(_PAUSE_SECONDS)
     about = f"backend {answer['backend']}, process {answer['pid']}, version {answer['version']}"
-    lines = [f"status: {answer['status']} at {url}, {about}"]
+    lines = [f"status: {answer['status']} at {url}, S3 at {answer['s3']}, {about}"]
     for kind, counts in answer["resources"].items():
         listed = ", ".join(f"{count} {status}" for status, count in counts.items())
         lines.append(f"  {kind:26}  {listed or 'none'}")

@@ -184,6 +184,8 @@ def _start(settings: Settings) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "local_sagemaker", "up", "--state", str(settings.state)]
     command += ["--host", settings.host, "--port", str(settings.port)]
     command += ["--backend", settings.backend, "--cores", str(settings.cores)]
+    if settings.s3 is not None:  # its credentials are in the environment
+        command += ["--s3-endpoint", settings.s3.url]
     for name in settings.names:
         command += ["--allowed-host", name]
     with _log_file(settings.state).open("wb") as stream:

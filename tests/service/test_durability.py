@@ -154,6 +154,13 @@ def test_what_aws_refuses_is_refused_on_entry(s3, key, headers, code):
     s3.put_object(Bucket=BUCKET, Key="ä" * 512, Body=b"1")
 
 
+def test_a_body_that_claims_to_be_a_form_is_stored(s3):
+    where = {"Bucket": BUCKET, "Key": "form"}
+    url = s3.generate_presigned_url("put_object", Params=where)
+    put(urllib.request.Request(url, b"a=1&b", method="PUT"))  # urllib says that it is a form
+    assert s3.get_object(**where)["Body"].read() == b"a=1&b"
+
+
 @pytest.fixture
 def proxied(service):
     """Return an S3 client that sends the bucket as the host, through the proxy."""

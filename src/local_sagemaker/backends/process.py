@@ -194,11 +194,12 @@ def remove_tree(folder: Path) -> None:
 
 
 def clean_environment() -> dict[str, str]:
-    """Return this process's environment without settings of AWS, SageMaker and proxies."""
+    """Return this process's environment without settings of AWS, SageMaker, ours and proxies."""
     return {
         key: value
         for key, value in os.environ.items()
-        if not key.startswith(("AWS_", "SAGEMAKER_")) and not key.lower().endswith("_proxy")
+        if not key.startswith(("AWS_", "SAGEMAKER_", "LOCAL_SAGEMAKER_"))
+        and not key.lower().endswith("_proxy")
     }
 
 

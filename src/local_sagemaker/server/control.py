@@ -79,7 +79,9 @@ def _health(service: Resettable) -> dict[str, Any]:
         for kind, member in _STATUS.items()
     }
     services = dict.fromkeys(_SERVICES, "ready")
-    return {"status": "ready", "url": service.url, "services": services, "resources": counts}
+    s3 = service.context.settings.s3
+    urls = {"url": service.url, "s3": service.url if s3 is None else s3.url}
+    return {"status": "ready", **urls, "services": services, "resources": counts}
 
 
 def _reset(service: Resettable) -> Response:

@@ -8,13 +8,15 @@ from xml.sax.saxutils import escape
 from botocore.model import OperationNotFoundError
 from flask import Flask, Response, request
 from moto.moto_server.werkzeug_app import create_backend_app
+from moto.s3.models import S3Backend
 from werkzeug.exceptions import HTTPException, NotFound
 
 from local_sagemaker.api import dispatch
-from local_sagemaker.context import Caller, Context
+from local_sagemaker.context import Caller, Context, S3Endpoint
 from local_sagemaker.errors import ServiceError
 from local_sagemaker.server import moto_hooks, outgoing
 from local_sagemaker.server.router import internal_failure
+from local_sagemaker.server.s3_forwarding import S3Forwarder
 from local_sagemaker.server.s3_requests import S3Application, StoredApplication
 from local_sagemaker.storage.records import Record
 from local_sagemaker.storage.s3_persistence import S3Persistence
@@ -25,13 +27,18 @@ class MotoApplications:
 
     context: Context  # assigned by Service
 
-    def __init__(self, persistence: S3Persistence):
-        """Take what stores the changes of S3."""
-        self._persistence = persistence
+    def __init__(self, persistence: S3Persistence, s3: S3Endpoint | None):
+        """Take what stores the changes of S3, and the endpoint that is used in place of it."""
+        self._persistence, self._s3 = persistence, s3
         self._installed: set[str] = set()
+        if s3 is not None:  # CloudFormation would create a bucket that no request sees
+            text = f"The service uses the S3 at {s3.url}: create buckets there."
+            moto_hooks.refuse(S3Backend, "create_bucket", lambda _: text)
 
     def __call__(self, name: Any) -> Any:
         """Return the application of a service, with hooks in the models that it uses."""
+        if str(name) == "s3" and self._s3 is not None:
+            return S3Forwarder(self._s3)
         if str(name) in _HOOKS:
             self.install(str(name))
         app: Flask = create_backend_app(name)

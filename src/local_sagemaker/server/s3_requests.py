@@ -11,6 +11,7 @@ from local_sagemaker.server.router import Environ, Start, internal_failure, read
 from local_sagemaker.storage.s3_persistence import S3Persistence
 
 _MAX_KEY, _MAX_METADATA = 1024, 2048  # bytes
+_FORM = "application/x-www-form-urlencoded"  # what curl and urllib send by default
 _READS = ("GET", "HEAD", "OPTIONS")
 
 
@@ -49,6 +50,8 @@ class S3Application(StoredApplication):
                 if len(body) < int(environ.get("CONTENT_LENGTH") or 0):
                     raise ServiceError("IncompleteBody", "The body is shorter than its length.")
                 environ["wsgi.input"], environ["CONTENT_LENGTH"] = io.BytesIO(body), str(len(body))
+            if environ["REQUEST_METHOD"] == "PUT" and _FORM in environ.get("CONTENT_TYPE", ""):
+                environ["CONTENT_TYPE"] = "binary/octet-stream"  # moto would store an empty object
         except ServiceError as error:
             return xml_error(start, environ, error)
         with self._persistence.lock:

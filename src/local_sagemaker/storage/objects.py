@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from boto3.exceptions import S3UploadFailedError
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError
 
 from local_sagemaker.errors import LocalError, invalid
 from local_sagemaker.storage.untrusted import ContainerFolder
@@ -36,13 +36,17 @@ def split_uri(uri: str) -> tuple[str, str]:
 
 
 def check_bucket(s3: Any, uri: str, member: str) -> None:
-    """Raise a ValidationException if the bucket of a request's S3 URI does not exist."""
+    """Raise a ValidationException if the bucket of a request's S3 URI cannot be used."""
     try:
         bucket, _ = split_uri(uri)
         s3.head_bucket(Bucket=bucket)
     except LocalError as error:
         raise invalid(f"{member}: {error}") from error
+    except (ConnectionError, HTTPClientError) as error:  # of another S3 than the service's
+        raise invalid(f'{member}: the S3 bucket "{bucket}" cannot be reached: {error}') from error
     except (BotoCoreError, ClientError) as error:
+        if getattr(error, "response", {}).get("Error", {}).get("Code") == "403":
+            raise invalid(f'{member}: the S3 bucket "{bucket}" is not yours: {error}') from error
         raise invalid(
             f'{member}: the S3 bucket "{bucket}" does not exist. Please ensure that the bucket'
             " exists in the selected region."
