@@ -17,7 +17,6 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 _context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["sagemaker_container.preload"])
 _ready = threading.Event()  # whether the fork server has loaded the code
 # Starting a process also polls the others, and two polls at once can lose an exit code.
 _lock = threading.Lock()
@@ -26,6 +25,7 @@ _lock = threading.Lock()
 def prepare() -> None:
     """Start the fork server in the background."""
     if sys.platform == "linux":
+        _context.set_forkserver_preload(["sagemaker_container.preload"])
         threading.Thread(target=_wait_until_ready, daemon=True).start()
 
 
@@ -95,6 +95,7 @@ def _run(command: str, env: dict[str, str], output: Connection) -> None:
     output.close()
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))  # among them what keeps the fork server running
     os.write(1, b"\n")  # from here on signals to the process group arrive
+    sys.stdin = open(0, closefd=False)
     sys.stdout = open(1, "w", buffering=1, closefd=False)
     sys.stderr = open(2, "w", buffering=1, closefd=False, errors="backslashreplace")
     os.environ.clear()
