@@ -193,13 +193,16 @@ def test_a_task_is_forked_if_no_library_can_read_its_environment(
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="reads /proc")
-def test_an_id_that_another_process_has_now_is_left_alone(tmp_path):
-    with start("import time; print('up', flush=True); time.sleep(60)", []) as child:
-        record = tmp_path / "processes" / str(child.pid)
-        record.parent.mkdir()
-        record.write_text(process._started(os.getpid()))
+def test_an_id_that_another_process_has_now_is_left_alone(tmp_path, monkeypatch):
+    killed = []
+    monkeypatch.setattr(process.os, "killpg", lambda pid, _: killed.append(pid))
+    record = tmp_path / "processes" / str(os.getpid())
+    record.parent.mkdir()
+    for started in ("", process._started(os.getppid()), process._started(os.getpid())):
+        record.write_text(started)
         ProcessRunner(tmp_path).clear()
-        assert child.poll() is None and not record.exists()
+        assert not record.exists()
+    assert killed == [os.getpid()]  # for the last one alone
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="reads /proc")

@@ -53,11 +53,10 @@ SCRIPT = """
 import json, os, signal, sys
 from local_sagemaker.backends import forked
 
+os.umask(0o077)
 forked.prepare()
 while not forked.is_ready():
     pass
-os.environ["OF_THE_SERVICE"] = "1"
-os.umask(0o077)
 report = {}
 
 def run(command, number=None, **env):
@@ -89,7 +88,7 @@ def report(tmp_path_factory):
     source = Path(forked.__file__).parents[2]
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT],
-        env={**os.environ, "PYTHONPATH": f"{folder}:{source}"},
+        env={**os.environ, "OF_THE_SERVICE": "1", "PYTHONPATH": f"{folder}:{source}"},
         cwd=folder,
         capture_output=True,
         text=True,
