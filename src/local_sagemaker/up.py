@@ -65,6 +65,7 @@ def _serve(settings: Settings) -> None:
     file = service_file(settings.state)
     file.write_text(json.dumps(asdict(RunningService(os.getpid(), server.url, runner.name))))
     try:
+        runner.prepare()
         say(_greeting(settings, server.url))
         ended.wait()
         say("up: ending …")

@@ -162,6 +162,49 @@ def test_a_process_gets_the_tasks_environment_and_none_of_the_users(tmp_path, mo
     assert list((tmp_path / "processes").iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("env", "is_forked"),
+    [
+        ({}, True),
+        ({"TRAINING_JOB_NAME": "a", "AWS_REGION": "b", "SAGEMAKER_BATCH": "true"}, True),
+        *[({name: "1"}, False) for name in ("OMP_NUM_THREADS", "NUMBA_DISABLE_JIT", "PYTHONPATH",
+                                            "LD_LIBRARY_PATH", "MALLOC_ARENA_MAX", "TZ", "EXTRA")],
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, dict) else str(value),
+)  # fmt: skip
+def test_a_task_is_forked_if_no_library_can_read_its_environment(
+    tmp_path, monkeypatch, env, is_forked
+):
+    asked = []
+    monkeypatch.setattr(process.forked, "is_ready", lambda: True)
+    monkeypatch.setattr(process, "_program", lambda _: [sys.executable, "-c", "print('new')"])
+
+    def ended(*arguments):
+        asked.append(arguments)
+        raise OSError("the fork server has ended")
+
+    monkeypatch.setattr(process.forked, "ForkedProcess", ended)
+    lines = []
+    running = ProcessRunner(tmp_path).start(Task(IMAGE, "train", tmp_path, env), lines.append)
+    assert running.wait(20) == running.stop() == 0
+    assert lines == ["new"]  # in place of a forked one, too, where the fork server has ended
+    assert [name for name, _ in asked] == ["train"] * is_forked
+    assert all(found["SAGEMAKER_BASE_DIR"] == str(tmp_path) for _, found in asked)
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="reads /proc")
+def test_an_id_that_another_process_has_now_is_left_alone(tmp_path, monkeypatch):
+    killed = []
+    monkeypatch.setattr(process.os, "killpg", lambda pid, _: killed.append(pid))
+    record = tmp_path / "processes" / str(os.getpid())
+    record.parent.mkdir()
+    for started in ("", process._started(os.getppid()), process._started(os.getpid())):
+        record.write_text(started)
+        ProcessRunner(tmp_path).clear()
+        assert not record.exists()
+    assert killed == [os.getpid()]  # for the last one alone
+
+
 @pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="reads /proc")
 def test_processes_of_a_service_that_was_killed_are_ended(tmp_path, monkeypatch):
     sleep = "import time; time.sleep(60)"

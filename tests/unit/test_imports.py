@@ -41,6 +41,7 @@ ALLOWED: dict[str, set[str]] = {
         LIBRARY,
         *(f"{CONTAINER}.{room}" for room in ("contract", "serving", "stop_signal", "training")),
     },
+    f"{CONTAINER}.preload": set(),
     CONTAINER: set(),
 }
 WITH_TORCH = {

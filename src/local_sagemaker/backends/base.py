@@ -63,6 +63,9 @@ class Runner(Protocol):
     name: str
     has_network: bool  # whether the hosts of a job can find each other by name
 
+    def prepare(self) -> None:
+        """Do in the background what lets later tasks start sooner."""
+
     def problem(self, image: str) -> str | None:
         """Return why an image cannot be run, or None."""
 

@@ -35,6 +35,9 @@ class DockerRunner:
         """Use the service's state folder as the containers' label."""
         self._label = f"{LABEL}={state}"
 
+    def prepare(self) -> None:
+        """No-op."""
+
     def problem(self, image: str) -> str | None:
         """Return why an image cannot be run: the engine does not have it."""
         if _resolve(image) is not None:

@@ -11,12 +11,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
+from local_sagemaker.backends import forked
 from local_sagemaker.backends.base import Running, Sink, Task, ending, in_container
 from local_sagemaker.builtin import is_ours, problem_of_name
 from local_sagemaker.errors import LocalError
 from sagemaker_container.contract import memory_limit
 
 _MAX_LINE = 1 << 18  # bytes; the rest of a longer line is the next one
+# Variables that `train` and `serve` read when they run, and no library reads.
+_READ_LATER = ("SAGEMAKER_", "TRAINING_JOB_", "AWS_")
 _running: set["ChildProcess"] = set()
 
 
@@ -47,18 +50,7 @@ class ChildProcess:
         """
         self._grace = grace
         self._kills_before = memory_limit.kills()
-        try:
-            self._process = subprocess.Popen(
-                list(command),
-                env=dict(env),
-                stdin=stdin,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                umask=0o022,  # not the service's own: others read what a model.tar.gz holds
-            )
-        except OSError as error:
-            raise LocalError(f"Cannot start {command[0]}: {error.strerror}.") from error
+        self._process = self._start(command, env, stdin)
         self._reader = threading.Thread(target=self._read, args=(sink,), daemon=True)
         self._reader.start()
         _running.add(self)
@@ -106,6 +98,22 @@ class ChildProcess:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
+    def _start(
+        self, command: Sequence[str], env: Mapping[str, str], stdin: IO[bytes] | int
+    ) -> "subprocess.Popen[bytes] | forked.ForkedProcess":
+        try:
+            return subprocess.Popen(
+                list(command),
+                env=dict(env),
+                stdin=stdin,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                umask=0o022,  # not the service's own: others read what a model.tar.gz holds
+            )
+        except OSError as error:
+            raise LocalError(f"Cannot start {command[0]}: {error.strerror}.") from error
+
     def _signal(self, number: signal.Signals) -> None:
         # macOS raises PermissionError if only a zombie of the group is left.
         with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -119,19 +127,30 @@ class ChildProcess:
                     sink(line.decode(errors="replace").rstrip("\r\n"))
 
 
-class _RecordedProcess(ChildProcess):
-    """A process with a file that names it until it has ended."""
+class _TaskProcess(ChildProcess):
+    """The process of a task, with a file that names it until it has ended."""
 
-    def record(self, folder: Path, base: Path) -> None:
-        """Write the file, which holds the folder that the process works on."""
-        self._file = folder / str(self.pid)
-        self._file.write_text(str(base))
+    def __init__(self, task: Task, env: Mapping[str, str], sink: Sink, records: Path):
+        """Start the task, forked if that makes no difference; write the file to a folder."""
+        self._task = task
+        super().__init__(_program(task.command), env, sink, task.grace)
+        self._file = records / str(self.pid)
+        self._file.write_text(_started(self.pid))
 
     def wait(self, timeout: float | None = None) -> int:
         """Return the exit code, as ChildProcess does, and remove the file."""
         code = super().wait(timeout)
         self._file.unlink(missing_ok=True)
         return code
+
+    def _start(
+        self, command: Sequence[str], env: Mapping[str, str], stdin: IO[bytes] | int
+    ) -> "subprocess.Popen[bytes] | forked.ForkedProcess":
+        # Other variables, such as OMP_NUM_THREADS, are read when libraries are loaded.
+        if forked.is_ready() and all(name.startswith(_READ_LATER) for name in self._task.env):
+            with contextlib.suppress(OSError):
+                return forked.ForkedProcess(self._task.command, env)
+        return super()._start(command, env, stdin)
 
 
 @atexit.register
@@ -150,6 +169,10 @@ class ProcessRunner:
         """Record the started processes in the service's state folder."""
         self._records = state / "processes"
 
+    def prepare(self) -> None:
+        """Load the code of `train` and `serve` in the background, for tasks that start later."""
+        forked.prepare()
+
     def problem(self, image: str) -> str | None:
         """Return why an image cannot be run: it is not ours."""
         if is_ours(image):
@@ -167,9 +190,7 @@ class ProcessRunner:
             env["SAGEMAKER_BIND_TO_PORT"] = str(task.port)
         self._records.mkdir(parents=True, exist_ok=True)
         show: Sink = lambda line: sink(in_container(line, task.base))  # noqa: E731
-        child = _RecordedProcess(_program(task.command), env, show, grace=task.grace)
-        child.record(self._records, task.base)
-        return child
+        return _TaskProcess(task, env, show, self._records)
 
     def network(self, isolated: bool) -> str | None:
         """Return None: processes share this machine's network, and `train` connects to none."""
@@ -182,7 +203,7 @@ class ProcessRunner:
         remove_tree(folder)
 
     def clear(self) -> None:
-        """Kill the recorded processes that still run on the folder that they were started with."""
+        """Kill the recorded processes that still run."""
         for record in self._records.glob("*"):
             _kill_orphan(int(record.name), record.read_text())
             record.unlink()
@@ -210,23 +231,22 @@ def _program(command: str) -> list[str]:
     return [sys.executable, "-c", f"from sagemaker_container.cli import {command}; {command}()"]
 
 
-def _kill_orphan(pid: int, folder: str) -> None:
-    """Kill the process group of a process, if the process's environment holds the folder.
-
-    The id may be another program's by now.
-    """
+def _started(pid: int) -> str:
+    """Return a text that no other process of this id has, before or after; empty if it ended."""
     try:
-        environment = Path(f"/proc/{pid}/environ").read_bytes()
-    except FileNotFoundError:
-        if Path("/proc/self").exists():
-            return
-        # macOS has no /proc; its ps prints the environment after the command.
-        shown = subprocess.run(
-            ["ps", "-Eww", "-o", "command=", "-p", str(pid)], capture_output=True
-        )
-        environment = shown.stdout
+        status = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot} {status.rpartition(')')[2].split()[19]}"  # clock ticks since the boot
     except OSError:
-        return
-    if folder.encode() in environment:
+        if Path("/proc/self").exists():
+            return ""
+    # macOS has no /proc.
+    shown = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True)
+    return shown.stdout.strip()
+
+
+def _kill_orphan(pid: int, started: str) -> None:
+    """Kill the process group of a process, unless the id is another program's by now."""
+    if started and started == _started(pid):
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(pid, signal.SIGKILL)

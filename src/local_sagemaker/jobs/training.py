@@ -217,7 +217,7 @@ class TrainingJob(Job):
             if all(code is not None for code in codes):
                 return None
             interruption = None
-            if self.stopping.wait(0.05):
+            if self.stopping.wait(0.01):
                 interruption = "Stopped"
             elif time.monotonic() > deadline:
                 interruption = "MaxRuntimeExceeded"

@@ -138,7 +138,7 @@ class TuningJob:
                 active += added
             if not active:
                 break
-            if self._stopping.wait(0.1) or time.monotonic() > deadline:
+            if self._stopping.wait(0.02) or time.monotonic() > deadline:
                 for trial in active:
                     self._stop(trial.name)
             active = [trial for trial in active if not self._has_ended(trial)]
