@@ -11,6 +11,7 @@ import pytest
 from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.datasets import load_iris
+from sklearn.metrics import log_loss, root_mean_squared_error
 from sklearn.model_selection import GridSearchCV
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
@@ -149,7 +150,7 @@ def test_the_base_class_chooses_the_estimator() -> None:
 @pytest.mark.parametrize("labels", [[0, 1], ["no", "yes"], [-1.0, 2.0], [False, True]], ids=str)
 def test_an_artifact_of_a_classifier_returns_with_its_classes(labels: Any, tmp_path: Path) -> None:
     x, y, _ = rated()
-    fitted = FactorizationMachineClassifier(epochs=2, random_state=0)
+    fitted = FactorizationMachineClassifier(epochs=np.int64(2), random_state=0)
     fitted.fit(x, np.array(labels)[y.astype(int)])
     loaded = FactorizationMachineEstimator.load(fitted.save(tmp_path))
     assert type(loaded) is FactorizationMachineClassifier
@@ -190,7 +191,13 @@ def test_an_artifact_of_the_other_kind_or_damaged_is_refused(tmp_path: Path) -> 
     with pytest.raises(ArtifactError, match="FactorizationMachineClassifier is not for"):
         FactorizationMachineClassifier.load(folder)
     model = artifact.read(folder)
-    for note in ('{"parameters": {"no_such": 1}}', '{"parameters": {"epochs": 0}}', "[]", "{"):
+    for note in (
+        '{"parameters": {"no_such": 1}}',
+        '{"parameters": {"epochs": 0}}',
+        "[]",
+        "{",
+        '{"parameters": []}',
+    ):
         artifact.write(
             folder, artifact.Model(model.parameters, model.training_parameters, {"estimator": note})
         )
@@ -288,8 +295,10 @@ def test_early_stopping_keeps_the_best_epoch(kind: Any) -> None:
     again = kind(early_stopping=False, random_state=0, epochs=best + 1).fit(x, y)
     assert again.factors_.tobytes() == stopped.factors_.tobytes()
     if kind is FactorizationMachineRegressor:
-        errors = (stopped.predict(held_x) - held_y) ** 2
-        assert losses[best] == pytest.approx(np.sqrt(np.average(errors, weights=weights)), rel=1e-5)
+        error = root_mean_squared_error(held_y, stopped.predict(held_x), sample_weight=weights)
+    else:
+        error = log_loss(held_y, stopped.predict_proba(held_x), sample_weight=weights)
+    assert losses[best] == pytest.approx(error, rel=1e-5)
     with pytest.raises(ValueError, match="eval_set is for early stopping"):
         again.fit(x, y, eval_set=(held_x, held_y))
 

@@ -20,6 +20,7 @@ from factorization_machines.estimator.settings import (
     SAGEMAKER,
     documentation,
     from_texts,
+    plain_values,
     to_texts,
 )
 from factorization_machines.estimator.training import Rows, Units
@@ -64,12 +65,12 @@ class FactorizationMachineEstimator(BaseFactorizationMachine):
             given = note.get("parameters", {**SAGEMAKER, **from_texts(texts)})
             estimator: Self = kind(**given)
             estimator.check_settings()
+            if isinstance(estimator, FactorizationMachineClassifier):
+                estimator._learn_classes(np.array(note.get("classes", [0, 1])))
         except (TypeError, ValueError) as error:
             raise ArtifactError(f"{path}: {error}") from None
         estimator._set_parameters(model.parameters)
         estimator.n_features_in_ = model.parameters.feature_dim
-        if isinstance(estimator, FactorizationMachineClassifier):
-            estimator.classes_ = np.array(note.get("classes", [0, 1]))
         return estimator
 
     def save(self, path: str | Path) -> Path:
@@ -83,11 +84,7 @@ class FactorizationMachineEstimator(BaseFactorizationMachine):
             PlatformError if it cannot be written.
         """
         check_is_fitted(self)
-        plain = {
-            name: value
-            for name, value in self.get_params().items()
-            if value is None or isinstance(value, bool | int | float | str)
-        }
+        plain = plain_values(self.get_params())
         note: dict[str, Any] = {"parameters": plain}
         if isinstance(self, FactorizationMachineClassifier):
             note["classes"] = self.classes_.tolist()

@@ -218,12 +218,18 @@ _OURS = {
 }
 
 
+def plain_values(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters that JSON can hold: without a RandomState, and of Python's types."""
+    plain = {name: getattr(value, "item", lambda v=value: v)() for name, value in values.items()}
+    return {name: v for name, v in plain.items() if v is None or isinstance(v, str | int | float)}
+
+
 def to_texts(values: Mapping[str, Any]) -> dict[str, str]:
-    """Return parameters as the container's hyperparameters; those that it lacks are left out."""
+    """Return plain values as the container's hyperparameters, without those that it lacks."""
     return {
         _RENAMED.get(name, name): value if isinstance(value, str) else json.dumps(value)
         for name, value in values.items()
-        if value is not None and name not in _OURS and isinstance(value, str | int | float)
+        if value is not None and name not in _OURS
     }
 
 
