@@ -118,8 +118,9 @@ class _Watcher(Callback):
         if epoch.test_scores is not None:
             self.losses.append(epoch.test_scores[self._loss] * self._scale)
             shown["validation"] = self.losses[-1]
-        self._bar.set_postfix(shown, refresh=False)
-        self._bar.update()
+        if not self._bar.disable:
+            self._bar.set_postfix(shown, refresh=False)
+            self._bar.update()
 
     def close(self) -> None:
         self._bar.close()
