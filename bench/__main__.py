@@ -8,6 +8,7 @@ from time import perf_counter
 from bench import (
     curve,
     decoding,
+    estimator,
     evidence,
     held_out,
     job,
@@ -30,6 +31,7 @@ PARTS = {
     "job": job.run,
     "curve": curve.run,
     "held-out": held_out.run,
+    "estimator": estimator.run,
     "serving": serving.run,
     "soak": soak.run,
 }
@@ -45,7 +47,8 @@ def main() -> int:
                         + ", ".join(ON_DEMAND))  # fmt: skip
     parser.add_argument("--repeats", type=int, default=5, metavar="N", help="rounds (5)")
     parser.add_argument("--picture", type=Path, default=WORK / "accuracy-seconds.png",
-                        metavar="FILE", help="where the part 'curve' draws")  # fmt: skip
+                        metavar="FILE", help="where the part 'curve' draws; 'estimator' draws "
+                        "estimator.png in the same folder")  # fmt: skip
     parser.add_argument("--soak-seconds", type=int, default=600, metavar="N",
                         help="how long the part 'soak' lasts (600)")  # fmt: skip
     arguments = parser.parse_args()

@@ -26,11 +26,13 @@ class Course:
     seconds: list[float]
     losses: list[float]
     accuracies: list[float]
+    chosen: int | None = None
+    """The index that was chosen on other rows."""
 
     @property
     def best(self) -> int:
-        """Return the index of the lowest loss, which early stopping keeps."""
-        return int(np.argmin(self.losses))
+        """Return the index of the lowest loss, which early stopping keeps, or the chosen one."""
+        return int(np.argmin(self.losses)) if self.chosen is None else self.chosen
 
 
 def by_numba(

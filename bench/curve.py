@@ -96,7 +96,7 @@ def run(options: Options) -> None:
     }
     table.measure([contenders[name] for name in trainings if name not in slow], options.repeats)
     table.measure([contenders[name] for name in slow], 1)
-    table.relabel({name: f"{name}: {_result(done)}" for name, done in shown.items()})
+    table.relabel({name: f"{name}: {result(done)}" for name, done in shown.items()})
     table.notes.append(
         "After the names: test cross-entropy and accuracy there, medians; each round has its own "
         "order of the rows."
@@ -106,7 +106,7 @@ def run(options: Options) -> None:
     table.print()
 
 
-def _result(done: list[Course]) -> str:
+def result(done: list[Course]) -> str:
     loss = statistics.median(course.losses[course.best] for course in done)
     accuracy = statistics.median(course.accuracies[course.best] for course in done)
     return f"{loss:.4f}, {accuracy:.4f}"

@@ -14,6 +14,11 @@ from bench.timing import Missing, progress
 PACKAGES: Mapping[str, Sequence[str]] = {
     "xlearn": ("xlearn==0.40a1", "numpy", "scipy"),
     "myfm": ("myfm==0.4.0",),
+    "lightfm": ("lightfm==1.17",),
+}
+# What a peer is built with: the setup.py of LightFM runs neither in isolation nor by PEP 517.
+BUILT_WITH: Mapping[str, Sequence[str]] = {
+    "lightfm": ("setuptools<70", "wheel", "numpy", "scipy", "requests", "scikit-learn"),
 }
 SDK = ROOT / ".sdk" / "v2" / "bin" / "python"  # ./build.sh sdk 2
 SCRIPTS = Path(__file__).parent / "peer"
@@ -29,10 +34,12 @@ def environment(name: str) -> Path:
         return python
     progress(f"installing {' '.join(PACKAGES[name])} into {folder}")
     shutil.rmtree(folder, ignore_errors=True)
-    steps = (
-        [sys.executable, "-m", "venv", str(folder)],
-        [str(python), "-m", "pip", "install", "-q", *PACKAGES[name]],
-    )
+    steps = [[sys.executable, "-m", "venv", str(folder)]]
+    install = [str(python), "-m", "pip", "install", "-q"]
+    if name in BUILT_WITH:
+        steps.append([*install, *BUILT_WITH[name]])
+        install += ["--no-build-isolation", "--no-use-pep517"]
+    steps.append([*install, *PACKAGES[name]])
     for command in steps:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:

@@ -46,5 +46,7 @@ class TrainingConfig:
     """A name in `optimizers.OPTIMIZERS`."""
     shuffle: bool = False
     """Whether the order of the mini-batches changes from epoch to epoch."""
+    fill_batches: bool = True
+    """Whether empty rows of label 0 fill up the last mini-batch of an epoch, as in the built-in."""
     patience: int = 0
     """Epochs without a lower test loss after which training ends; 0 trains all epochs."""

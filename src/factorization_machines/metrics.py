@@ -28,8 +28,11 @@ class Metrics(ABC):
         self.sums: NDArray[np.float64] = np.zeros(columns.COLUMNS)
 
     @abstractmethod
-    def add(self, z: Float32, y: Float32) -> None:
-        """Add rows: `z` (B,) scores and `y` (B,) labels, both float32."""
+    def add(self, z: Float32, y: Float32, weights: Float32 | None = None) -> None:
+        """Add rows: `z` (B,) scores and `y` (B,) labels, both float32.
+
+        `weights` (B,) of mean 1 make the metrics weighted means.
+        """
 
     @abstractmethod
     def add_empty_rows(self, z: float, count: int) -> None:
@@ -49,19 +52,20 @@ class Classification(Metrics):
 
     loss = CROSS_ENTROPY
 
-    def add(self, z: Float32, y: Float32) -> None:
+    def add(self, z: Float32, y: Float32, weights: Float32 | None = None) -> None:
         """Add rows; labels are 0 or 1."""
+        w = 1.0 if weights is None else weights.astype(np.float64)
         predicted = sigmoid(z) > 0.5
         positive = y > 0.5
         wide = z.astype(np.float64)
         # -log of the label's probability, from the log-odds: exact where the sigmoid is 0 or 1 too.
         loss = np.log1p(np.exp(-np.abs(wide))) + np.maximum(wide, 0) - wide * y
         self.rows += z.size
-        self.sums[columns.LOSS] += loss.sum()
-        self.sums[columns.CORRECT] += (predicted == positive).sum()
-        self.sums[columns.TRUE_POSITIVE] += (predicted & positive).sum()
-        self.sums[columns.PREDICTED] += predicted.sum()
-        self.sums[columns.POSITIVE] += positive.sum()
+        self.sums[columns.LOSS] += (loss * w).sum()
+        self.sums[columns.CORRECT] += ((predicted == positive) * w).sum()
+        self.sums[columns.TRUE_POSITIVE] += ((predicted & positive) * w).sum()
+        self.sums[columns.PREDICTED] += (predicted * w).sum()
+        self.sums[columns.POSITIVE] += (positive * w).sum()
 
     def add_empty_rows(self, z: float, count: int) -> None:
         """Add `count` rows of score z and label 0, in constant time."""
@@ -86,12 +90,13 @@ class Regression(Metrics):
 
     loss = "rmse"
 
-    def add(self, z: Float32, y: Float32) -> None:
+    def add(self, z: Float32, y: Float32, weights: Float32 | None = None) -> None:
         """Add rows of predictions and labels."""
+        w = 1.0 if weights is None else weights.astype(np.float64)
         error = z.astype(np.float64) - y
         self.rows += z.size
-        self.sums[columns.SQUARE] += error @ error
-        self.sums[columns.ABSOLUTE] += np.abs(error).sum()
+        self.sums[columns.SQUARE] += error @ (error * w)
+        self.sums[columns.ABSOLUTE] += (np.abs(error) * w).sum()
 
     def add_empty_rows(self, z: float, count: int) -> None:
         """Add `count` rows of score z and label 0, in constant time."""

@@ -38,6 +38,10 @@ class Parameters:
         """Return k."""
         return int(self.v.shape[1])
 
+    def arrays(self) -> Parameters:
+        """Return themselves, so that an engine can train them without a module."""
+        return self
+
     def copy(self) -> Parameters:
         """Return a copy in newly allocated, aligned memory."""
         copy = Parameters(*(aligned(array.shape) for array in (self.w0, self.w, self.v)))

@@ -69,10 +69,10 @@ class Rules:
         pairs = (s**2 - x**2 @ self.p["factors"] ** 2).sum(axis=1)
         return self.p["bias"][0] + x @ self.p["linear"] + 0.5 * pairs
 
-    def step(self, x: Any, y: Any) -> Any:
+    def step(self, x: Any, y: Any, weights: Any = 1.0) -> Any:
         config = self.config
         z = self.scores(x)
-        dz = (1 / (1 + np.exp(-z)) if config.classifier else z) - y
+        dz = ((1 / (1 + np.exp(-z)) if config.classifier else z) - y) * weights
         factor = config.rescale_grad
         if factor is None:
             factor = 1 / config.mini_batch_size
@@ -185,6 +185,40 @@ def test_the_steps_follow_the_rules(change: str, kind: str) -> None:
         assert last.scores["binary_classification_cross_entropy"] == pytest.approx(loss, rel=2e-3)
     else:
         assert last.scores["mse"] == pytest.approx(np.mean((z - labels) ** 2), rel=2e-3)
+
+
+@every_engine
+@pytest.mark.parametrize("classifier", [True, False])
+@pytest.mark.parametrize("k", [K, 40])
+def test_weights_multiply_the_gradients_of_their_rows(kind: str, classifier: bool, k: int) -> None:
+    config = fm.config(D, k, classifier=classifier, fill_batches=False, epochs=3)
+    x, y = fm.rows(1, N, D)
+    weights = np.random.default_rng(2).choice([0, 0.5, 1, 3], N).astype(np.float32)
+    trained = ENGINES[kind](initial_parameters(config), config, x, y)
+    trained.engine.set_rows(x, y, weights)
+    watch = Watch()
+    Trainer(trained.engine, config, [watch]).fit(N)
+
+    rules = Rules(initial_parameters(config), config)
+    dense, size = x.toarray().astype(np.float64), config.mini_batch_size
+    for _ in range(config.epochs):
+        for start in range(0, N, size):  # the last batch has N % size rows, and no empty ones
+            part = slice(start, start + size)
+            rules.step(dense[part], y[part], weights[part])
+    got = trained.parameters
+    for name, values in (("bias", got.w0), ("linear", got.w), ("factors", got.v)):
+        np.testing.assert_allclose(values, rules.p[name], rtol=2e-3, atol=2e-4, err_msg=name)
+    assert watch.epochs[-1].records == N
+
+
+@every_engine
+def test_no_empty_row_counts_without_fill_batches(kind: str) -> None:
+    config = fm.config(D, K, fill_batches=False)
+    x, y = fm.rows(1, N, D)
+    trained = ENGINES[kind](initial_parameters(config), config, x, y)
+    metrics = metrics_for(True)
+    trained.engine.run(batch_bounds(N, config.mini_batch_size), metrics)
+    assert metrics.rows == N
 
 
 @every_engine

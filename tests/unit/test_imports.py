@@ -33,6 +33,11 @@ ALLOWED: dict[str, set[str]] = {
     "scoring": {"artifact", "errors", "instances", "parameters"},
     "top_k": {"errors", "instances", "scoring"},
     "export": {"artifact", "errors", "parameters"},
+    "estimator": {
+        *("artifact", "config", "engines", "errors", "initialization", "instances", "metrics"),
+        *("optimizers", "parameters", "scoring", "trainer"),
+        LIBRARY,  # its version
+    },
     f"{CONTAINER}.contract": {LIBRARY},
     f"{CONTAINER}.training": {LIBRARY, f"{CONTAINER}.contract"},
     f"{CONTAINER}.serving": {LIBRARY, f"{CONTAINER}.contract"},

@@ -6,7 +6,7 @@ unnamed temporary file, and memory is allocated only in proportion to the size o
 
 from factorization_machines.artifact.model import FILE_NAME, PREDICTOR_TYPES, Model
 from factorization_machines.artifact.reading import assemble, json_object, read
-from factorization_machines.artifact.writing import check_writable, write
+from factorization_machines.artifact.writing import check_writable, save, write
 
 __all__ = [
     "FILE_NAME",
@@ -16,5 +16,6 @@ __all__ = [
     "check_writable",
     "json_object",
     "read",
+    "save",
     "write",
 ]

@@ -3,6 +3,7 @@
 import json
 import shutil
 import struct
+import tarfile
 import tempfile
 import zipfile
 from pathlib import Path
@@ -51,6 +52,25 @@ def write(folder: Path, model: Model) -> Path:
             _write_zip(stream, model)
     except OSError as error:
         raise _cannot_write(folder, error) from error
+    return path
+
+
+def save(path: Path, model: Model) -> Path:
+    """Write the artifact into a folder, or as a file that ends in .tar.gz or .tgz; return its path.
+
+    Raises: PlatformError if it cannot be written; no partial file is left.
+    """
+    if not path.name.endswith((".tar.gz", ".tgz")):
+        check_writable(path)
+        return write(path, model)
+    try:
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".fm-model-") as folder:
+            file, part = write(Path(folder), model), Path(folder, "packed")
+            with tarfile.open(part, "w:gz", compresslevel=1) as archive:
+                archive.add(file, file.name)
+            part.replace(path)
+    except OSError as error:
+        raise PlatformError(f"{path} cannot be written: {error.strerror or error}") from error
     return path
 
 

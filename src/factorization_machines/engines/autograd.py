@@ -71,7 +71,7 @@ class TorchEngine:
         self.model = model
         self._device = model.v.device
         self._classifier = config.classifier
-        self._batch_size = config.mini_batch_size
+        self._batch_size = config.mini_batch_size if config.fill_batches else 0
         self._scale = config.rescale_grad or 1 / config.mini_batch_size
         # A term that is switched off gets no gradient and no update: it stays zero.
         model.w.requires_grad_(config.use_linear)
@@ -84,16 +84,17 @@ class TorchEngine:
         ]
         self._optimizer = LazyOptimizer(groups, config)
 
-    def set_rows(self, x: csr_array, y: Float32) -> None:
+    def set_rows(self, x: csr_array, y: Float32, weights: Float32 | None = None) -> None:
         """Replace the rows, see `base.Engine`."""
         self._x, self._y = x, y
+        self._weights = np.ones_like(y) if weights is None else weights
 
     def run(self, batches: Bounds, metrics: Metrics) -> int:
         """Train on mini-batches, see `base.Engine`."""
         done = 0
         for start, stop in batches.tolist():
             done += 1
-            padding = self._batch_size - (stop - start)
+            padding = max(0, self._batch_size - (stop - start))
             bias = self.model.w0.item() if padding else 0.0
             metrics.add(self.step(start, stop), self._y[start:stop])
             if padding:
@@ -110,19 +111,21 @@ class TorchEngine:
         self._optimizer.zero_grad()
         z = self.model(Batch.of(self._x, start, stop).to(self._device))
         target = torch.from_numpy(self._y[start:stop]).to(self._device)
-        loss = self._loss(z, target)
-        if padding := self._batch_size - (stop - start):
-            loss = loss + padding * self._loss(self.model.w0, torch.zeros_like(self.model.w0))
+        loss = self._loss(z, target, torch.from_numpy(self._weights[start:stop]).to(self._device))
+        padding = self._batch_size - (stop - start)
+        if padding > 0:
+            w0 = self.model.w0
+            loss = loss + padding * self._loss(w0, torch.zeros_like(w0), torch.ones_like(w0))
         (loss * self._scale).backward()  # type: ignore[no-untyped-call]
         self._optimizer.step()
         scores: Float32 = z.detach().cpu().numpy()
         return scores
 
-    def _loss(self, z: Tensor, target: Tensor) -> Tensor:
-        """Return the sum of the losses of scores."""
+    def _loss(self, z: Tensor, target: Tensor, weights: Tensor) -> Tensor:
+        """Return the weighted sum of the losses of scores."""
         if self._classifier:
-            return binary_cross_entropy_with_logits(z, target, reduction="sum")
-        return 0.5 * mse_loss(z, target, reduction="sum")
+            return binary_cross_entropy_with_logits(z, target, weights, reduction="sum")
+        return 0.5 * weights @ mse_loss(z, target, reduction="none")
 
     def score(self, x: csr_array) -> Float32:
         """Return the scores of rows, (n,) float32."""

@@ -2,16 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from scipy.sparse import csr_array
 
 from factorization_machines.batching import Bounds
 from factorization_machines.metrics import Metrics
-from factorization_machines.parameters import Float32
-
-if TYPE_CHECKING:  # torch takes seconds to import
-    from factorization_machines.module import FactorizationMachine
+from factorization_machines.parameters import Float32, Parameters
 
 TERMS = ("bias", "linear", "factors")
 
@@ -28,17 +25,28 @@ class OptimizerState:
     arrays: Mapping[str, Float32]
 
 
+class Model(Protocol):
+    """What is trained: the PyTorch module, or parameters alone where torch is not needed."""
+
+    def arrays(self) -> Parameters:
+        """Return the parameters as NumPy arrays."""
+
+    def copy_from(self, parameters: Parameters) -> None:
+        """Copy values of the same shapes into the parameters, in place."""
+
+
 class Engine(Protocol):
     """Trains a model in place on the rows that it was given last."""
 
     @property
-    def model(self) -> "FactorizationMachine":
+    def model(self) -> Model:
         """Return the model that is trained."""
 
-    def set_rows(self, x: csr_array, y: Float32) -> None:
+    def set_rows(self, x: csr_array, y: Float32, weights: Float32 | None = None) -> None:
         """Replace the rows; parameters and optimizer state stay as they are.
 
-        `x` is (n, feature_dim) float32 in canonical CSR form, `y` is (n,) float32.
+        `x` is (n, feature_dim) float32 in canonical CSR form, `y` is (n,) float32. `weights` (n,)
+        float32 multiply the loss gradients of the rows, but not the metrics of training.
         """
 
     def run(self, batches: Bounds, metrics: Metrics) -> int:

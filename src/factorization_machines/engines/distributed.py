@@ -95,7 +95,7 @@ class HostsEngine(NumbaEngine):
         ):
             self._step(number, start, stop, total)
             done += 1
-            metrics.rows += self._config.batch_size
+            metrics.rows += max(total, self._config.batch_size)
             metrics.sums += self._sums
             if not metrics.finite():
                 break

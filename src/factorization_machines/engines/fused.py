@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from scipy.sparse import csr_array
 
 from factorization_machines.batching import Bounds
 from factorization_machines.config import TrainingConfig
+from factorization_machines.engines.base import Model as TrainedModel
 from factorization_machines.engines.base import OptimizerState
 from factorization_machines.errors import AlgorithmError
 from factorization_machines.kernels import step
@@ -30,9 +31,6 @@ from factorization_machines.metrics import Metrics
 from factorization_machines.optimizers import OPTIMIZERS
 from factorization_machines.parameters import Float32, aligned
 
-if TYPE_CHECKING:  # torch takes seconds to import
-    from factorization_machines.module import FactorizationMachine
-
 
 class NumbaEngine:
     """Trains a model on a CPU; the result does not depend on the number of threads.
@@ -40,7 +38,7 @@ class NumbaEngine:
     See `base.Engine`.
     """
 
-    def __init__(self, model: FactorizationMachine, config: TrainingConfig, threads: int = 1):
+    def __init__(self, model: TrainedModel, config: TrainingConfig, threads: int = 1):
         self.model = model
         self._parameters = parameters = model.arrays()
         d, k = parameters.v.shape
@@ -74,9 +72,9 @@ class NumbaEngine:
             other = _thread_state(self._states[0].v, self._bounds, 0, 0)
             self._states.append(other._replace(state=self._states[0].state))
 
-    def set_rows(self, x: csr_array, y: Float32) -> None:
+    def set_rows(self, x: csr_array, y: Float32, weights: Float32 | None = None) -> None:
         """Replace the rows, see `base.Engine`."""
-        self._rows = _rows(x, y, self._weights.w.size)
+        self._rows = _rows(x, y, self._weights.w.size, weights)
         size = min(self._max_rows, x.shape[0])
         indptr = self._rows.indptr.view(np.int64)
         nnz = int((indptr[size:] - indptr[:-size]).max()) if size else 0  # of the largest batch
@@ -126,7 +124,8 @@ class NumbaEngine:
         self._run_threads(work)
         done = int(self._states[0].progress[DONE])
         self._steps += done
-        metrics.rows += done * self._config.batch_size
+        sizes = batches[:done, 1] - batches[:done, 0]
+        metrics.rows += int(np.maximum(sizes, self._config.batch_size).sum())
         metrics.sums[:] = self._states[0].sums
         return done
 
@@ -202,7 +201,7 @@ def _step_config(config: TrainingConfig) -> StepConfig:
         use_bias=config.use_bias,
         use_linear=config.use_linear,
         optimizer=OPTIMIZERS[config.optimizer].kernel,
-        batch_size=config.mini_batch_size,
+        batch_size=config.mini_batch_size if config.fill_batches else 0,
         lr=np.array([term.lr for term in terms], np.float32),
         wd=np.array([term.wd for term in terms], np.float32),
         clip=np.float32(config.clip_gradient or 0),
@@ -244,7 +243,7 @@ def _batch_arrays(d: int, q: int, size: int, nnz: int) -> dict[str, Any]:
     }
 
 
-def _rows(x: csr_array, y: Float32, feature_dim: int) -> Rows:
+def _rows(x: csr_array, y: Float32, feature_dim: int, weights: Float32 | None = None) -> Rows:
     """Return rows as the kernels take them, after the checks that the kernels do not make.
 
     Raises: AlgorithmError if an index would be out of range.
@@ -254,6 +253,7 @@ def _rows(x: csr_array, y: Float32, feature_dim: int) -> Rows:
         np.ascontiguousarray(x.indices, np.int32),
         np.ascontiguousarray(x.data, np.float32),
         np.ascontiguousarray(y, np.float32),
+        np.ascontiguousarray(() if weights is None else weights, np.float32),
     )
     keys = rows.keys
     valid = (
@@ -261,6 +261,7 @@ def _rows(x: csr_array, y: Float32, feature_dim: int) -> Rows:
         and bool((rows.indptr[1:] >= rows.indptr[:-1]).all())
         and rows.indptr[-1] <= keys.size == rows.values.size
         and rows.y.size == rows.indptr.size - 1
+        and rows.weights.size in (0, rows.y.size)
         and (keys.size == 0 or (keys.min() >= 0 and keys.max() < feature_dim))
     )
     if not valid:

@@ -2,14 +2,11 @@
 
 import argparse
 import json
-import tarfile
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from factorization_machines import artifact
 from factorization_machines.artifact import PREDICTOR_TYPES, Model
-from factorization_machines.errors import PlatformError
 from factorization_machines.export import FORMATS, embeddings, load, save, summary
 from factorization_machines.export.embeddings import write as write_vectors
 from factorization_machines.export.summary import lines
@@ -41,20 +38,7 @@ def _export(options: argparse.Namespace) -> None:
 
 def _import(options: argparse.Namespace) -> None:
     model = _load(options)
-    output: Path = options.output
-    if not output.name.endswith((".tar.gz", ".tgz")):
-        artifact.check_writable(output)
-        print(artifact.write(output, model))  # noqa: T201
-        return
-    try:
-        with tempfile.TemporaryDirectory(dir=output.parent, prefix=".fm-model-") as folder:
-            file, part = artifact.write(Path(folder), model), Path(folder, "packed")
-            with tarfile.open(part, "w:gz", compresslevel=1) as archive:
-                archive.add(file, file.name)
-            part.replace(output)
-    except OSError as error:
-        raise PlatformError(f"{output} cannot be written: {error.strerror or error}") from error
-    print(output)  # noqa: T201
+    print(artifact.save(options.output, model))  # noqa: T201
 
 
 def _embeddings(options: argparse.Namespace) -> None:

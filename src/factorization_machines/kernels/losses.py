@@ -112,6 +112,16 @@ def squared(z: Float32, y: Float32, scale: Any, dz: Float32, out: Float64) -> No
     out[SQUARE], out[ABSOLUTE], out[GRADIENT] = square, absolute, gradients
 
 
+@inlined_kernel(types.void(F1, F1, D1))
+def weigh(weights: Float32, dz: Float32, out: Float64) -> None:
+    """Multiply the loss gradients of a block by the weights of its rows, and sum them again."""
+    gradients = 0.0
+    for i in range(dz.size):
+        dz[i] *= weights[i]
+        gradients += np.float64(dz[i])
+    out[GRADIENT] = gradients
+
+
 @inlined_kernel(types.float64(types.boolean, types.float32, types.int64, types.float32, D1))
 def empty_rows(classifier: bool, z: Any, count: int, scale: Any, sums: Float64) -> Any:
     """Add the metrics of `count` empty rows of label 0 to `sums`; return their gradient of w0.

@@ -10,7 +10,14 @@ from numba import types
 
 from factorization_machines.kernels.columns import COLUMNS, LOSS
 from factorization_machines.kernels.jit import REASSOCIATE, inlined_kernel
-from factorization_machines.kernels.losses import BLOCK, GRADIENT, empty_rows, logistic, squared
+from factorization_machines.kernels.losses import (
+    BLOCK,
+    GRADIENT,
+    empty_rows,
+    logistic,
+    squared,
+    weigh,
+)
 from factorization_machines.kernels.optimizers import update_factors, update_scalar
 from factorization_machines.kernels.simd import LINE, load, prefetch, splat, store, total
 from factorization_machines.kernels.types import (
@@ -104,7 +111,10 @@ def loss_and_gradient(
     rows: Rows, start: Int, stop: Int, begin: Int, end: Int, config: StepConfig, parts: Float32,
     local: ThreadState,
 ) -> None:  # fmt: skip
-    """Sum the scores of the blocks [begin, end) and write their loss gradients and sums."""
+    """Sum the scores of the blocks [begin, end) and write their loss gradients and sums.
+
+    The metric sums are those of the rows without weights.
+    """
     for b in range(begin, end):
         first, last = b * BLOCK, min(b * BLOCK + BLOCK, stop - start)
         z, dz = local.z[first:last], local.dz[first:last]
@@ -119,6 +129,8 @@ def loss_and_gradient(
             logistic(z, labels, config.scale, dz, local.blocks[b])
         else:
             squared(z, labels, config.scale, dz, local.blocks[b])
+        if rows.weights.size > 0:
+            weigh(rows.weights[start + first : start + last], dz, local.blocks[b])
 
 
 @inlined_kernel(types.float64(STEP_CONFIG, THREAD_STATE, INT, INT, types.float32))

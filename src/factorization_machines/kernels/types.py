@@ -28,12 +28,16 @@ L2 = types.int64[:, ::1]
 
 
 class Rows(NamedTuple):
-    """Rows in canonical CSR form: row i is keys[indptr[i]:indptr[i + 1]], with the label y[i]."""
+    """Rows in canonical CSR form: row i is keys[indptr[i]:indptr[i + 1]], with the label y[i].
+
+    `weights` (n,) are the factors of the rows' loss gradients, or (0,) if all are 1.
+    """
 
     indptr: UInt64
     keys: UInt32
     values: Float32
     y: Float32
+    weights: Float32
 
 
 class StepConfig(NamedTuple):
@@ -43,7 +47,7 @@ class StepConfig(NamedTuple):
     use_bias: bool
     use_linear: bool
     optimizer: int
-    batch_size: int  # rows of a batch, including empty ones that fill it up
+    batch_size: int  # rows that empty ones fill a batch up to; 0: none
     lr: Float32  # (3,) of bias, linear, factors
     wd: Float32  # (3,)
     clip: Any  # float32, as the next two
@@ -91,7 +95,7 @@ class ThreadState(NamedTuple):
     c: Float32  # (u,) sum of dz * x^2
 
 
-ROWS = types.NamedTuple((UL1, UI1, F1, F1), Rows)
+ROWS = types.NamedTuple((UL1, UI1, F1, F1, F1), Rows)
 STEP_CONFIG = types.NamedTuple(
     (*3 * (types.boolean,), *2 * (types.int64,), F1, F1, *3 * (types.float32,)), StepConfig
 )
