@@ -1,7 +1,9 @@
 """The service as a whole: its parts, its start and its stop."""
 
+import contextlib
 import logging
 import os
+import sqlite3
 import sys
 import threading
 import time
@@ -67,7 +69,8 @@ class Service:
             return
         running: list[Any] = list(self.context.running.values())
         for job in running:
-            job.abandon("InternalServerError: the local service was stopped while the job ran.")
+            with contextlib.suppress(sqlite3.OperationalError):  # the next start marks it failed
+                job.abandon("InternalServerError: the local service was stopped while the job ran.")
         self.context.jobs.shutdown(wait=True, cancel_futures=True)
         self.context.endpoints.stop()
         self.context.clear_work()
