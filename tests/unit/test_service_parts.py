@@ -2,9 +2,12 @@
 
 import datetime
 import io
+import queue
 import re
+import shutil
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from types import SimpleNamespace
 
@@ -16,12 +19,14 @@ from local_sagemaker.api.pagination import listing
 from local_sagemaker.backends.docker import DockerRunner
 from local_sagemaker.backends.process import ProcessRunner
 from local_sagemaker.errors import LocalError, ServiceError
+from local_sagemaker.jobs.base import Job
 from local_sagemaker.server import origin_check
 from local_sagemaker.storage import channels, metrics, objects
 from local_sagemaker.storage.channels import Share
 from local_sagemaker.storage.database import Database
 from local_sagemaker.storage.pipes import PipeFeeder
 from local_sagemaker.storage.records import Store, now
+from support.job import PATIENCE
 from support.recordio import frame
 
 LINES = [
@@ -286,6 +291,7 @@ def test_other_threads_run_while_a_regular_expression_is_searched():
         time.sleep(0.01)
         turns += 1
     assert turns > 5
+    assert scraper.too_slow == ["slow"]
 
 
 @pytest.mark.parametrize("regex", ["(a", "a", "(?:" * 400 + "(a)" + ")" * 400, "[", "(?P<a>"])
@@ -363,3 +369,40 @@ def test_a_key_that_is_no_name_of_a_file_is_named_without_a_path_of_this_machine
         objects.download(s3, ("bucket", key), tmp_path, PurePosixPath(key))
     text = key.replace("\0", "\\x00")
     assert str(error.value) == f"ClientError: Data download failed: s3://bucket/{text}: {reason}"
+
+
+class Written(Job):
+    """A job that ends, as its record would say, before its folder is removed."""
+
+    kind = "written"
+
+    def work(self):
+        self.work_folder.mkdir(parents=True)
+        (self.work_folder / "result").touch()
+        self.end("Completed")
+
+    def end(self, status, **changes):
+        self.context.ended.put((status, (self.work_folder / "result").is_file()))
+
+
+def test_a_job_has_a_folder_of_its_own_while_that_of_its_namesake_is_removed(tmp_path):
+    next_is_done = threading.Event()
+
+    def remove(folder):
+        assert next_is_done.wait(PATIENCE)
+        shutil.rmtree(folder)
+
+    with ThreadPoolExecutor(2) as pool:
+        context = SimpleNamespace(
+            work=lambda name: tmp_path / name,
+            runner=SimpleNamespace(remove=remove),
+            ended=queue.Queue(),
+            running={},
+            jobs=pool,
+        )
+        for _ in range(2):
+            Written(context, "again").submit()
+            assert context.ended.get(timeout=PATIENCE) == ("Completed", True)
+        next_is_done.set()
+    assert context.running == {}
+    assert list(tmp_path.iterdir()) == []
