@@ -53,7 +53,7 @@ def started(tmp_path_factory):
     assert docker.docker("ps", "-aq", "--filter", label).stdout == ""
 
 
-def run(started, name, script):
+def run(started, name, script, **changes):
     """Run a shell script as a training job; return its description, objects and log."""
     sm, s3, logs = (started.client(service) for service in ("sagemaker", "s3", "logs"))
     request = training(name, CheckpointConfig={"S3Uri": f"s3://{BUCKET}/checkpoints/{name}"})
@@ -64,6 +64,7 @@ def run(started, name, script):
         "ContainerEntrypoint": ["sh", "-c", 'eval "$SCRIPT"'],
     }
     request["Environment"] = {"SCRIPT": script}  # longer than a word of the entry point may be
+    request |= changes
     sm.create_training_job(**request)
     found = ended(sm.describe_training_job, "TrainingJobStatus", TrainingJobName=name)
     stored = {}
@@ -130,6 +131,14 @@ def test_folders_that_became_links_are_left_out_by_name(started, host):
         f"/opt/ml/{folder} is a link, and not a folder: it is left out."
         for folder in ("checkpoints", "model", "output/data")
     ]
+
+
+@pytest.mark.parametrize("isolated", [True, False])
+def test_an_isolated_job_has_no_way_out(started, isolated):
+    script = "cut -f2 /proc/net/route | grep -cx 00000000 > /opt/ml/output/failure; exit 1"
+    name = f"isolated-{isolated}".lower()
+    found, _, _ = run(started, name, script, EnableNetworkIsolation=isolated)
+    assert found["FailureReason"] == ("0" if isolated else "1")  # routes to other networks
 
 
 def test_a_kill_for_want_of_memory_is_told_as_such(started):
