@@ -133,12 +133,28 @@ def test_folders_that_became_links_are_left_out_by_name(started, host):
     ]
 
 
-@pytest.mark.parametrize("isolated", [True, False])
-def test_an_isolated_job_has_no_way_out(started, isolated):
-    script = "cut -f2 /proc/net/route | grep -cx 00000000 > /opt/ml/output/failure; exit 1"
-    name = f"isolated-{isolated}".lower()
-    found, _, _ = run(started, name, script, EnableNetworkIsolation=isolated)
-    assert found["FailureReason"] == ("0" if isolated else "1")  # routes to other networks
+CONNECT = """python - <<'END'
+import socket
+try:
+    socket.create_connection(("{address}", 8000), 5).close()
+    result = "connected"
+except OSError:
+    result = "not connected"
+open("/opt/ml/output/failure", "w").write(result)
+raise SystemExit(1)
+END"""
+
+
+@pytest.mark.parametrize(("isolated", "result"), [(True, "not connected"), (False, "connected")])
+def test_an_isolated_job_reaches_no_other_network(started, isolated, result):
+    server = ("-um", "http.server", "8000", "--directory", "/opt/ml")
+    with docker.started("--entrypoint", "python", command=server) as other:
+        query = ("inspect", "-f", "{{.NetworkSettings.IPAddress}}", other.name)
+        script = CONNECT.format(address=docker.docker(*query).stdout.strip())
+        other.wait_until(lambda: "Serving" in other.logs())
+        name = "isolated" if isolated else "not-isolated"
+        found, _, _ = run(started, name, script, EnableNetworkIsolation=isolated)
+    assert found["FailureReason"] == result
 
 
 def test_a_kill_for_want_of_memory_is_told_as_such(started):
