@@ -224,6 +224,9 @@ def test_until_it_is_ready_it_answers_503(tmp_path):
         **training("odd", InputDataConfig=[channel("train")], Tags=[{"Key": "@time", "Value": "x"}])
     )
     ended(sm.describe_training_job, "TrainingJobStatus", TrainingJobName="odd")
+    odd = training("refused", HyperParameters={"@time": "abc", "@": "time", "value": "x"})
+    sm.create_training_job(**odd)
+    ended(sm.describe_training_job, "TrainingJobStatus", TrainingJobName="refused")
     kill(service)
     port = service.url.rpartition(":")[2]
     seen, stop = [], threading.Event()
@@ -250,7 +253,9 @@ def test_until_it_is_ready_it_answers_503(tmp_path):
         assert {entry[0] for entry in before} <= {503}
         assert all(b"<Code>ServiceUnavailable" in body and retry for _, body, retry in before)
         assert status == 200 and b"data/train/a" in body
-        logs = service.client("logs")
+        sm, logs = service.client("sagemaker"), service.client("logs")
+        refused = sm.describe_training_job(TrainingJobName="refused")
+        assert refused["HyperParameters"] == odd["HyperParameters"]
         group = "/aws/sagemaker/TrainingJobs"
         (stream,) = logs.describe_log_streams(logGroupName=group)["logStreams"]
         assert stream["firstEventTimestamp"] <= stream["lastEventTimestamp"]

@@ -3,6 +3,7 @@
 import io
 import os
 import tarfile
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -177,3 +178,17 @@ def test_what_is_no_image_name_is_refused(started, image):
         sm.create_model(
             ModelName="no-image", PrimaryContainer={"Image": image}, ExecutionRoleArn=ROLE
         )
+
+
+def test_a_function_of_lambda_pulls_no_image(started):
+    functions, code = started.client("lambda"), io.BytesIO()
+    role = started.client("iam").create_role(RoleName="r", AssumeRolePolicyDocument="{}")["Role"]
+    with zipfile.ZipFile(code, "w") as packed:
+        packed.writestr("f.py", "def handle(event, context): return 1")
+    functions.create_function(
+        FunctionName="f", Runtime="python3.11", Handler="f.handle", Role=role["Arn"],
+        Code={"ZipFile": code.getvalue()},
+    )  # fmt: skip
+    answer = functions.invoke(FunctionName="f", Payload=b"{}")
+    assert answer["FunctionError"] == "Handled"
+    assert b"is not on this machine, and the service pulls none" in answer["Payload"].read()

@@ -15,6 +15,7 @@ import pytest
 
 from local_sagemaker import builtin
 from local_sagemaker.api import validation
+from local_sagemaker.api.endpoint_members import check_model
 from local_sagemaker.api.pagination import listing
 from local_sagemaker.backends.docker import DockerRunner
 from local_sagemaker.backends.process import ProcessRunner
@@ -143,6 +144,15 @@ def test_a_request_is_checked_in_aws_s_words():
     assert "'a_b' at 'trainingJobName'" in problem({"TrainingJobName": "a_b"})
     assert "less than or equal to 63" in problem({"TrainingJobName": "a" * 64})
     validation.check("DescribeTrainingJob", {"TrainingJobName": "a-b"})
+
+
+def test_network_isolation_is_refused_for_a_server_that_may_connect():
+    context = SimpleNamespace(runner=SimpleNamespace(problem=lambda image: None))
+    request = {"EnableNetworkIsolation": True}
+    check_model(context, request, {"Image": OURS})
+    check_model(context, {}, {"Image": "x/other:1"})
+    with pytest.raises(ServiceError, match="EnableNetworkIsolation is not offered here for x/oth"):
+        check_model(context, request, {"Image": "x/other:1"})
 
 
 def test_a_listing_has_pages_and_an_order():
