@@ -2,7 +2,9 @@
 
 import contextlib
 import json
+import os
 import resource
+import signal
 import subprocess
 import threading
 import time
@@ -284,7 +286,8 @@ def test_what_a_full_disk_does_not_take_has_not_happened(tmp_path):
     s3.create_bucket(Bucket=BUCKET)
     x, y = planted(0)
     s3.put_object(Bucket=BUCKET, Key="data/train/a", Body=sparse_file(x, y))
-    request = training("new", InputDataConfig=[channel("train")])
+    epochs = {"epochs": "100000000"}
+    request = training("new", InputDataConfig=[channel("train")], HyperParameters=epochs)
     refused = pytest.raises(ClientError, match="Nothing was changed, because the change cannot be")
     try:
         with full_disk(service):
@@ -302,11 +305,14 @@ def test_what_a_full_disk_does_not_take_has_not_happened(tmp_path):
             assert time.monotonic() < until
             time.sleep(0.01)
         with full_disk(service):
+            for process in processes.iterdir():
+                os.kill(int(process.name), signal.SIGKILL)
             while list(processes.iterdir()):
                 assert time.monotonic() < until
                 time.sleep(0.1)
             time.sleep(2)  # the job tries to record its end
         job = ended(sm.describe_training_job, "TrainingJobStatus", TrainingJobName="new")
+        assert job["FailureReason"] == "AlgorithmError: exit code -9, and no failure file."
         assert job["FinalMetricDataList"]
         sm.delete_training_job(TrainingJobName="new")
     finally:

@@ -387,32 +387,39 @@ class Written(Job):
     kind = "written"
 
     def work(self):
-        self.work_folder.mkdir(parents=True)
+        self.work_folder.mkdir(parents=True, exist_ok=True)
         (self.work_folder / "result").touch()
-        self.end("Completed")
+        self.context.written.put(self.name)
+        self.end(self.context.go_on.get(timeout=PATIENCE))
 
     def end(self, status, **changes):
         self.context.ended.put((status, (self.work_folder / "result").is_file()))
 
 
-def test_a_job_has_a_folder_of_its_own_while_that_of_its_namesake_is_removed(tmp_path):
-    next_is_done = threading.Event()
+def test_a_job_keeps_its_folder_while_that_of_an_earlier_namesake_is_removed(tmp_path):
+    go_on, written, ended, removed = (queue.Queue() for _ in range(4))
+    may_remove = threading.Event()
 
     def remove(folder):
-        assert next_is_done.wait(PATIENCE)
-        shutil.rmtree(folder)
+        assert may_remove.wait(PATIENCE)
+        shutil.rmtree(folder, ignore_errors=True)
+        removed.put(folder)
 
-    with ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(2) as jobs:
+        runner = SimpleNamespace(remove=remove)
         context = SimpleNamespace(
-            work=lambda name: tmp_path / name,
-            runner=SimpleNamespace(remove=remove),
-            ended=queue.Queue(),
-            running={},
-            jobs=pool,
-        )
-        for _ in range(2):
-            Written(context, "again").submit()
-            assert context.ended.get(timeout=PATIENCE) == ("Completed", True)
-        next_is_done.set()
+            runner=runner, jobs=jobs, running={}, work=lambda name: tmp_path / name,
+            go_on=go_on, written=written, ended=ended,
+        )  # fmt: skip
+        Written(context, "again").submit()
+        go_on.put("Completed")
+        assert ended.get(timeout=PATIENCE) == ("Completed", True)
+        Written(context, "again").submit()
+        assert [written.get(timeout=PATIENCE) for _ in range(2)] == ["again", "again"]
+        may_remove.set()
+        removed.get(timeout=PATIENCE)
+        assert list(context.running) == [("written", "again")]
+        go_on.put("Completed")
+        assert ended.get(timeout=PATIENCE) == ("Completed", True)
     assert context.running == {}
     assert list(tmp_path.iterdir()) == []

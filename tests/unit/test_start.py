@@ -61,7 +61,7 @@ for seconds in sys.argv[1:]:
 
 @pytest.mark.parametrize(
     ("limit", "pauses", "last"),
-    [(4, ["1", "1.1", "1.2", "1.3"], "before 1.3"), (0.5, ["600", "0"], "before 600")],
+    [(4, ["1.1", "1.2", "1.3", "1.4", "0"], "before 0"), (0.5, ["600", "0"], "before 600")],
     ids=["progress", "none"],
 )
 def test_a_start_is_waited_for_while_it_prints(tmp_path, monkeypatch, limit, pauses, last):
