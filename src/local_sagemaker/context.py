@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import sqlite3
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -105,7 +106,8 @@ class Context:
             deliver: write the last metrics and captured data of the endpoints.
         """
         for job in list(self.running.values()):
-            job.abandon(reason)
+            with contextlib.suppress(sqlite3.OperationalError):  # the next start marks it failed
+                job.abandon(reason)
         self.jobs.shutdown(wait=False, cancel_futures=True)
         self.endpoints.stop(deliver)
         self.jobs.shutdown(wait=True)

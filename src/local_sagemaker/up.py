@@ -5,6 +5,7 @@ import json
 import os
 import shlex
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -55,7 +56,7 @@ def _serve(settings: Settings) -> None:
     runner.clear()
     try:
         server = Service(settings, runner)
-    except OSError as error:
+    except (OSError, sqlite3.OperationalError) as error:
         raise LocalError(str(error)) from error
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

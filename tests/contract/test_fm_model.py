@@ -1,5 +1,6 @@
 """`fm-model` as a real process: each command, what it prints, and how it ends."""
 
+import gzip
 import json
 import subprocess
 import tarfile
@@ -124,6 +125,24 @@ def test_what_cannot_be_done(
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert [path.name for path in folder.iterdir()] == ["model"]
+
+
+def test_a_hostile_archive_ends_it_at_once(folder: Path) -> None:
+    info = tarfile.TarInfo("\x1b[2J")
+    info.size = 8 * 10**12
+    (folder / "m.tar.gz").write_bytes(gzip.compress(info.tobuf()))
+    done = run(folder, "info", "m.tar.gz")
+    assert (done.code, done.stdout) == (3, "")
+    assert r"\x1b[2J: 8000000000000 bytes, more than the archive may hold" in done.stderr
+
+
+def test_a_terminal_gets_no_control_characters_of_a_model(folder: Path) -> None:
+    odd = {**TRAINING, "epochs\x1b[2J": "7\n\x9b"}
+    artifact.write(folder / "model", Model(PARAMETERS, odd, {"\x1b]0;t\x07": "\r"}))
+    text = good(folder, "info", "model")
+    assert all(line.isprintable() for line in text.splitlines())
+    assert r"epochs\x1b[2J" in text and r"7\n\x9b" in text and r"\x1b]0;t\x07" in text
+    assert good(folder, "info", "--json", "model").isascii()
 
 
 def test_a_folder_that_may_not_be_written(folder: Path) -> None:

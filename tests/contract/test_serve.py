@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import contextlib
+import gzip
 import json
 import os
 import re
@@ -9,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +25,7 @@ from factorization_machines import artifact
 from factorization_machines.parameters import Parameters, score, sigmoid
 from support import fm
 from support.job import PATIENCE, Endpoint, Job, command
+from support.mxfiles import archive
 from support.recordio import dense_file, message, sparse_file
 
 DIM = 6
@@ -167,12 +170,30 @@ def no_zip(path: Path) -> None:
     path.write_bytes(b"\x80\x04 not a model")
 
 
+def bomb(path: Path) -> None:
+    path.unlink()
+    info = tarfile.TarInfo("other")
+    info.size = 8 * 10**12
+    path.with_name("model.tar.gz").write_bytes(gzip.compress(info.tobuf()))
+
+
+def other_symbol(path: Path) -> None:
+    path.write_bytes(archive(meta={"training_parameters": {}}, symbol_json=b'{"nodes": 5}'))
+
+
+def odd_name(path: Path) -> None:
+    path.rename(path.with_name("\x1b[2J\n"))
+
+
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [
         (Path.unlink, "there is no model_algo-1 in {model}; it holds nothing"),
         (cut, "{model}/model_algo-1 is not a zip archive, or it is damaged: "),
         (no_zip, "{model}/model_algo-1 is not a zip archive, or it is damaged: "),
+        (bomb, "{model}/model.tar.gz: other: 8000000000000 bytes, more than the archive may hold"),
+        (other_symbol, "{model}/model_algo-1: nothing says the predictor type"),
+        (odd_name, r"there is no model_algo-1 in {model}; it holds \x1b[2J\n"),
     ],
 )
 def test_without_a_model_it_says_why(job: Job, spoil: Any, reason: str) -> None:

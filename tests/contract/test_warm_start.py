@@ -1,5 +1,6 @@
 """Training that goes on from a model: the channel `model`, in each form, and what is refused."""
 
+import gzip
 import io
 import tarfile
 import zipfile
@@ -14,6 +15,13 @@ from factorization_machines import artifact
 from support.job import Job
 
 RATES = {"factors_lr": 0.02, "linear_lr": 0.02, "factors_init_sigma": 0.2}
+
+
+def bomb() -> bytes:
+    """Return an archive of 74 bytes, whose only member says that it has 8 TB."""
+    info = tarfile.TarInfo("other")
+    info.size = 8 * 10**12
+    return gzip.compress(info.tobuf())
 
 
 def tarred(content: bytes) -> bytes:
@@ -148,6 +156,8 @@ def test_a_model_grows(good: Job, trained: bytes) -> None:
             "{folder}/model_algo-1 is not a zip archive, or it is damaged: ",
         ),
         ({"model.tar.gz": b"\x1f\x8b"}, "{folder}/model.tar.gz is cut short at byte 2: "),
+        ({"model.tar.gz": bomb()}, "{folder}/model.tar.gz: other: 8000000000000 bytes, more "),
+        ({"\x1b[2J\n": b"x"}, r"there is no model_algo-1 in {folder}; it holds \x1b[2J\n"),
     ],
 )
 def test_a_model_that_is_none(good: Job, files: Mapping[str, bytes], reason: str) -> None:

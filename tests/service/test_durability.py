@@ -1,5 +1,10 @@
 """What is acknowledged survives a kill; odd names are refused; a folder has one service."""
 
+import contextlib
+import json
+import os
+import resource
+import signal
 import subprocess
 import threading
 import time
@@ -24,6 +29,12 @@ from support.service import (
     up,
 )  # fmt: skip
 
+NOBODY = {
+    "Effect": "Deny",
+    "Principal": "*",
+    "Action": "s3:GetObject",
+    "Resource": "arn:aws:s3:::closed/*",
+}
 READS = (
     *("get_bucket_cors", "get_bucket_tagging", "get_bucket_policy", "get_bucket_versioning"),
     *("list_object_versions", "list_multipart_uploads", "get_bucket_encryption"),
@@ -102,11 +113,20 @@ def test_s3_survives_a_kill_with_all_that_it_tells(tmp_path):
     s3 = service.client("s3")
     upload = fill(s3)
     before = shown(s3)
+    s3.create_bucket(Bucket="closed")
+    s3.put_object(Bucket="closed", Key="k", Body=b"4")
+    s3.put_bucket_policy(Bucket="closed", Policy=json.dumps({"Statement": [NOBODY]}))
+    s3.put_object(Bucket="closed", Key="later", Body=b"5")
+    with pytest.raises(ClientError, match="AccessDenied|Forbidden"):
+        s3.get_object(Bucket="closed", Key="k")
     kill(service)
     service = up(tmp_path / "state")
     try:
         s3 = service.client("s3")
         assert shown(s3) == before
+        s3.delete_bucket_policy(Bucket="closed")
+        for key, content in (("k", b"4"), ("later", b"5")):
+            assert s3.get_object(Bucket="closed", Key=key)["Body"].read() == content
         s3.complete_multipart_upload(**upload)
         body = s3.get_object(Bucket=BUCKET, Key="parts")["Body"].read()
         assert body == bytes(5 << 20) + b"end"
@@ -213,6 +233,9 @@ def test_until_it_is_ready_it_answers_503(tmp_path):
         **training("odd", InputDataConfig=[channel("train")], Tags=[{"Key": "@time", "Value": "x"}])
     )
     ended(sm.describe_training_job, "TrainingJobStatus", TrainingJobName="odd")
+    odd = training("refused", HyperParameters={"@time": "abc", "@": "time", "value": "x"})
+    sm.create_training_job(**odd)
+    ended(sm.describe_training_job, "TrainingJobStatus", TrainingJobName="refused")
     kill(service)
     port = service.url.rpartition(":")[2]
     seen, stop = [], threading.Event()
@@ -239,7 +262,9 @@ def test_until_it_is_ready_it_answers_503(tmp_path):
         assert {entry[0] for entry in before} <= {503}
         assert all(b"<Code>ServiceUnavailable" in body and retry for _, body, retry in before)
         assert status == 200 and b"data/train/a" in body
-        logs = service.client("logs")
+        sm, logs = service.client("sagemaker"), service.client("logs")
+        refused = sm.describe_training_job(TrainingJobName="refused")
+        assert refused["HyperParameters"] == odd["HyperParameters"]
         group = "/aws/sagemaker/TrainingJobs"
         (stream,) = logs.describe_log_streams(logGroupName=group)["logStreams"]
         assert stream["firstEventTimestamp"] <= stream["lastEventTimestamp"]
@@ -248,5 +273,54 @@ def test_until_it_is_ready_it_answers_503(tmp_path):
         assert events[0]["timestamp"] == stream["firstEventTimestamp"]
         cloudwatch = service.client("cloudwatch")
         assert cloudwatch.list_metrics(Namespace=group)["Metrics"]
+    finally:
+        down(service)
+
+
+@contextlib.contextmanager
+def full_disk(service):
+    """Let the service write no byte to a file, as on a full disk."""
+    pid = json.loads((service.state / "service.json").read_text())["pid"]
+    size, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, hard))
+    yield
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, hard))
+
+
+def test_what_a_full_disk_does_not_take_has_not_happened(tmp_path):
+    service = up(tmp_path / "state")
+    sm, s3 = service.client("sagemaker"), service.client("s3")
+    s3.create_bucket(Bucket=BUCKET)
+    x, y = planted(0)
+    s3.put_object(Bucket=BUCKET, Key="data/train/a", Body=sparse_file(x, y))
+    epochs = {"epochs": "100000000"}
+    request = training("new", InputDataConfig=[channel("train")], HyperParameters=epochs)
+    refused = pytest.raises(ClientError, match="Nothing was changed, because the change cannot be")
+    try:
+        with full_disk(service):
+            for _ in range(2):
+                with refused:
+                    sm.create_training_job(**request)
+                with refused:
+                    s3.put_object(Bucket=BUCKET, Key="k", Body=b"1")
+            assert sm.list_training_jobs()["TrainingJobSummaries"] == []
+            assert s3.list_objects_v2(Bucket=BUCKET)["KeyCount"] == 1
+        sm.create_training_job(**request)
+        logs, processes = service.state / "training-job/new", service.state / "processes"
+        until = time.monotonic() + PATIENCE
+        while not any(b"#quality_metric" in file.read_bytes() for file in logs.glob("*.log")):
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        with full_disk(service):
+            for process in processes.iterdir():
+                os.kill(int(process.name), signal.SIGKILL)
+            while list(processes.iterdir()):
+                assert time.monotonic() < until
+                time.sleep(0.1)
+            time.sleep(2)  # the job tries to record its end
+        job = ended(sm.describe_training_job, "TrainingJobStatus", TrainingJobName="new")
+        assert job["FailureReason"] == "AlgorithmError: exit code -9, and no failure file."
+        assert job["FinalMetricDataList"]
+        sm.delete_training_job(TrainingJobName="new")
     finally:
         down(service)

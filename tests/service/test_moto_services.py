@@ -287,6 +287,41 @@ def test_what_would_leave_this_machine_is_refused(service, name, operation, requ
         getattr(service.client(name), operation)(**request_)
 
 
+def test_a_stream_does_not_become_one_to_an_http_endpoint(service):
+    firehose = service.client("firehose")
+    bucket = {"RoleARN": ROLE, "BucketARN": "arn:aws:s3:::bucket"}
+    firehose.create_delivery_stream(DeliveryStreamName="to-s3", S3DestinationConfiguration=bucket)
+    described = firehose.describe_delivery_stream(DeliveryStreamName="to-s3")
+    stream = described["DeliveryStreamDescription"]
+    with pytest.raises(ClientError, match="nothing leaves this machine"):
+        firehose.update_destination(
+            DeliveryStreamName="to-s3",
+            CurrentDeliveryStreamVersionId=stream["VersionId"],
+            DestinationId=stream["Destinations"][0]["DestinationId"],
+            HttpEndpointDestinationUpdate={"EndpointConfiguration": {"Url": "https://192.0.2.1/"}},
+        )
+
+
+def test_an_event_of_s3_goes_to_no_web_server(service, s3):
+    sns, sqs = service.client("sns"), service.client("sqs")
+    topic = sns.create_topic(Name="events")["TopicArn"]
+    with pytest.raises(ClientError, match="The protocol http is not offered here"):
+        sns.subscribe(TopicArn=topic, Protocol="http", Endpoint="http://192.0.2.1/")
+    queue = sqs.create_queue(QueueName="events")["QueueUrl"]
+    arn = "arn:aws:sqs:us-east-1:123456789012:events"
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
+    s3.create_bucket(Bucket="events")
+    s3.put_bucket_notification_configuration(
+        Bucket="events",
+        NotificationConfiguration={
+            "TopicConfigurations": [{"TopicArn": topic, "Events": ["s3:ObjectCreated:*"]}]
+        },
+    )
+    s3.put_object(Bucket="events", Key="key", Body=b"1")
+    messages = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10)["Messages"]
+    assert any('"key"' in json.loads(message["Body"])["Message"] for message in messages)
+
+
 def test_a_topic_delivers_to_queues_only(service):
     sns, sqs = service.client("sns"), service.client("sqs")
     topic = sns.create_topic(Name="jobs")["TopicArn"]

@@ -3,6 +3,7 @@
 import io
 import os
 import tarfile
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -53,7 +54,7 @@ def started(tmp_path_factory):
     assert docker.docker("ps", "-aq", "--filter", label).stdout == ""
 
 
-def run(started, name, script):
+def run(started, name, script, **changes):
     """Run a shell script as a training job; return its description, objects and log."""
     sm, s3, logs = (started.client(service) for service in ("sagemaker", "s3", "logs"))
     request = training(name, CheckpointConfig={"S3Uri": f"s3://{BUCKET}/checkpoints/{name}"})
@@ -64,6 +65,7 @@ def run(started, name, script):
         "ContainerEntrypoint": ["sh", "-c", 'eval "$SCRIPT"'],
     }
     request["Environment"] = {"SCRIPT": script}  # longer than a word of the entry point may be
+    request |= changes
     sm.create_training_job(**request)
     found = ended(sm.describe_training_job, "TrainingJobStatus", TrainingJobName=name)
     stored = {}
@@ -132,6 +134,30 @@ def test_folders_that_became_links_are_left_out_by_name(started, host):
     ]
 
 
+CONNECT = """python - <<'END'
+import socket
+try:
+    socket.create_connection(("{address}", 8000), 5).close()
+    result = "connected"
+except OSError:
+    result = "not connected"
+open("/opt/ml/output/failure", "w").write(result)
+raise SystemExit(1)
+END"""
+
+
+@pytest.mark.parametrize(("isolated", "result"), [(True, "not connected"), (False, "connected")])
+def test_an_isolated_job_reaches_no_other_network(started, isolated, result):
+    server = ("-um", "http.server", "8000", "--directory", "/opt/ml")
+    with docker.started("--entrypoint", "python", command=server) as other:
+        query = ("inspect", "-f", "{{.NetworkSettings.IPAddress}}", other.name)
+        script = CONNECT.format(address=docker.docker(*query).stdout.strip())
+        other.wait_until(lambda: "Serving" in other.logs())
+        name = "isolated" if isolated else "not-isolated"
+        found, _, _ = run(started, name, script, EnableNetworkIsolation=isolated)
+    assert found["FailureReason"] == result
+
+
 def test_a_kill_for_want_of_memory_is_told_as_such(started):
     script = "exec python -c 'bytearray(1 << 30)'"
     found, _, _ = run(started, "memory", script)
@@ -152,3 +178,17 @@ def test_what_is_no_image_name_is_refused(started, image):
         sm.create_model(
             ModelName="no-image", PrimaryContainer={"Image": image}, ExecutionRoleArn=ROLE
         )
+
+
+def test_a_function_of_lambda_pulls_no_image(started):
+    functions, code = started.client("lambda"), io.BytesIO()
+    role = started.client("iam").create_role(RoleName="r", AssumeRolePolicyDocument="{}")["Role"]
+    with zipfile.ZipFile(code, "w") as packed:
+        packed.writestr("f.py", "def handle(event, context): return 1")
+    functions.create_function(
+        FunctionName="f", Runtime="python3.11", Handler="f.handle", Role=role["Arn"],
+        Code={"ZipFile": code.getvalue()},
+    )  # fmt: skip
+    answer = functions.invoke(FunctionName="f", Payload=b"{}")
+    assert answer["FunctionError"] == "Handled"
+    assert b"is not on this machine, and the service pulls none" in answer["Payload"].read()

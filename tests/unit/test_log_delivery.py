@@ -1,6 +1,8 @@
 """Delivery of logs: a group or stream that is deleted, and a stream that cannot be delivered."""
 
+import resource
 import time
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -97,3 +99,29 @@ def test_one_stream_that_cannot_be_delivered_does_not_affect_the_others(
     good.close()
     assert client.groups["group"]["good"] == ["first", "second"]
     assert "1 lines of group bad are not in CloudWatch: " in capsys.readouterr().err
+
+
+def test_a_full_disk_ends_no_container_and_loses_no_line_that_is_delivered(client, logs):
+    stream = logs.stream("group", "name", Path("/dev/full"))
+    for line in ("first", "second"):
+        stream.write(line)  # an error here would end the container that prints
+    stream.close()
+    *lines, last = client.groups["group"]["name"]
+    assert lines == ["first", "second"]
+    assert last == "The disk is full: the last lines are not kept, and have no metrics."
+
+
+def test_lines_of_a_full_disk_are_written_when_it_has_space(client, logs, tmp_path):
+    stream = logs.stream("group", "name", tmp_path / "a.log")
+    size, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    stream.write("first")
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20, hard))  # ends in the second line
+        stream.write("second")
+        stream.write("third")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    stream.close()
+    lines = ["first", "second", "third"]
+    assert [text for _, text in read(tmp_path / "a.log")] == lines
+    assert client.groups["group"]["name"] == lines

@@ -2,9 +2,12 @@
 
 import datetime
 import io
+import queue
 import re
+import shutil
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from types import SimpleNamespace
 
@@ -12,16 +15,19 @@ import pytest
 
 from local_sagemaker import builtin
 from local_sagemaker.api import validation
+from local_sagemaker.api.endpoint_members import check_model
 from local_sagemaker.api.pagination import listing
 from local_sagemaker.backends.docker import DockerRunner
 from local_sagemaker.backends.process import ProcessRunner
 from local_sagemaker.errors import LocalError, ServiceError
+from local_sagemaker.jobs.base import Job
 from local_sagemaker.server import origin_check
 from local_sagemaker.storage import channels, metrics, objects
 from local_sagemaker.storage.channels import Share
 from local_sagemaker.storage.database import Database
 from local_sagemaker.storage.pipes import PipeFeeder
 from local_sagemaker.storage.records import Store, now
+from support.job import PATIENCE
 from support.recordio import frame
 
 LINES = [
@@ -138,6 +144,15 @@ def test_a_request_is_checked_in_aws_s_words():
     assert "'a_b' at 'trainingJobName'" in problem({"TrainingJobName": "a_b"})
     assert "less than or equal to 63" in problem({"TrainingJobName": "a" * 64})
     validation.check("DescribeTrainingJob", {"TrainingJobName": "a-b"})
+
+
+def test_network_isolation_is_refused_for_a_server_that_may_connect():
+    context = SimpleNamespace(runner=SimpleNamespace(problem=lambda image: None))
+    request = {"EnableNetworkIsolation": True}
+    check_model(context, request, {"Image": OURS})
+    check_model(context, {}, {"Image": "x/other:1"})
+    with pytest.raises(ServiceError, match="EnableNetworkIsolation is not offered here for x/oth"):
+        check_model(context, request, {"Image": "x/other:1"})
 
 
 def test_a_listing_has_pages_and_an_order():
@@ -286,6 +301,7 @@ def test_other_threads_run_while_a_regular_expression_is_searched():
         time.sleep(0.01)
         turns += 1
     assert turns > 5
+    assert scraper.too_slow == ["slow"]
 
 
 @pytest.mark.parametrize("regex", ["(a", "a", "(?:" * 400 + "(a)" + ")" * 400, "[", "(?P<a>"])
@@ -363,3 +379,47 @@ def test_a_key_that_is_no_name_of_a_file_is_named_without_a_path_of_this_machine
         objects.download(s3, ("bucket", key), tmp_path, PurePosixPath(key))
     text = key.replace("\0", "\\x00")
     assert str(error.value) == f"ClientError: Data download failed: s3://bucket/{text}: {reason}"
+
+
+class Written(Job):
+    """A job that ends, as its record would say, before its folder is removed."""
+
+    kind = "written"
+
+    def work(self):
+        self.work_folder.mkdir(parents=True, exist_ok=True)
+        (self.work_folder / "result").touch()
+        self.context.written.put(self.name)
+        self.end(self.context.go_on.get(timeout=PATIENCE))
+
+    def end(self, status, **changes):
+        self.context.ended.put((status, (self.work_folder / "result").is_file()))
+
+
+def test_a_job_keeps_its_folder_while_that_of_an_earlier_namesake_is_removed(tmp_path):
+    go_on, written, ended, removed = (queue.Queue() for _ in range(4))
+    may_remove = threading.Event()
+
+    def remove(folder):
+        assert may_remove.wait(PATIENCE)
+        shutil.rmtree(folder, ignore_errors=True)
+        removed.put(folder)
+
+    with ThreadPoolExecutor(2) as jobs:
+        runner = SimpleNamespace(remove=remove)
+        context = SimpleNamespace(
+            runner=runner, jobs=jobs, running={}, work=lambda name: tmp_path / name,
+            go_on=go_on, written=written, ended=ended,
+        )  # fmt: skip
+        Written(context, "again").submit()
+        go_on.put("Completed")
+        assert ended.get(timeout=PATIENCE) == ("Completed", True)
+        Written(context, "again").submit()
+        assert [written.get(timeout=PATIENCE) for _ in range(2)] == ["again", "again"]
+        may_remove.set()
+        removed.get(timeout=PATIENCE)
+        assert list(context.running) == [("written", "again")]
+        go_on.put("Completed")
+        assert ended.get(timeout=PATIENCE) == ("Completed", True)
+    assert context.running == {}
+    assert list(tmp_path.iterdir()) == []

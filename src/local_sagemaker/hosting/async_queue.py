@@ -16,7 +16,7 @@ from local_sagemaker.hosting.context import ServerContext
 from local_sagemaker.hosting.invocation import Invocation, runtime_error
 from local_sagemaker.hosting.model_server import Response
 from local_sagemaker.storage import objects
-from local_sagemaker.storage.records import Record, now
+from local_sagemaker.storage.records import Record, keep_trying, now
 from sagemaker_container.contract.untrusted import printable
 
 KIND = "async-invocation"
@@ -185,6 +185,6 @@ class AsyncQueue:
         self._context.s3.put_object(Bucket=bucket, Key=key, Body=body, ContentType=content_type)
 
     def _end(self, identifier: str) -> None:
-        self._context.store.remove(KIND, identifier)
+        keep_trying(lambda: self._context.store.remove(KIND, identifier), self._stopping.is_set)
         with self._lock:
             self._queued.discard(identifier)

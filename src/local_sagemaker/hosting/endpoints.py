@@ -18,7 +18,7 @@ from local_sagemaker.hosting.deployment import CONFIG, KIND, MODEL, described
 from local_sagemaker.hosting.invocation import Invocation, not_found, runtime_error, send
 from local_sagemaker.hosting.metrics import EndpointMetrics, Measured
 from local_sagemaker.hosting.model_server import START_SECONDS, ModelServer, NotServing, Response
-from local_sagemaker.storage.records import Record, now
+from local_sagemaker.storage.records import Record, keep_trying, now
 
 __all__ = ["CONFIG", "KIND", "MODEL", "Endpoints"]
 
@@ -220,7 +220,10 @@ class Endpoints:
         threading.Thread(target=drain, args=(old,), daemon=True).start()
 
     def _update(self, name: str, status: str, **changes: Any) -> None:
-        self._context.store.update(KIND, name, EndpointStatus=status, **changes)
+        update = self._context.store.update
+        keep_trying(
+            lambda: update(KIND, name, EndpointStatus=status, **changes), lambda: self._stopped
+        )
 
     def _folder(self, name: str, deployment: Mapping[str, Any]) -> Any:
         return self._context.folder(KIND, name) / deployment["Id"]

@@ -1,19 +1,17 @@
 """The base class of jobs: queued, stoppable, and with a final status in every case."""
 
-import sqlite3
 import threading
-import time
 import traceback
 import uuid
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
 from local_sagemaker.context import Context
 from local_sagemaker.errors import LocalError, write_log
-from local_sagemaker.storage.records import Record
+from local_sagemaker.storage.records import Record, keep_trying
 
-_DISK_SECONDS = 1.0  # between two attempts to write to a full disk
 ENDED = ("Completed", "Failed", "Stopped")
 
 
@@ -84,15 +82,11 @@ class Job(ABC):
 
     def update(self, **changes: Any) -> None:
         """Change the job's record; wait for space on a full disk, unless the service stops."""
-        while True:
-            try:
-                self.context.store.update(self.kind, self.name, **changes)
-                return
-            except sqlite3.OperationalError as error:
-                if self.abandoned:
-                    raise
-                write_log(f"the state of {self.kind} {self.name} cannot be saved: {error}")
-                time.sleep(_DISK_SECONDS)
+        self.keep_trying(lambda: self.context.store.update(self.kind, self.name, **changes))
+
+    def keep_trying(self, change: Callable[[], Any]) -> None:
+        """Make a change of the store; wait for space on a full disk, unless the service stops."""
+        keep_trying(change, lambda: self.abandoned)
 
     def fail(self, reason: str) -> None:
         """Record that the job failed."""

@@ -41,11 +41,12 @@ def _training_jobs(context: Context, progress: Callable[[str], None]) -> list[st
         if record["TrainingJobStatus"] in _RUNNING:
             failed += 1
             points = training_metrics.scrape_metrics(context, record)
+            training_metrics.store_metrics(context, name, points)
             changes = {
                 "TrainingJobStatus": "Failed",
                 "FailureReason": _REASON,
                 "TrainingEndTime": now(),
-                "FinalMetricDataList": training_metrics.store_metrics(context, name, points),
+                "FinalMetricDataList": metrics.final(points),
             }
             context.store.update(
                 TRAINING, name, **changes, **training.next_status(record, "Failed", _REASON)

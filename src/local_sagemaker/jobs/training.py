@@ -258,7 +258,8 @@ class TrainingJob(Job):
             ]
         )
         if points:
-            changes["FinalMetricDataList"] = store_metrics(context, self.name, points)
+            self.keep_trying(lambda: store_metrics(context, self.name, points))
+            changes["FinalMetricDataList"] = metrics.final(points)
             publish(context, list(metrics.data(points, self.name)))
         changes |= next_status(record, status, changes.get("FailureReason"))
         status = "Stopped" if status == "MaxRuntimeExceeded" else status

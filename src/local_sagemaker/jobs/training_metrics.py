@@ -28,13 +28,10 @@ def scrape_metrics(context: Context, record: Mapping[str, Any]) -> dict[str, lis
     return scraper.update(log_files(context, name).values())
 
 
-def store_metrics(
-    context: Context, name: str, points: Mapping[str, list[metrics.Point]]
-) -> list[dict[str, Any]]:
-    """Keep an ended job's metrics, so that a restart need not read its log; return the last."""
+def store_metrics(context: Context, name: str, points: Mapping[str, list[metrics.Point]]) -> None:
+    """Keep an ended job's metrics, so that a restart need not read its log."""
     values = {key: [(p.milliseconds, p.value) for p in series] for key, series in points.items()}
     context.store.add(METRICS, name, {"CreationTime": now(), "Points": values})
-    return metrics.final(points)
 
 
 def stored_metrics(context: Context, name: str) -> dict[str, list[metrics.Point]]:

@@ -27,7 +27,7 @@ from local_sagemaker.jobs.evaluations import (
 )
 from local_sagemaker.jobs.training import KIND as TRAINING
 from local_sagemaker.jobs.training_metrics import scrape_metrics
-from local_sagemaker.storage.records import Record, now
+from local_sagemaker.storage.records import Record, keep_trying, now
 
 _ATTEMPTS = 5  # training jobs without an objective after which a tuning job fails
 
@@ -181,7 +181,7 @@ class TuningJob:
             {**training_request(definition, values), "TrainingJobName": name}
             | {key: self._record[key] for key in ("Tags",) if key in self._record}
         )
-        self._context.store.update(
+        self._update(
             TRAINING,
             name,
             TuningJobArn=self._record["HyperParameterTuningJobArn"],
@@ -241,7 +241,7 @@ class TuningJob:
         details |= {k: v for k, v in previous.items() if k == "ConvergenceDetectedTime"}
         if details != previous:
             self._record["TuningJobCompletionDetails"] = details
-            self._context.store.update(KIND, self._name, TuningJobCompletionDetails=details)
+            self._update(KIND, self._name, TuningJobCompletionDetails=details)
         return complete
 
     def _failure(self) -> str:
@@ -260,10 +260,15 @@ class TuningJob:
         )
 
     def _end(self, status: str, reason: str | None = None) -> None:
-        self._context.store.update(
+        self._update(
             KIND,
             self._name,
             HyperParameterTuningJobStatus=status,
             HyperParameterTuningEndTime=now(),
             FailureReason=reason,
         )
+
+    def _update(self, kind: str, name: str, **changes: Any) -> None:
+        """Change a record; wait for space on a full disk, unless the service stops."""
+        store = self._context.store
+        keep_trying(lambda: store.update(kind, name, **changes), lambda: self._abandoned)

@@ -29,7 +29,8 @@ class Stream:
         self._pending: list[dict[str, Any]] = []
         self.open = True
         file.parent.mkdir(parents=True, exist_ok=True)
-        self._file = file.open("a", encoding="utf-8", errors="replace")
+        self._file = file.open("ab", buffering=0)
+        self._unwritten = bytearray()
 
     def write(self, line: str) -> None:
         """Append a line."""
@@ -37,17 +38,27 @@ class Stream:
         with self._lock:
             if not self.open:
                 return
-            self._file.write(f"{at}\t{line}\n")
-            self._file.flush()
+            self._unwritten += f"{at}\t{line}\n".encode(errors="replace")
+            self._write_out()
             self._pending.append({"timestamp": at, "message": line[:MAX_LENGTH] or " "})
 
     def close(self) -> None:
         """Deliver the pending lines; later lines are dropped."""
         with self._lock:
             self.open = False
+            self._write_out()
             self._file.close()
+            if self._unwritten:
+                text = "The disk is full: the last lines are not kept, and have no metrics."
+                self._pending.append({"timestamp": int(time.time() * 1000), "message": text})
         self.deliver()
         self._logs.forget(self)
+
+    def _write_out(self) -> None:
+        """Write to the file; what a full disk does not take is written with a later line."""
+        with contextlib.suppress(OSError):  # an error would end the container that prints
+            while self._unwritten:
+                del self._unwritten[: self._file.write(self._unwritten)]
 
     def deliver(self) -> None:
         """Send the lines since the last delivery."""

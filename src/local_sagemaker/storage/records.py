@@ -2,17 +2,19 @@
 
 import contextlib
 import datetime
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from local_sagemaker.errors import ServiceError
+from local_sagemaker.errors import ServiceError, write_log
 from local_sagemaker.storage.database import Database, Transaction
 from local_sagemaker.storage.encoding import Encoder
 
 Record = dict[str, Any]
 _PREFIX = "record/"
+_DISK_SECONDS = 1.0  # between two attempts to write to a full disk
 
 
 class Store:
@@ -143,3 +145,21 @@ def now() -> datetime.datetime:
     """Return the time in the API's resolution, which is milliseconds."""
     time_now = datetime.datetime.now(datetime.timezone.utc)
     return time_now.replace(microsecond=time_now.microsecond // 1000 * 1000)
+
+
+def keep_trying(change: Callable[[], Any], ended: Callable[[], object]) -> None:
+    """Make a change that no request waits for; repeat it while the disk is full.
+
+    Args:
+        change: writes to a store.
+        ended: returns whether the service stops, so that the error is raised instead.
+    """
+    while True:
+        try:
+            change()
+            return
+        except sqlite3.OperationalError as error:
+            if ended():
+                raise
+            write_log(f"a change cannot be stored, and is tried again: {error}")
+            time.sleep(_DISK_SECONDS)
