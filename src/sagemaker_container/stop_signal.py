@@ -23,9 +23,12 @@ class StopSignal:
     def __init__(self) -> None:
         self._received = False
         self._polled = False
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+        for number in numbers:
             if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
                 signal.signal(number, self._receive)
+        # container/train is started with these signals blocked.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
 
     def __call__(self) -> bool:
         """Return whether the job is to end."""

@@ -1,6 +1,9 @@
 """What a process meets that a function does not: permissions, and streams that are not there."""
 
+import os
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -51,3 +54,21 @@ def test_a_job_without_standard_output_trains(good: Job) -> None:
     )
     assert (done.returncode, done.stderr) == (0, b"")
     assert good.left == ["model_algo-1"]
+
+
+@pytest.mark.parametrize(("name", "code"), [("serve", 0), ("train", 143)])
+def test_a_signal_before_there_is_a_handler(job: Job, name: str, code: int) -> None:
+    """The first process of a container would lose it. It comes before Python starts."""
+    python = job.base / "python3"
+    python.write_text(
+        f"#!{sys.executable}\nimport os, signal, sys\nos.kill(os.getpid(), signal.SIGTERM)\n"
+        "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])\n"
+    )
+    python.chmod(0o755)
+    done = subprocess.run(
+        [Path(__file__).parents[2] / "container" / name],
+        env=job.environment({"PATH": f"{job.base}{os.pathsep}{os.environ['PATH']}"}),
+        capture_output=True,
+        timeout=PATIENCE,
+    )
+    assert (done.returncode, done.stderr) == (code, b"")

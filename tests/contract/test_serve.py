@@ -406,12 +406,14 @@ def test_the_log_has_a_line_for_each_request_but_health_checks(job: Job) -> None
         running.ping()
         running.invoke({"instances": []})
         requests.get(f"{running.url}/a%0Ab", timeout=PATIENCE)
+        requests.head(f"{running.url}/invocations", timeout=PATIENCE)
     first, *lines = running.log.read_text().splitlines()
     assert first.startswith("serving a binary_classifier of feature_dim 6 and num_factors 4 on ")
     number = r"\d+\.\d\d"
     assert re.fullmatch(
         f"POST /invocations 200, 17 bytes in, 18 out, {number} ms\n"
-        rf"GET /a%0Ab 404, 0 bytes in, \d+ out, {number} ms",
+        rf"GET /a%0Ab 404, 0 bytes in, \d+ out, {number} ms\n"
+        rf"HEAD /invocations 405, 0 bytes in, \d+ out, {number} ms",
         "\n".join(lines),
     )
 

@@ -111,6 +111,19 @@ def test_more_features_than_memory(job, fill):
         )
 
 
+@pytest.mark.parametrize(("processes", "code"), [(1, 3), (2, 0)])
+def test_a_limit_of_processes(job, fill, processes, code):
+    fill(job)
+    done = run(*OFFLINE, *opt_ml(job), "--pids-limit", str(processes))
+    assert done.code == code, done.stderr
+    assert job.left == ([] if code else MODEL)
+    assert job.failure == (
+        "PlatformError: no thread can be started: the limit of processes is too low"
+        if code
+        else None
+    )
+
+
 def test_docker_stop_saves_the_model(job, fill):
     fill(job, epochs=1_000_000)
     with started(*OTHER_USER, *READ_ONLY, *OFFLINE, *opt_ml(job), command=("train",)) as container:

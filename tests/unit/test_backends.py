@@ -1,5 +1,6 @@
 """The choice of the backend, both backends, and child processes: they end, and leave nothing."""
 
+import csv
 import os
 import signal
 import subprocess
@@ -310,17 +311,19 @@ VARIABLES = ["--env-file", "/dev/stdin"]
 def test_a_task_becomes_a_docker_run(engine, tmp_path, monkeypatch, changes, end):
     commands = []
     monkeypatch.setattr(docker, "ChildProcess", lambda command, *_, **__: commands.append(command))
-    task = Task(OURS, "train", tmp_path / "base", {"A": "b"}, **changes)
+    base = tmp_path / 'a:b,c"d'
+    task = Task(OURS, "train", base, {"A": "b"}, **changes)
     docker.DockerRunner(tmp_path).start(task, print)
     (command,) = commands
     assert command[:2] == ["docker", "run"]
     assert command[-len(end) :] == end
     for option, value in (
         ("--label", f"local-sagemaker={tmp_path}"),
-        ("--mount", f"type=bind,source={tmp_path / 'base'},target=/opt/ml"),
         ("--hostname", task.host),
     ):
         assert command[command.index(option) + 1] == value
+    (mount,) = csv.reader([command[command.index("--mount") + 1]])
+    assert mount == ["type=bind", f"source={base}", "target=/opt/ml"]
 
 
 @pytest.mark.parametrize("runner", [ProcessRunner, docker.DockerRunner])

@@ -51,7 +51,7 @@ def test_a_body_waits_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
         with large.admitted(6 * MB):
             waiting = pool.submit(ask)
             while not large._waiting:
-                pass
+                assert not waiting.done()
             monkeypatch.setattr(large_requests, "_MAX_WAITING", 1)
             with pytest.raises(Busy), large.admitted(MB):
                 pass

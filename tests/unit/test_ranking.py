@@ -202,6 +202,17 @@ def test_too_many_results(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
+def test_a_short_request_for_a_long_response() -> None:
+    app = create_app(predictor(fm.parameters(0, 200_000, 1)), Settings.from_environment({}))
+    instances = [{"features": {"keys": [], "values": []}}] * 40
+    answer = invoke(app, {"instances": instances, "top_k": {"from": [0, 199_999], "k": 200_000}})
+    assert answer.status_code == 400
+    assert error(answer)[1] == (
+        "top_k: 40 instances with 200000 features each are 8000000 results; at most 100000 in a "
+        "response"
+    )
+
+
 def test_scores_beyond_float32() -> None:
     rows = instances(np.array([[0] * DIM, [3e38] * DIM], np.float32))
     with pytest.raises(DataError, match=r"instance 1 \(the first is 0\): one of its scores"):
