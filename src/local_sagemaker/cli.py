@@ -1,7 +1,5 @@
 """The console script local-sagemaker: the lab, the local SageMaker service, the images."""
 
-from __future__ import annotations
-
 import argparse
 import os
 import re
@@ -9,17 +7,13 @@ import signal
 import sys
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
 
 from local_sagemaker.account import KEY_ID, SECRET
 from local_sagemaker.build import environments, image, project
 from local_sagemaker.build.run import CommandError
-from local_sagemaker.context import S3_KEY_ID, S3_SECRET, S3Endpoint, Settings
 from local_sagemaker.errors import LocalError
+from local_sagemaker.settings import S3_KEY_ID, S3_SECRET, S3Endpoint, Settings
 from sagemaker_container.contract.untrusted import printable
-
-if TYPE_CHECKING:
-    from local_sagemaker.context import Settings
 
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -198,8 +192,6 @@ def _down(arguments: argparse.Namespace) -> None:
 
 
 def _settings(arguments: argparse.Namespace) -> Settings:
-    from local_sagemaker.context import Settings
-
     loopback = arguments.host in ("127.0.0.1", "localhost")
     names = () if loopback else (arguments.host,)
     return Settings(

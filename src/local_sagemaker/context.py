@@ -1,52 +1,28 @@
 """The state that the parts of the service share."""
 
 import contextlib
-import os
 import sqlite3
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import boto3
 from botocore.config import Config
 
-from local_sagemaker.account import ACCOUNT, KEY_ID, REGION, SECRET
+from local_sagemaker.account import ACCOUNT, REGION
 from local_sagemaker.backends.base import Runner
 from local_sagemaker.hosting.endpoints import Endpoints
+from local_sagemaker.settings import S3Endpoint, Settings
 from local_sagemaker.storage.database import Database
 from local_sagemaker.storage.logs import Logs
 from local_sagemaker.storage.metrics import MetricScraper
 from local_sagemaker.storage.records import Store
 
-# Environment variables with the credentials of another S3.
-S3_KEY_ID, S3_SECRET = "LOCAL_SAGEMAKER_S3_ACCESS_KEY_ID", "LOCAL_SAGEMAKER_S3_SECRET_ACCESS_KEY"
 _CONNECT_SECONDS = 10.0
 _FOLDERS = ("training-job", "transform-job", "endpoint")  # kinds that have folders
 AWS_CLI = "aws-cli"  # in a user agent: an interactive call, which is answered at once
-
-
-@dataclass(frozen=True)
-class S3Endpoint:
-    """Another S3, such as MinIO, in place of the service's own."""
-
-    url: str
-    key_id: str = KEY_ID
-    secret: str = field(default=SECRET, repr=False)
-
-
-@dataclass(frozen=True)
-class Settings:
-    """The options of the command line."""
-
-    state: Path
-    host: str = "127.0.0.1"
-    port: int = 5860
-    backend: str = "auto"
-    cores: int = os.cpu_count() or 1
-    names: tuple[str, ...] = ()  # host names of this machine, in addition to localhost
-    s3: S3Endpoint | None = None  # None: the service's own S3
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from local_sagemaker.context import Settings
+    from local_sagemaker.settings import Settings
 
 _BACKENDS = ("process", "docker", "auto")
 _OPTION, _INI = "--local-sagemaker-backend", "local_sagemaker_backend"
@@ -99,7 +99,7 @@ def local_sagemaker_service(
     pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[LocalSageMaker]:
     """The local SageMaker service of this session, or of this worker of pytest-xdist."""
-    from local_sagemaker.context import Settings
+    from local_sagemaker.settings import Settings
 
     backend = pytestconfig.getoption(_OPTION) or pytestconfig.getini(_INI)
     if backend not in _BACKENDS:

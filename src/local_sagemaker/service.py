@@ -15,7 +15,7 @@ from moto.sts.models import sts_backends
 from local_sagemaker.account import ACCOUNT, KEY_ID, REGION, ROLE, SECRET
 from local_sagemaker.backends.base import Runner
 from local_sagemaker.console.app import create_app
-from local_sagemaker.context import Context, Settings
+from local_sagemaker.context import Context
 from local_sagemaker.jobs.restart import restore
 from local_sagemaker.server import (
     moto_state,
@@ -30,6 +30,7 @@ from local_sagemaker.server.log_long_poll import LogLongPoll
 from local_sagemaker.server.moto_patches import MotoApplications
 from local_sagemaker.server.port import Server
 from local_sagemaker.server.router import Router
+from local_sagemaker.settings import Settings
 from local_sagemaker.storage.database import Database
 from local_sagemaker.storage.s3_persistence import S3Persistence
 

@@ -16,9 +16,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 from local_sagemaker.build import project
-from local_sagemaker.context import Settings
 from local_sagemaker.errors import LocalError
 from local_sagemaker.server.environment import shell, variables
+from local_sagemaker.settings import Settings
 from local_sagemaker.status import RunningService, health, request, service_file
 from local_sagemaker.storage.database import locked
 from sagemaker_container.contract.untrusted import printable

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from local_sagemaker.context import Settings
 from local_sagemaker.pytest_plugin import start
 from local_sagemaker.server.environment import variables
+from local_sagemaker.settings import Settings
 from support.recordio import sparse_file
 from support.service import BUCKET, Service, planted
 

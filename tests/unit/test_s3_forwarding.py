@@ -10,8 +10,8 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from werkzeug.test import Client
 
-from local_sagemaker.context import S3Endpoint
 from local_sagemaker.server.s3_forwarding import S3Forwarder
+from local_sagemaker.settings import S3Endpoint
 
 SIGNED = (
     "AWS4-HMAC-SHA256 Credential=ID/20260101/eu-west-1/s3/aws4_request, SignedHeaders=host,"

@@ -13,11 +13,11 @@ from local_sagemaker.backends.base import Runner
 from local_sagemaker.backends.docker import LOCAL_IMAGE
 from local_sagemaker.backends.process import ChildProcess, clean_environment
 from local_sagemaker.backends.selection import choose
-from local_sagemaker.context import Settings
 from local_sagemaker.errors import LocalError
 from local_sagemaker.lab.download import find_ratings
 from local_sagemaker.lab.report import Result
 from local_sagemaker.server.environment import variables
+from local_sagemaker.settings import Settings
 from local_sagemaker.up import say
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from local_sagemaker import up
 from local_sagemaker.backends.process import clean_environment
 from local_sagemaker.build import project
-from local_sagemaker.context import Settings
 from local_sagemaker.errors import LocalError
 from local_sagemaker.lab.download import find_ratings
 from local_sagemaker.server.environment import variables
+from local_sagemaker.settings import Settings
 from local_sagemaker.status import RunningService
 from local_sagemaker.up import say
 

@@ -12,12 +12,13 @@ from moto.s3.models import S3Backend
 from werkzeug.exceptions import HTTPException, NotFound
 
 from local_sagemaker.api import dispatch
-from local_sagemaker.context import Caller, Context, S3Endpoint
+from local_sagemaker.context import Caller, Context
 from local_sagemaker.errors import ServiceError
 from local_sagemaker.server import moto_hooks, outgoing
 from local_sagemaker.server.router import internal_failure
 from local_sagemaker.server.s3_forwarding import S3Forwarder
 from local_sagemaker.server.s3_requests import S3Application, StoredApplication
+from local_sagemaker.settings import S3Endpoint
 from local_sagemaker.storage.records import Record
 from local_sagemaker.storage.s3_persistence import S3Persistence
 

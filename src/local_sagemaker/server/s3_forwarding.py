@@ -14,11 +14,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 from moto.core.request import PRESERVED_HEADER_NAMES_ENVIRON_KEY
 from werkzeug.wsgi import get_input_stream
 
-from local_sagemaker.context import S3_KEY_ID, S3_SECRET, S3Endpoint
 from local_sagemaker.errors import LocalError, ServiceError
 from local_sagemaker.server import protocol
 from local_sagemaker.server.router import Environ, Start
 from local_sagemaker.server.s3_requests import xml_error
+from local_sagemaker.settings import S3_KEY_ID, S3_SECRET, S3Endpoint
 
 _TIMEOUT_SECONDS = 60.0
 _CHUNK = 1 << 16
