@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from werkzeug.test import Client
@@ -10,6 +11,7 @@ from werkzeug.wrappers import Response
 
 from local_sagemaker import up
 from local_sagemaker.errors import LocalError
+from local_sagemaker.server.control import Control
 from local_sagemaker.server.router import Router
 from local_sagemaker.service import _Progress
 
@@ -19,7 +21,7 @@ TARGET = {"X-Amz-Target": "SageMaker.CreateTrainingJob"}
 @pytest.fixture
 def router():
     """A router to an application that answers everything, as moto does."""
-    return Router(Response("done"), ())
+    return Router(Response("done"), (), Control("process", Path("none")))
 
 
 @pytest.mark.parametrize(
