@@ -135,6 +135,7 @@ def serve(
 
 def model() -> NoReturn:
     """Do what the command line asks of a model, and exit with the codes of `train`."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as for `train`
     from factorization_machines.export.cli import run
 
     code = 1

@@ -80,3 +80,11 @@ def test_fm_model_in_the_image(folder):
     assert "PlatformError: onnx is not installed" in lacking.stderr
     names = sorted(path.name for path in folder.iterdir())
     assert names == ["fm.npz", "fm.torch", "model_algo-1"]
+
+
+def test_fm_model_with_a_limit_of_processes(folder):
+    artifact.write(folder, Model(fm.parameters(1, D, 4), {"predictor_type": "regressor"}))
+    folder.chmod(0o755)
+    options = (*OFFLINE, "--pids-limit", "1", "-v", f"{folder}:/opt/ml/model:ro")
+    done = run(*options, command=("fm-model", "info", "/opt/ml/model"))
+    assert done.code == 0, done.stderr
