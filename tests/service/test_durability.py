@@ -74,6 +74,8 @@ def fill(s3):
         Bucket=BUCKET, Key="tagged", Tagging={"TagSet": [{"Key": "t", "Value": "u"}]}
     )
     s3.copy_object(Bucket=BUCKET, Key="copy", CopySource=f"{BUCKET}/tagged")
+    s3.put_object(Bucket=BUCKET, Key="deleted", Body=b"4")
+    s3.delete_object(Bucket=BUCKET, Key="deleted")
     s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
     for body in (b"x" * 1_000_000, b"y" * 1_000_000):
         s3.put_object(Bucket=BUCKET, Key="large", Body=body)
