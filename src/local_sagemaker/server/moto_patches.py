@@ -17,7 +17,7 @@ from local_sagemaker.errors import ServiceError
 from local_sagemaker.server import moto_hooks, outgoing
 from local_sagemaker.server.router import internal_failure
 from local_sagemaker.server.s3_forwarding import S3Forwarder
-from local_sagemaker.server.s3_requests import S3Application, StoredApplication
+from local_sagemaker.server.s3_requests import S3Application, StoredApplication, s3_error_body
 from local_sagemaker.settings import S3Endpoint
 from local_sagemaker.storage.records import Record
 from local_sagemaker.storage.s3_persistence import S3Persistence
@@ -47,6 +47,8 @@ class MotoApplications:
         app.register_error_handler(ServiceError, _error)
         app.register_error_handler(NotFound, _not_found)
         app.register_error_handler(Exception, _failure)
+        if str(name) == "s3":
+            app.register_error_handler(Exception, _failure_of_s3)
         wrapper = S3Application if str(name) == "s3" else StoredApplication
         return wrapper(app, self._persistence)
 
@@ -114,6 +116,21 @@ def _failure(error: Exception) -> Any:
     if isinstance(error, OperationNotFoundError):
         return _error(ServiceError("InvalidAction", f"There is no action {error}."))
     return _error(internal_failure(error))
+
+
+def _failure_of_s3(error: Exception) -> Any:
+    """Return a 400 if moto failed on a body that it parses: any but that of PutObject."""
+    # Virtual hosts are paths here as well. Without a query, a key takes a PUT of an object alone.
+    of_object = "/" in request.path.strip("/") and not request.query_string
+    if isinstance(error, HTTPException) or request.method not in ("PUT", "POST"):
+        return _failure(error)
+    if of_object and request.method == "PUT":
+        return _failure(error)
+    if of_object:
+        refused = ServiceError("MethodNotAllowed", "A POST to a key needs a query.", 405)
+    else:
+        refused = ServiceError("MalformedXML", f"The operation cannot take this body: {error!r}")
+    return Response(s3_error_body(refused), refused.status, content_type="application/xml")
 
 
 def _error(error: Any) -> Response:

@@ -3,7 +3,7 @@
 import io
 from collections.abc import Iterable
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import parse_qs, unquote
 from xml.sax.saxutils import escape
 
 from local_sagemaker.errors import ServiceError
@@ -12,6 +12,17 @@ from local_sagemaker.storage.s3_persistence import S3Persistence
 
 _MAX_KEY, _MAX_METADATA = 1024, 2048  # bytes
 _FORM = "application/x-www-form-urlencoded"  # what curl and urllib send by default
+# In the query of operations that moto does not know, and would take for others: RenameObject for
+# PutObject, DeleteBucketMetricsConfiguration for DeleteBucket.
+_UNKNOWN = {
+    *("abac", "analytics", "annotation", "intelligent-tiering", "metadataAnnotationTable"),
+    *("metadataConfiguration", "metadataInventoryTable", "metadataJournalTable", "metadataTable"),
+    *("metrics", "renameObject", "requestPayment", "session", "torrent"),
+}
+_ACLS = (
+    *("private", "public-read", "public-read-write", "authenticated-read", "aws-exec-read"),
+    *("bucket-owner-read", "bucket-owner-full-control", "log-delivery-write"),
+)
 _READS = ("GET", "HEAD", "OPTIONS")
 
 
@@ -60,11 +71,18 @@ class S3Application(StoredApplication):
 
 
 def _check(environ: Environ) -> None:
-    """Raise a ServiceError for a key or a header that S3 refuses."""
-    path: str = environ["RAW_URI"].partition("?")[0]
+    """Raise a ServiceError for what S3 refuses, or what is not offered."""
+    path, _, query = environ["RAW_URI"].partition("?")
+    acl = environ.get("HTTP_X_AMZ_ACL", _ACLS[0])
+    if acl not in _ACLS:
+        raise ServiceError("InvalidArgument", f"x-amz-acl must be {', '.join(_ACLS)}; got {acl!r}.")
     key = unquote(path[1:], "latin-1")  # a byte each
     if ".s3." not in environ.get("HTTP_HOST", ""):
         key = key.partition("/")[2]
+    names = _UNKNOWN | {"encryption"} if key else _UNKNOWN
+    if unknown := names & parse_qs(query, keep_blank_values=True).keys():
+        text = f"The local service does not implement this operation of S3, ?{min(unknown)}."
+        raise ServiceError("NotImplemented", text, 501)
     if len(key) > _MAX_KEY:
         text = f"Your key is too long: {len(key)} bytes, and at most {_MAX_KEY} are allowed."
         raise ServiceError("KeyTooLongError", text)
@@ -84,8 +102,13 @@ def _check(environ: Environ) -> None:
 
 def xml_error(start: Start, environ: Environ, error: ServiceError) -> Iterable[bytes]:
     """Send an error in S3's format."""
-    inner = f"<Code>{error.code}</Code><Message>{escape(error.message)}</Message>"
-    body = f'<?xml version="1.0" encoding="UTF-8"?>\n<Error>{inner}</Error>'.encode()
+    body = s3_error_body(error)
     headers = [("Content-Type", "application/xml"), ("Content-Length", str(len(body)))]
     start(f"{error.status} {error.code}", headers)
     return [b"" if environ["REQUEST_METHOD"] == "HEAD" else body]
+
+
+def s3_error_body(error: ServiceError) -> bytes:
+    """Return an error in S3's format."""
+    inner = f"<Code>{error.code}</Code><Message>{escape(error.message)}</Message>"
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n<Error>{inner}</Error>'.encode()
