@@ -6,10 +6,13 @@ import signal
 import sys
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
-from local_sagemaker.context import Settings
 from local_sagemaker.errors import LocalError
 from sagemaker_container.contract.untrusted import printable
+
+if TYPE_CHECKING:  # forked jobs import the main module, which is this one for the console script
+    from local_sagemaker.context import Settings
 
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -118,7 +121,9 @@ def _down(arguments: argparse.Namespace) -> None:
     up.down(_state(arguments))
 
 
-def _settings(arguments: argparse.Namespace) -> Settings:
+def _settings(arguments: argparse.Namespace) -> "Settings":
+    from local_sagemaker.context import Settings
+
     loopback = arguments.host in ("127.0.0.1", "localhost")
     return Settings(
         state=_state(arguments),
