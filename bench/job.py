@@ -1,4 +1,4 @@
-"""`train` as a whole process, the lab's setting, beside `import torch`; and its peak memory."""
+"""`train` as a whole process and through the service, the lab's setting; and its peak memory."""
 
 import os
 import statistics
@@ -8,19 +8,14 @@ import tempfile
 from pathlib import Path
 from time import perf_counter
 
+from bench import service_jobs
 from bench.data import Options, lab, shuffled
 from bench.machine import peak
 from bench.records import write_records
 from bench.timing import Contender, Table
 from local_sagemaker.backends.layout import lay_out
 
-JOB = {
-    "feature_dim": "2625",
-    "num_factors": "64",
-    "predictor_type": "binary_classifier",
-    "mini_batch_size": "1000",
-    "epochs": "100",
-}
+JOB = {**service_jobs.JOB, "epochs": "100"}
 TRAIN = "from sagemaker_container.cli import train; train()"  # what bin/train is
 
 # A line of the log ends each part: the first that holds this, or the last.
@@ -62,6 +57,7 @@ def run(options: Options) -> None:
         table.add(f"train: {name}", values, whole)
     table.notes.append(f"Peak memory of train: {statistics.median(peaks) / 1e6:.0f} MB.")
     table.print()
+    service_jobs.run(options)
 
 
 def _import_torch() -> float:

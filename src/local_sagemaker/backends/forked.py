@@ -93,7 +93,10 @@ def _run(command: str, env: dict[str, str], output: Connection) -> None:
     os.dup2(output.fileno(), 1)
     os.dup2(output.fileno(), 2)
     output.close()
-    os.closerange(3, os.sysconf("SC_OPEN_MAX"))  # among them what keeps the fork server running
+    for number in map(int, os.listdir("/proc/self/fd")):
+        if number > 2:  # among them what keeps the fork server running
+            with contextlib.suppress(OSError):
+                os.close(number)
     os.write(1, b"\n")  # from here on signals to the process group arrive
     sys.stdin = open(0, closefd=False)
     sys.stdout = open(1, "w", buffering=1, closefd=False)
@@ -101,5 +104,6 @@ def _run(command: str, env: dict[str, str], output: Connection) -> None:
     os.environ.clear()
     os.environ.update(env)
     sys.argv = [command]
+    multiprocessing.set_start_method(None, force=True)
     Path("/proc/self/comm").write_text(command)  # the name that ps shows
     getattr(importlib.import_module("sagemaker_container.cli"), command)()

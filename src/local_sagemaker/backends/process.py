@@ -128,14 +128,14 @@ class ChildProcess:
 
 
 class _TaskProcess(ChildProcess):
-    """The process of a task, with a file that names it until it has ended."""
+    """The process of a task, with a file that identifies it until it has ended."""
 
     def __init__(self, task: Task, env: Mapping[str, str], sink: Sink, records: Path):
         """Start the task, forked if that makes no difference; write the file to a folder."""
         self._task = task
         super().__init__(_program(task.command), env, sink, task.grace)
         self._file = records / str(self.pid)
-        self._file.write_text(_started(self.pid))
+        self._file.write_text(f"{task.base}\n{_started(self.pid)}")
 
     def wait(self, timeout: float | None = None) -> int:
         """Return the exit code, as ChildProcess does, and remove the file."""
@@ -205,7 +205,7 @@ class ProcessRunner:
     def clear(self) -> None:
         """Kill the recorded processes that still run."""
         for record in self._records.glob("*"):
-            _kill_orphan(int(record.name), record.read_text())
+            _kill_orphan(int(record.name), record.read_text().rpartition("\n")[2])
             record.unlink()
 
 
