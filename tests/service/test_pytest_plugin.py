@@ -30,7 +30,9 @@ def test_a_bucket_is_new(local_sagemaker, run):
     assert other.meta.region_name == "eu-west-1"
     assert [bucket["Name"] for bucket in other.list_buckets()["Buckets"]] == ["mine"]
     assert local_sagemaker.session().region_name == "us-east-1"
-    assert local_sagemaker.reset() == {"bucket": 1, "model-package-group": 1}
+    if run == 2:  # the reset after the first test is that of the fixture
+        assert local_sagemaker.reset() == {"bucket": 1, "model-package-group": 1}
+        assert s3.list_buckets()["Buckets"] == []
 
 
 def test_the_environment_is_the_service_s(local_sagemaker):
