@@ -1,9 +1,9 @@
 """What all tests share: no AWS account, an order for parallel runs, no unnoticed skip in CI."""
 
 import importlib
-import importlib.metadata
 import os
 import pkgutil
+import sys
 from collections.abc import Generator
 from pathlib import Path
 
@@ -13,9 +13,9 @@ import pytest
 from support.data import WITHOUT_DATA
 from support.job import Job
 
-# An environment that was made before the package had the plugin does not name it to pytest.
-_PLUGIN = importlib.metadata.entry_points(group="pytest11", name="local_sagemaker")
-pytest_plugins = [] if _PLUGIN else ["local_sagemaker.pytest_plugin"]
+# pytest has loaded it, unless the environment was made before the package had the plugin.
+_PLUGIN = "local_sagemaker.pytest_plugin"
+pytest_plugins = [] if _PLUGIN in sys.modules else [_PLUGIN]
 
 # Whatever a test starts finds these and no account: nothing can reach a real one by accident.
 os.environ.update(

@@ -1,6 +1,5 @@
 """The pytest plugin in the project of a user."""
 
-import importlib.metadata
 import json
 import subprocess
 import sys
@@ -48,12 +47,12 @@ def test_without_the_fixture_it_is_the_user_s():
 
 
 @pytest.fixture
-def project(tmp_path, monkeypatch):
+def project(tmp_path, monkeypatch, pytestconfig):
     """Return a function that runs pytest in a folder with a user's test, where warnings fail."""
     monkeypatch.setenv("AWS_PROFILE", "work")
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
     (tmp_path / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n")
-    installed = importlib.metadata.entry_points(group="pytest11", name="local_sagemaker")
+    installed = pytestconfig.pluginmanager.has_plugin("local_sagemaker")
 
     def run(test, *arguments):
         (tmp_path / "test_it.py").write_text(test)
