@@ -114,9 +114,13 @@ def elsewhere(url: str, endpoint_url: bool) -> None:
 def ensure(settings: Settings) -> RunningService:
     """Return the service of a state folder; start it in the background if it does not run.
 
-    Raises: LocalError if it does not come up.
+    Raises: LocalError if it does not come up, or uses another S3 than the settings name.
     """
     if service := running(settings.state):
+        s3 = health(service.url)["s3"]
+        if settings.s3 is not None and settings.s3.url != s3:
+            end = _command("down", settings.state)
+            raise LocalError(f"the service runs already, with the S3 at {s3}: {end} ends it")
         return service
     process = _start(settings)
     try:

@@ -56,7 +56,7 @@ def test_status_tells_whether_a_service_is_healthy(service, tmp_path):
     for arguments in (("--state", str(service.state)), ("--url", service.url, "--wait", "5")):
         code, text = status(*arguments)
         assert code == 0, text
-        assert text.startswith(f"status: ready at {service.url}, backend process")
+        assert text.startswith(f"status: ready at {service.url}, S3 at {service.url}, ")
     code, text = status("--state", str(tmp_path), "--wait", "0.1")
     assert (code, "No service runs" in text) == (1, True)
 

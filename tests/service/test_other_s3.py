@@ -194,6 +194,15 @@ def test_a_reset_leaves_the_other_s3_as_it_is(both):
     assert keys(client) == before
 
 
+def test_up_does_not_take_a_service_with_another_s3(service):
+    options = ("--env", "--backend", "process", "--s3-endpoint", "http://127.0.0.1:9")
+    done = subprocess.run(
+        command("up", service.state, *options), capture_output=True, text=True, timeout=PATIENCE
+    )
+    message = f"the service runs already, with the S3 at {service.url}: "
+    assert (done.returncode, message in done.stderr) == (1, True), done.stderr
+
+
 def test_a_job_fails_when_it_does_not_answer(tmp_path):
     with other_s3() as (process, url), service_with(url, tmp_path / "state") as (service, _):
         sm = service.client("sagemaker")

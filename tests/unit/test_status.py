@@ -11,7 +11,7 @@ from local_sagemaker.errors import LocalError
 from support.job import PATIENCE
 
 READY = {
-    **{"status": "ready", "backend": "process", "pid": 7, "version": "1"},
+    **{"status": "ready", "backend": "process", "pid": 7, "version": "1", "s3": "http://s3"},
     "resources": {"training-job": {"Completed": 2, "Failed": 1}, "endpoint": {}},
 }
 
@@ -43,7 +43,7 @@ def test_a_healthy_service_is_described(answers, capsys):
     queue.append((200, json.dumps(READY)))
     status.run(url, 0)
     assert capsys.readouterr().out.split("\n") == [
-        f"status: ready at {url}, backend process, process 7, version 1",
+        f"status: ready at {url}, S3 at http://s3, backend process, process 7, version 1",
         "  training-job                2 Completed, 1 Failed",
         "  endpoint                    none",
         "",
