@@ -119,7 +119,7 @@ class FactorizationMachineClassifier(ClassifierMixin, FactorizationMachineEstima
         Raises: ValueError if rows or parameters cannot be used; DivergedError if a loss or a
             parameter becomes NaN or infinite.
         """
-        if not self._continues(partial=False):
+        if not self._continues(one_epoch=False):
             self.__dict__.pop("classes_", None)
         self._train(X, y, sample_weight, eval_set)
         return self
@@ -136,7 +136,7 @@ class FactorizationMachineClassifier(ClassifierMixin, FactorizationMachineEstima
             self._learn_classes(classes)
         elif classes is not None and not np.array_equal(np.unique(classes), self.classes_):
             raise ValueError(f"classes must be {self.classes_}, as before; got {classes}")
-        self._train(X, y, sample_weight, partial=True)
+        self._train(X, y, sample_weight, one_epoch=True)
         return self
 
     def decision_function(self, X: Any) -> Float32:
@@ -205,7 +205,7 @@ class FactorizationMachineRegressor(RegressorMixin, FactorizationMachineEstimato
         The first call determines the units that `standardize_target` trains in. Weights are not
         divided by their mean here, because each call sees only a part of the rows.
         """
-        self._train(X, y, sample_weight, partial=True)
+        self._train(X, y, sample_weight, one_epoch=True)
         return self
 
     def predict(self, X: Any) -> Float32:
