@@ -99,8 +99,9 @@ class FactorizationMachineClassifier(ClassifierMixin, FactorizationMachineEstima
     More than two classes: sklearn.multiclass.OneVsRestClassifier.
 
     Attributes: `classes_` (2,), `intercept_` (1,), `coef_` (d,) linear weights, `factors_`
-    (d, num_factors), `n_iter_` epochs of the last call, `validation_losses_` cross-entropy of the
-    validation rows after each of them, `n_features_in_`, `feature_names_in_`.
+    (d, num_factors), `n_iter_` epochs that the last call trained the parameters for,
+    `validation_losses_` cross-entropy of the validation rows after each epoch of early stopping,
+    `n_features_in_`, `feature_names_in_`.
     """
 
     predictor_type = "binary_classifier"
@@ -188,8 +189,9 @@ class FactorizationMachineRegressor(RegressorMixin, FactorizationMachineEstimato
     """Regressor that minimizes the squared error of a second-order factorization machine.
 
     Attributes: `intercept_` (1,), `coef_` (d,) linear weights, `factors_` (d, num_factors),
-    `n_iter_` epochs of the last call, `validation_losses_` root mean square error of the validation
-    rows after each of them, `n_features_in_`, `feature_names_in_`.
+    `n_iter_` epochs that the last call trained the parameters for, `validation_losses_` root mean
+    square error of the validation rows after each epoch of early stopping, `n_features_in_`,
+    `feature_names_in_`.
     """
 
     predictor_type = "regressor"

@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from numbers import Integral, Real
 from typing import Any
 
@@ -262,7 +262,6 @@ def documentation() -> str:
     """Return the section "Parameters" of the estimators' docstrings, in scikit-learn's form."""
     lines = ["", "    Parameters", "    ----------"]
     for item in fields(Settings):
-        assert item.default is not MISSING  # noqa: S101
         words = item.metadata["allowed"].words
         lines += [f"    {item.name} : {words}, default={item.default!r}"]
         lines += [f"        {item.metadata['text']}", ""]
