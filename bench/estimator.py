@@ -46,7 +46,7 @@ def ours(inner: Parts, whole: Parts, number: int, **parameters: Any) -> Course:
 
 
 def ours_at_once(inner: Parts, whole: Parts, number: int) -> Course:
-    """Return the single point of a `fit` that holds validation rows out by itself."""
+    """Return the single point of a `fit` that chooses its number of epochs by itself."""
     course = Course([], [], [])
     _add_fit(course, FactorizationMachineClassifier(random_state=number), *whole)
     return course
@@ -94,7 +94,7 @@ def _course(lines: list[dict[str, float]], chosen: int) -> Course:
 def run(options: Options) -> None:
     trainings: dict[str, Training] = {
         f"{DEFAULTS}, 1 thread": ours,
-        f"{DEFAULTS}, early stopping on a tenth, 1 thread": ours_at_once,
+        f"{DEFAULTS}, which chooses the epochs itself, 1 thread": ours_at_once,
         f"xLearn, AdaGrad, k {K}, 1 thread": by_xlearn,
         f"LightFM, AdaGrad, k {LIGHTFM['no_components']}, 1 thread": by_lightfm,
         f"myFM, Gibbs, k {MYFM_RANK}, 1 thread": by_myfm,

@@ -267,7 +267,7 @@ def test_a_warm_start_continues_with_the_same_bits(kind: Any) -> None:
             parts.partial_fit(x, y)
     assert parts.factors_.tobytes() == whole.factors_.tobytes()
     halves.set_params(num_factors=5)
-    with pytest.raises(ValueError, match="num_factors is 5, and the fitted model has 16"):
+    with pytest.raises(ValueError, match="num_factors is 5, and the fitted model has 128"):
         halves.fit(x, y)
 
 
@@ -303,11 +303,21 @@ def test_early_stopping_keeps_the_best_epoch(kind: Any) -> None:
         again.fit(x, y, eval_set=(held_x, held_y))
 
 
-def test_a_fraction_is_held_out_without_an_evaluation_set() -> None:
-    x, y = ratings(400, 1)
-    fitted = FactorizationMachineClassifier(early_stopping=True, random_state=0).fit(x, y)
-    assert len(fitted.validation_losses_) == fitted.n_iter_
-    assert not FactorizationMachineClassifier(random_state=0).fit(x, y).validation_losses_
+@both
+def test_a_fraction_is_held_out_without_an_evaluation_set(kind: Any) -> None:
+    x, _ = ratings(400, 1)
+    y = np.random.default_rng(0).integers(0, 2, 400)  # noise, of which nothing can be learned
+    given = {"random_state": 0, "num_factors": 4, "factors_lr": 0.1, "epochs": 60}
+    fitted = kind(early_stopping=True, refit=False, **given).fit(x, y)
+    assert len(fitted.validation_losses_) == fitted.n_iter_ < 60
+    best = int(np.argmin(fitted.validation_losses_)) + 1
+
+    refitted = kind(early_stopping=True, **given).fit(x, y)  # on all rows, from the start again
+    assert refitted.validation_losses_ == fitted.validation_losses_
+    assert refitted.n_iter_ == best
+    whole = kind(early_stopping=False, **{**given, "epochs": best}).fit(x, y)
+    assert refitted.factors_.tobytes() == whole.factors_.tobytes() != fitted.factors_.tobytes()
+    assert not kind(epochs=2).fit(x, y).validation_losses_  # 'auto', with few rows
 
 
 @pytest.mark.parametrize("scale", [1e-4, 1.0, 1e5])

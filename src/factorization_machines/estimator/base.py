@@ -1,6 +1,8 @@
 """What both estimators share: checked rows, training, and scores."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from numbers import Integral
 from typing import Any
 
@@ -37,43 +39,48 @@ class BaseFactorizationMachine(Settings, BaseEstimator):  # type: ignore[misc]
         raise NotImplementedError
 
     def _train(
-        self, X: Any, y: Any, sample_weight: Any, eval_set: Any = None, *, partial: bool = False
+        self, X: Any, y: Any, sample_weight: Any, eval_set: Any = None, *, one_epoch: bool = False
     ) -> None:
         """Train on rows for an epoch of `partial_fit`, or as `fit` does."""
         self.check_settings()
         progress = None
-        if self._continues(partial):
+        if self._continues(one_epoch):
             progress = getattr(self, "_progress", None)  # a loaded model has none
-        rows = self._rows(X, y, sample_weight, reset=not self._continues(partial))
-        start = self._parameters() if self._continues(partial) else None
+        rows = self._rows(X, y, sample_weight, reset=not self._continues(one_epoch))
+        start = self._parameters() if self._continues(one_epoch) else None
         progress = progress or Progress(self._drawn_seed())
-        validation = None
-        if not partial:
+        if not one_epoch:
             rows = rows.of_mean_weight_1()
-            rows, validation = self._split(rows, eval_set, progress.seed)
         if progress.units is None:
             progress = replace(progress, units=self._units(rows))
         config = self.training_config(
-            rows.x.shape[1],
-            self.predictor_type == "binary_classifier",
-            len(rows),
-            progress.seed,
-            0 if validation is None else self.n_iter_no_change,
+            rows.x.shape[1], self.predictor_type == "binary_classifier", len(rows), progress.seed
         )
-        if partial:
-            config = replace(config, epochs=1)
-        trained = train(
-            rows, validation, config, start, progress,
-            threads=self.n_threads, verbose=bool(self.verbose),
-        )  # fmt: skip
+        run = partial(
+            train,
+            start=start,
+            progress=progress,
+            threads=self.n_threads,
+            verbose=bool(self.verbose),
+        )
+        losses: Sequence[float] = ()
+        if one_epoch:
+            trained = run(rows, None, replace(config, epochs=1))
+        else:
+            used, validation = self._split(rows, eval_set, progress.seed)
+            patience = 0 if validation is None else self.n_iter_no_change
+            trained = run(used, validation, replace(config, patience=patience))
+            losses = trained.losses
+            if self.refit and len(used) < len(rows):
+                trained = run(rows, None, replace(config, epochs=1 + int(np.argmin(losses))))
         self._progress = trained.progress
         self._set_parameters(trained.parameters)
         self.n_iter_ = trained.epochs
-        self.validation_losses_ = trained.losses
+        self.validation_losses_ = losses
 
-    def _continues(self, partial: bool) -> bool:
+    def _continues(self, one_epoch: bool) -> bool:
         """Return whether training continues from the fitted parameters."""
-        if not hasattr(self, "factors_") or not (partial or self.warm_start):
+        if not hasattr(self, "factors_") or not (one_epoch or self.warm_start):
             return False
         if self.factors_.shape[1] != self.num_factors:
             raise ValueError(

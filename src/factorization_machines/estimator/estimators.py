@@ -99,8 +99,9 @@ class FactorizationMachineClassifier(ClassifierMixin, FactorizationMachineEstima
     More than two classes: sklearn.multiclass.OneVsRestClassifier.
 
     Attributes: `classes_` (2,), `intercept_` (1,), `coef_` (d,) linear weights, `factors_`
-    (d, num_factors), `n_iter_` epochs of the last call, `validation_losses_` cross-entropy of the
-    validation rows after each of them, `n_features_in_`, `feature_names_in_`.
+    (d, num_factors), `n_iter_` epochs that the last call trained the parameters for,
+    `validation_losses_` cross-entropy of the validation rows after each epoch of early stopping,
+    `n_features_in_`, `feature_names_in_`.
     """
 
     predictor_type = "binary_classifier"
@@ -119,7 +120,7 @@ class FactorizationMachineClassifier(ClassifierMixin, FactorizationMachineEstima
         Raises: ValueError if rows or parameters cannot be used; DivergedError if a loss or a
             parameter becomes NaN or infinite.
         """
-        if not self._continues(partial=False):
+        if not self._continues(one_epoch=False):
             self.__dict__.pop("classes_", None)
         self._train(X, y, sample_weight, eval_set)
         return self
@@ -136,7 +137,7 @@ class FactorizationMachineClassifier(ClassifierMixin, FactorizationMachineEstima
             self._learn_classes(classes)
         elif classes is not None and not np.array_equal(np.unique(classes), self.classes_):
             raise ValueError(f"classes must be {self.classes_}, as before; got {classes}")
-        self._train(X, y, sample_weight, partial=True)
+        self._train(X, y, sample_weight, one_epoch=True)
         return self
 
     def decision_function(self, X: Any) -> Float32:
@@ -188,8 +189,9 @@ class FactorizationMachineRegressor(RegressorMixin, FactorizationMachineEstimato
     """Regressor that minimizes the squared error of a second-order factorization machine.
 
     Attributes: `intercept_` (1,), `coef_` (d,) linear weights, `factors_` (d, num_factors),
-    `n_iter_` epochs of the last call, `validation_losses_` root mean square error of the validation
-    rows after each of them, `n_features_in_`, `feature_names_in_`.
+    `n_iter_` epochs that the last call trained the parameters for, `validation_losses_` root mean
+    square error of the validation rows after each epoch of early stopping, `n_features_in_`,
+    `feature_names_in_`.
     """
 
     predictor_type = "regressor"
@@ -205,7 +207,7 @@ class FactorizationMachineRegressor(RegressorMixin, FactorizationMachineEstimato
         The first call determines the units that `standardize_target` trains in. Weights are not
         divided by their mean here, because each call sees only a part of the rows.
         """
-        self._train(X, y, sample_weight, partial=True)
+        self._train(X, y, sample_weight, one_epoch=True)
         return self
 
     def predict(self, X: Any) -> Float32:

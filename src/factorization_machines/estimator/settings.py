@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from numbers import Integral, Real
 from typing import Any
 
@@ -64,15 +64,15 @@ def _term(name: str, lr: float, wd: float, sigma: float) -> tuple[Any, ...]:
 
 
 _BIAS = _term("bias", lr=0.1, wd=0.0, sigma=0.0)
-_LINEAR = _term("linear weights", lr=0.1, wd=0.0002, sigma=0.0)
-_FACTORS = _term("factors", lr=0.02, wd=0.0005, sigma=0.01)
+_LINEAR = _term("linear weights", lr=0.09, wd=0.0002, sigma=0.0)
+_FACTORS = _term("factors", lr=0.012, wd=0.0005, sigma=0.01)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class Settings:
     """The parameters of an estimator; names that the built-in algorithm has mean the same here."""
 
-    num_factors: int = _parameter(16, _COUNT, "dimension of the factors")
+    num_factors: int = _parameter(128, _COUNT, "dimension of the factors")
     epochs: int = _parameter(30, _COUNT, "passes over the rows, or their largest number")
     mini_batch_size: int = _parameter(32, _COUNT, "rows of a mini-batch")
     optimizer: str = _parameter("adagrad", _choice(*OPTIMIZERS), "update rule")
@@ -129,6 +129,12 @@ class Settings:
     n_iter_no_change: int = _parameter(
         3, _COUNT, "epochs without a lower validation loss after which training stops"
     )
+    refit: bool = _parameter(
+        True,
+        _FLAG,
+        "whether to train again, on all rows and for as many epochs as the best one, where early "
+        "stopping held rows out",
+    )
     warm_start: bool = _parameter(
         False, _FLAG, "whether `fit` continues from the last `fit`, with its optimizer state"
     )
@@ -157,9 +163,9 @@ class Settings:
                 raise ValueError(f"{term}_init_{suffix} is required with the method {method!r}")
 
     def training_config(
-        self, feature_dim: int, classifier: bool, rows: int, seed: int, patience: int
+        self, feature_dim: int, classifier: bool, rows: int, seed: int
     ) -> TrainingConfig:
-        """Return the configuration of a run over some rows; without a patience it never stops."""
+        """Return the configuration of a run over some rows, without early stopping."""
         size = self.mini_batch_size if self.fill_batches else min(self.mini_batch_size, rows)
 
         def term(name: str) -> Term:
@@ -184,7 +190,6 @@ class Settings:
             publish_interval=1 << 40,
             optimizer=self.optimizer,
             shuffle=bool(self.shuffle),
-            patience=patience,
             fill_batches=bool(self.fill_batches),
         )
 
@@ -214,7 +219,7 @@ SAGEMAKER: Mapping[str, Any] = {
 _RENAMED = {"optimizer": "_optimizer", "random_state": "_seed"}
 _OURS = {
     *("fill_batches", "standardize_target", "shuffle", "early_stopping", "validation_fraction"),
-    *("n_iter_no_change", "warm_start", "n_threads", "verbose"),
+    *("n_iter_no_change", "refit", "warm_start", "n_threads", "verbose"),
 }
 
 
@@ -257,7 +262,6 @@ def documentation() -> str:
     """Return the section "Parameters" of the estimators' docstrings, in scikit-learn's form."""
     lines = ["", "    Parameters", "    ----------"]
     for item in fields(Settings):
-        assert item.default is not MISSING  # noqa: S101
         words = item.metadata["allowed"].words
         lines += [f"    {item.name} : {words}, default={item.default!r}"]
         lines += [f"        {item.metadata['text']}", ""]
