@@ -54,6 +54,7 @@ import json, os, signal, sys
 from local_sagemaker.backends import forked
 
 os.umask(0o077)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup ignores it
 forked.prepare()
 while not forked.is_ready():
     pass
