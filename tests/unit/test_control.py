@@ -73,7 +73,7 @@ def router():
         start("200 OK", [])
         return [b"moto"]
 
-    router = Router(moto, (), Control("process"))
+    router = Router(moto, (), Control("process", Path("none")))
     router.ready = True
     return router, came, may_end
 
