@@ -193,6 +193,12 @@ def test_a_task_is_forked_if_no_library_can_read_its_environment(
     assert all(found["SAGEMAKER_BASE_DIR"] == str(tmp_path) for _, found in asked)
 
 
+def test_processes_that_end_meanwhile_are_no_error(tmp_path):
+    (tmp_path / "processes").mkdir()
+    (tmp_path / "processes" / "1").symlink_to(tmp_path / "gone")  # its record was just removed
+    ProcessRunner(tmp_path).clear()
+
+
 @pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="reads /proc")
 def test_an_id_that_another_process_has_now_is_left_alone(tmp_path, monkeypatch):
     killed = []

@@ -205,8 +205,9 @@ class ProcessRunner:
     def clear(self) -> None:
         """Kill the recorded processes that still run."""
         for record in self._records.glob("*"):
-            _kill_orphan(int(record.name), record.read_text().rpartition("\n")[2])
-            record.unlink()
+            with contextlib.suppress(FileNotFoundError):  # a process that has just ended
+                _kill_orphan(int(record.name), record.read_text().rpartition("\n")[2])
+                record.unlink()
 
 
 def remove_tree(folder: Path) -> None:
