@@ -8,7 +8,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -58,9 +57,12 @@ def _serve(settings: Settings) -> None:
         server = Service(settings, runner)
     except (OSError, sqlite3.OperationalError) as error:
         raise LocalError(str(error)) from error
-    ended = threading.Event()
+    # A pipe, because a wait for a lock misses a signal that comes just before.
+    ended, write_end = os.pipe()
+    os.set_blocking(write_end, False)
+    signal.set_wakeup_fd(write_end)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: ended.set())
+        signal.signal(number, lambda *_: None)
     for note in server.notes:
         say(f"up: {printable(note)}")
     file = service_file(settings.state)
@@ -68,7 +70,7 @@ def _serve(settings: Settings) -> None:
     try:
         runner.prepare()
         say(_greeting(settings, server.url))
-        ended.wait()
+        os.read(ended, 1)
         say("up: ending …")
     finally:
         file.unlink(missing_ok=True)

@@ -5,9 +5,11 @@ nothing that starts a thread, and no module that reads the settings of one comma
 imported.
 """
 
+import ctypes
 import gc
 import importlib
 import os
+import signal
 
 _MODULES = (
     "factorization_machines.module",
@@ -20,6 +22,10 @@ _MODULES = (
     "gunicorn.arbiter",
 )
 
+# Until the fork server runs, it does not notice the end of the thread that started it.
+_PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None)
+_libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 os.setsid()  # a terminal's signals are for the process that started this one, which ends it
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # as in `train` and `serve`; others would be threads
 gc.disable()
@@ -27,3 +33,4 @@ for _name in _MODULES:
     importlib.import_module(_name)
 gc.enable()
 gc.freeze()  # a collection in a forked process would copy the memory of these objects
+_libc.prctl(_PR_SET_PDEATHSIG, 0)
