@@ -65,7 +65,7 @@ def _term(name: str, lr: float, wd: float, sigma: float) -> tuple[Any, ...]:
 
 _BIAS = _term("bias", lr=0.1, wd=0.0, sigma=0.0)
 _LINEAR = _term("linear weights", lr=0.09, wd=0.00005, sigma=0.0)
-_FACTORS = _term("factors", lr=0.014, wd=0.00012, sigma=0.01)
+_FACTORS = _term("factors", lr=0.012, wd=0.00012, sigma=0.01)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
