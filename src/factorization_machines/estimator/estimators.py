@@ -156,13 +156,13 @@ class FactorizationMachineClassifier(ClassifierMixin, FactorizationMachineEstima
         return classes
 
     def _learn_classes(self, y: Any) -> None:
-        check_classification_targets(y)
-        kind = type_of_target(y, input_name="y", raise_unknown=True)
+        classes = np.unique(y)  # has the type of y, and far fewer values to check
+        check_classification_targets(classes)
+        kind = type_of_target(classes, input_name="y", raise_unknown=True)
         if kind != "binary":
             raise ValueError(
                 f"Only binary classification is supported. The type of the target is {kind}."
             )
-        classes = np.unique(y)
         if classes.size < 2:
             raise ValueError(f"y must have two classes; got one class: {classes[0]!r}")
         self.classes_ = classes
@@ -170,11 +170,12 @@ class FactorizationMachineClassifier(ClassifierMixin, FactorizationMachineEstima
     def _encoded(self, y: Any) -> NDArray[np.float64]:
         if not hasattr(self, "classes_"):
             self._learn_classes(y)
-        unknown = np.setdiff1d(y, self.classes_)
-        if unknown.size:
+        positive: NDArray[np.bool_] = y == self.classes_[1]
+        known = positive | (y == self.classes_[0])
+        if not known.all():
+            unknown = np.unique(y[~known])
             raise ValueError(f"y has labels that are not in classes_ {self.classes_}: {unknown}")
-        encoded: NDArray[np.float64] = (y == self.classes_[1]).astype(np.float64)
-        return encoded
+        return positive.astype(np.float64)
 
     def _units(self, rows: Rows) -> Units:
         return Units()

@@ -64,8 +64,8 @@ def _term(name: str, lr: float, wd: float, sigma: float) -> tuple[Any, ...]:
 
 
 _BIAS = _term("bias", lr=0.1, wd=0.0, sigma=0.0)
-_LINEAR = _term("linear weights", lr=0.09, wd=0.0002, sigma=0.0)
-_FACTORS = _term("factors", lr=0.012, wd=0.0005, sigma=0.01)
+_LINEAR = _term("linear weights", lr=0.09, wd=0.00005, sigma=0.0)
+_FACTORS = _term("factors", lr=0.012, wd=0.00012, sigma=0.01)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -74,7 +74,7 @@ class Settings:
 
     num_factors: int = _parameter(128, _COUNT, "dimension of the factors")
     epochs: int = _parameter(30, _COUNT, "passes over the rows, or their largest number")
-    mini_batch_size: int = _parameter(32, _COUNT, "rows of a mini-batch")
+    mini_batch_size: int = _parameter(128, _COUNT, "rows of a mini-batch")
     optimizer: str = _parameter("adagrad", _choice(*OPTIMIZERS), "update rule")
     use_bias: bool = _parameter(True, _FLAG, "whether there is a bias")
     use_linear: bool = _parameter(True, _FLAG, "whether there are linear weights")
