@@ -3,7 +3,7 @@
     .venv/bin/python -m bench.defaults --data ML-100K-FOLDER --retail FOLDER
 
 Each is fitted as a user would fit it, without an evaluation set, on three splits of each data set.
-The test rows have no say.
+Test rows are not read.
 """
 
 import argparse
