@@ -15,7 +15,7 @@ from bench.records import write_records
 from bench.timing import Contender, Table
 from local_sagemaker import up
 from local_sagemaker.account import ACCOUNT, KEY_ID, REGION, SECRET
-from local_sagemaker.context import Settings
+from local_sagemaker.settings import Settings
 
 JOB = {
     "feature_dim": "2625",
