@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import os
 import shutil
 import signal
 import sys
@@ -136,6 +137,8 @@ _WITHOUT_ARGUMENTS = {"setup": setup, "check": checks.check, "wheels": wheels, "
 def main(arguments: list[str]) -> int:
     """Run a command and return its exit code: 2 for a wrong command line."""
     name, *others = arguments or ["help"]
+    # pip compiles nothing here. Without byte code each process would compile torch again.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     try:
         if name in ("help", "-h", "--help"):
             say(_USAGE.rstrip())
