@@ -165,7 +165,7 @@ def test_a_lab_interrupted_while_its_service_starts_leaves_nothing(checkout):
     ("changes", "message"),
     [
         ({"data": "none"}, "none is not a folder"),
-        ({"sdk-python": "/nowhere"}, "There is no Python at /nowhere: --sdk-python takes one that"),
+        ({"sdk-python": "/dev"}, "There is no Python at /dev: --sdk-python takes one that has"),
     ],
 )
 def test_what_is_missing_is_named_in_one_line(checkout, changes, message):

@@ -39,7 +39,7 @@ def run(options: Options) -> None:
     Raises: LocalError if something is missing or any step fails.
     """
     script = options.root / "examples" / "lab2.py"
-    if not os.access(options.sdk_python, os.X_OK):
+    if not (options.sdk_python.is_file() and os.access(options.sdk_python, os.X_OK)):
         raise LocalError(
             f"There is no Python at {options.sdk_python}: --sdk-python takes one that has"
             " SageMaker's SDK v2."
