@@ -61,12 +61,14 @@ def processes(service):
 
 
 def events(service, name):
+    """Return the messages of a job: the first page of its log, and the last one."""
     group, logs = "/aws/sagemaker/TrainingJobs", service.client("logs")
     streams = logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=f"{name}/")
     found = []
     for stream in streams["logStreams"]:
         target = {"logGroupName": group, "logStreamName": stream["logStreamName"]}
-        found += logs.get_log_events(**target, startFromHead=True)["events"]
+        for head in (True, False):  # an endless job logs more than a page
+            found += logs.get_log_events(**target, startFromHead=head)["events"]
     return [event["message"] for event in found]
 
 
