@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from factorization_machines.artifact import Model
 from factorization_machines.estimator.settings import Settings
-from factorization_machines.estimator.training import Progress, Rows, Units, train
+from factorization_machines.estimator.training import Progress, Rows, RunOptions, Units, train
 from factorization_machines.instances import Instances
 from factorization_machines.parameters import Float32, Parameters
 from factorization_machines.scoring import Predictor
@@ -60,8 +60,7 @@ class BaseFactorizationMachine(Settings, BaseEstimator):  # type: ignore[misc]
             train,
             start=start,
             progress=progress,
-            threads=self.n_threads,
-            verbose=bool(self.verbose),
+            options=RunOptions(self.n_threads, bool(self.verbose)),
         )
         losses: Sequence[float] = ()
         if one_epoch:

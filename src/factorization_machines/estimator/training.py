@@ -93,6 +93,15 @@ class Progress:
 
 
 @dataclass(frozen=True)
+class RunOptions:
+    """How a run is executed; nothing here changes its result."""
+
+    threads: int
+    verbose: bool
+    """Whether to show a progress bar."""
+
+
+@dataclass(frozen=True)
 class Trained:
     """The result of a call; `losses` are those of the validation rows, in units of the labels."""
 
@@ -132,9 +141,7 @@ def train(
     config: TrainingConfig,
     start: Parameters | None,
     progress: Progress,
-    *,
-    threads: int,
-    verbose: bool,
+    options: RunOptions,
 ) -> Trained:
     """Train for the epochs of a configuration, after those of `progress`.
 
@@ -144,8 +151,7 @@ def train(
         config: of the run.
         start: parameters in units of the labels; None for initial ones.
         progress: where an earlier call ended; its units count, if it has some.
-        threads: of the engine.
-        verbose: whether to show a progress bar.
+        options: threads of the engine, and the progress bar.
 
     Raises: DivergedError if a loss or a parameter is not finite.
     """
@@ -154,12 +160,12 @@ def train(
         random = np.random.default_rng([progress.seed, progress.epochs])
         rows = rows.take(random.permutation(len(rows)))
     parameters = initial_parameters(config) if start is None else units.from_labels(start)
-    engine = NumbaEngine(parameters, config, threads)
+    engine = NumbaEngine(parameters, config, options.threads)
     if progress.optimizer is not None:
         engine.load_state_dict(progress.optimizer)
     engine.set_rows(rows.x, units.labels(rows), _float32(rows.weights))
     metrics = metrics_for(config.classifier)
-    watcher = _Watcher(config.epochs, metrics.loss, units.scale, verbose)
+    watcher = _Watcher(config.epochs, metrics.loss, units.scale, options.verbose)
     evaluate = None
     if validation is not None:
         labels = units.labels(validation)
