@@ -35,6 +35,8 @@ _TITLES = {
     "api.runtime": "Inference",
     "api.model_registry": "Model registry",
     "api.transform": "Batch transform",
+    "api.pipelines": "Pipelines",
+    "api.pipeline_executions": "Executions of pipelines",
     "api.experiments": "Experiments and trials",
     "api.trial_components": "Trial components",
     "api.lineage": "Lineage: artifacts and associations",

@@ -21,6 +21,7 @@ _STATUS = {
     "training-job": "TrainingJobStatus",
     "transform-job": "TransformJobStatus",
     "hyper-parameter-tuning-job": "HyperParameterTuningJobStatus",
+    "pipeline-execution": "PipelineExecutionStatus",
     "endpoint": "EndpointStatus",
 }
 
