@@ -3,6 +3,7 @@
 import io
 import json
 import sys
+import tarfile
 import time
 import zipfile
 
@@ -22,6 +23,7 @@ from support.service import (
     kill,
     processing,
     run_sdk,
+    training,
     up,
 )
 
@@ -469,3 +471,19 @@ def test_the_processors_of_an_sdk_run_unchanged(service, version):
     }[version]
     lines = printed.splitlines()
     assert [line for line in expected if line not in lines] == [], printed
+
+
+@own_opt_ml
+def test_a_training_job_runs_its_own_entry_point_too(sm, s3):
+    request = training("own-entry-point")
+    request["AlgorithmSpecification"]["ContainerEntrypoint"] = ["sh", "-c"]
+    request["AlgorithmSpecification"]["ContainerArguments"] = [
+        "ls /opt/ml/input/data > /opt/ml/model/channels"
+    ]
+    sm.create_training_job(**request)
+    found = ended(sm.describe_training_job, "TrainingJobStatus", TrainingJobName="own-entry-point")
+    uri = found["ModelArtifacts"]["S3ModelArtifacts"].removeprefix(f"s3://{BUCKET}/")
+    packed = s3.get_object(Bucket=BUCKET, Key=uri)["Body"].read()
+    with tarfile.open(fileobj=io.BytesIO(packed)) as model:
+        channels = model.extractfile("channels")
+        assert channels is not None and channels.read() == b"test\ntrain\n"
