@@ -15,8 +15,7 @@ GROUP = "/aws/sagemaker/TrainingJobs"
 
 def log_files(context: Context, name: str) -> dict[str, Path]:
     """Return the file of each log stream of a job."""
-    folder = context.folder(KIND, name)
-    return {f"{name}/{file.stem}": file for file in sorted(folder.glob("*.log"))}
+    return context.log_files(KIND, name)
 
 
 def scrape_metrics(context: Context, record: Mapping[str, Any]) -> dict[str, list[metrics.Point]]:
