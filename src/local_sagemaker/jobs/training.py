@@ -263,7 +263,7 @@ class TrainingJob(Job):
             publish(context, list(metrics.data(points, self.name)))
         changes |= next_status(record, status, changes.get("FailureReason"))
         status = "Stopped" if status == "MaxRuntimeExceeded" else status
-        self.update(TrainingJobStatus=status, **changes)
+        self.close(TrainingJobStatus=status, **changes)
 
 
 def _stop(running: list[Running], grace: float | None) -> None:
