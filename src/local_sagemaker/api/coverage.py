@@ -38,7 +38,8 @@ _TITLES = {
     "api.processing": "Processing jobs",
     "api.experiments": "Experiments and trials",
     "api.trial_components": "Trial components",
-    "api.lineage": "Lineage: artifacts and associations",
+    "api.lineage": "Lineage: artifacts, actions and contexts",
+    "api.associations": "Lineage: associations and queries",
     "api.search": "Search",
     "api.tags": "Tags",
 }

@@ -58,13 +58,9 @@ GROUPS = (
         ),
     ),
     Group(
-        "Lineage",
-        "Keep the relations in tags.",
-        (
-            "Create Delete Describe List Update: Action Context",
-            "Describe List: LineageGroup",
-            "GetLineageGroupPolicy QueryLineage",
-        ),
+        "Lineage groups",
+        "Use QueryLineage: the account has no other lineage than its own.",
+        ("Describe List: LineageGroup", "GetLineageGroupPolicy"),
     ),
     Group(
         "Notebook instances and Studio",
