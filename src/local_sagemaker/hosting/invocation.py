@@ -3,6 +3,7 @@
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from local_sagemaker.errors import ServiceError
 from local_sagemaker.hosting.instance import Instance, NoResponse
