@@ -1,9 +1,7 @@
 """Serial inference with images that the user wrote, in Docker; the example of the encoder."""
 
 import contextlib
-import io
 import json
-import subprocess
 import tarfile
 import uuid
 
@@ -60,14 +58,8 @@ def build(tmp_path_factory):
             text = "\n".join([*lines, 'ENTRYPOINT ["python", "/p.py"]'])
             (folder / "Dockerfile").write_text(text)
         names.append(f"serial-{uuid.uuid4().hex[:8]}:latest")
-        packed = io.BytesIO()
-        with tarfile.open(fileobj=packed, mode="w") as archive:
-            archive.add(folder, ".")
         base = f"BASE_IMAGE={docker.IMAGE}"
-        command = [docker.DOCKER, "build", "-q", "-t", names[-1], "--build-arg", base, "-"]
-        subprocess.run(
-            command, input=packed.getvalue(), check=True, capture_output=True, timeout=110
-        )
+        docker.docker("build", "-q", "-t", names[-1], "--build-arg", base, str(folder))
         return names[-1]
 
     yield build
