@@ -47,7 +47,6 @@ class Context:
         self.store = Store(database)
         self.s3 = self.client("s3", settings.s3)
         self.logs = Logs(self.client("logs"))
-        self.metrics = self.client("cloudwatch")
         # Jobs run in the order of their creation, as many at a time as there are cores.
         self.jobs = ThreadPoolExecutor(settings.cores, thread_name_prefix="job")
         self.running: dict[tuple[str, str], Any] = {}  # by kind and name

@@ -173,6 +173,15 @@ def ended(describe: Callable[..., Any], status: str, **name: str) -> Any:
     raise AssertionError(f"{name} has not ended: {description}")
 
 
+def eventually(get: Callable[[], Any]) -> Any:
+    """Return the first result that is true."""
+    until = time.monotonic() + PATIENCE
+    while not (result := get()):
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    return result
+
+
 def run_sdk(service: Service, version: int, *arguments: Any, timeout: float = PATIENCE) -> str:
     """Run a script with an SDK in the environment of `up --env`; return what it printed."""
     done = subprocess.run(

@@ -198,6 +198,10 @@ class ProcessRunner:
             " with --backend docker the service runs the images that the Docker engine has"
         )
 
+    def binds_to_port(self, image: str) -> bool:
+        """Return True: `serve` does."""
+        return True
+
     def start(self, task: Task, sink: Sink) -> Running:
         """Start a process with the task's folder as SAGEMAKER_BASE_DIR.
 

@@ -52,7 +52,7 @@ def _training_jobs(context: Context, progress: Callable[[str], None]) -> list[st
                 TRAINING, name, **changes, **training.next_status(record, "Failed", _REASON)
             )
         data += metrics.data(training_metrics.stored_metrics(context, name), name)
-    training_metrics.publish(context, data)
+    metrics.publish(training_metrics.GROUP, data)
     notes = [f"{len(jobs)} training jobs were restored"] if jobs else []
     return notes + ([f"{failed} of them were running and are marked failed"] if failed else [])
 

@@ -12,7 +12,6 @@ from local_sagemaker.jobs.containers import ContainerJob, Outcome
 from local_sagemaker.jobs.training_metrics import (
     GROUP,
     KIND,
-    publish,
     scrape_metrics,
     store_metrics,
 )
@@ -191,7 +190,7 @@ class TrainingJob(ContainerJob):
         if points:
             self.keep_trying(lambda: store_metrics(context, self.name, points))
             changes["FinalMetricDataList"] = metrics.final(points)
-            publish(context, list(metrics.data(points, self.name)))
+            metrics.publish(GROUP, metrics.data(points, self.name))
         changes |= next_status(record, status, changes.get("FailureReason"))
         status = "Stopped" if status == "MaxRuntimeExceeded" else status
-        self.update(TrainingJobStatus=status, **changes)
+        self.close(TrainingJobStatus=status, **changes)
