@@ -1,7 +1,10 @@
 """Scripts as processes that find the job's folder at /opt/ml, and what stands in for an image."""
 
 import os
+import shutil
+import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -106,3 +109,17 @@ def test_a_python_without_the_packages_is_named(tmp_path):
     assert f"{tmp_path / 'python'} cannot be run: No such file" in problem
     assert "pip install 'local-factorization-machines[sklearn]' pandas" in problem
     assert "--sklearn-python" in problem
+
+
+@own_opt_ml
+def test_a_user_who_is_not_root_has_an_own_opt_ml():
+    folder = Path(tempfile.mkdtemp())  # not tmp_path, which others may not enter
+    try:
+        folder.chmod(0o777)
+        other = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
+        command = scripts._in_namespace(folder, ["sh", "-c", "echo written > /opt/ml/out"], True)
+        subprocess.run([*other, *command] if os.geteuid() == 0 else command, check=True)
+        assert (folder / "out").read_text() == "written\n"
+        assert (folder / "out").stat().st_uid == (os.geteuid() or 65534)
+    finally:
+        shutil.rmtree(folder)

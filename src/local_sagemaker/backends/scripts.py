@@ -39,7 +39,7 @@ if [ ! -d /opt/ml ]; then
             mount --bind "$entry" "$copy"
         fi
     done
-    mount --move /tmp /opt
+    mount -n --move /tmp /opt  # -n: a user may not write the table of mounts
 fi
 mount --bind "$base" /opt/ml
 cd /opt/ml
