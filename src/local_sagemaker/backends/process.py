@@ -210,8 +210,8 @@ class ProcessRunner:
         show: Sink = lambda line: sink(in_container(line, task.base))  # noqa: E731
         env = {**clean_environment(), "PYTHONUNBUFFERED": "1"}
         if task.own_command:
-            program, env["PATH"] = scripts.prepare(task, self._sklearn_python, sink)
-            env.pop("PYTHONPATH", None)  # of the service
+            program, variables = scripts.prepare(task, self._sklearn_python, sink)
+            env |= variables
         else:
             program = _program(task.command)
         env |= {**task.env, "SAGEMAKER_BASE_DIR": str(task.base)}
