@@ -32,21 +32,9 @@ class Group:
 _NOT_SIMULATED = "It has no local equivalent; use AWS for it."
 GROUPS = (
     Group(
-        "Processing jobs",
-        "Run the script on this machine and upload its output to S3.",
-        ("Create Delete Describe List Stop: ProcessingJob",),
-    ),
-    Group(
-        "Pipelines",
-        "Call the operation of each step in order, for example CreateTrainingJob.",
-        (
-            "Create Delete Describe List Update: Pipeline",
-            "Describe List Retry Start Stop Update: PipelineExecution",
-            "List Update: PipelineVersion",
-            "DescribePipelineDefinitionForExecution ListPipelineExecutionSteps",
-            "ListPipelineParametersForExecution",
-            "SendPipelineExecutionStepFailure SendPipelineExecutionStepSuccess",
-        ),
+        "Callback steps of pipelines",
+        "Use a Processing step: pipelines have no Callback steps here.",
+        ("SendPipelineExecutionStepFailure SendPipelineExecutionStepSuccess",),
     ),
     Group(
         "Changes of training jobs",
