@@ -1,6 +1,6 @@
 """Processing job: compares the scores of a transform job with the labels of the test rows.
 
-It runs in SageMaker's scikit-learn image, and writes evaluation.json.
+It runs in SageMaker's scikit-learn image, and writes evaluation/evaluation.json.
 """
 
 import argparse
@@ -27,8 +27,9 @@ def main():
         "rmse": {"value": float(np.sqrt(np.mean(errors**2)))},
         "mae": {"value": float(np.mean(np.abs(errors)))},
     }
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    (arguments.output / "evaluation.json").write_text(json.dumps({"regression_metrics": metrics}))
+    folder = arguments.output / "evaluation"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "evaluation.json").write_text(json.dumps({"regression_metrics": metrics}))
     print(metrics)
 
 

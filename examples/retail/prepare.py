@@ -71,7 +71,8 @@ def records(matrix, labels=None):
     """Yield each row as a Record in a RecordIO frame, which is padded to four bytes."""
     shape = field(3, varint(matrix.shape[1]))
     encoded = [varint(column) for column in range(matrix.shape[1])]
-    for row, (start, end) in enumerate(zip(matrix.indptr, matrix.indptr[1:])):
+    for row in range(matrix.shape[0]):
+        start, end = matrix.indptr[row], matrix.indptr[row + 1]
         keys = b"".join(encoded[column] for column in matrix.indices[start:end])
         values = matrix.data[start:end].astype("<f4").tobytes()
         message = entry(1, field(1, values) + field(2, keys) + shape)
@@ -115,7 +116,7 @@ def main():
     }
     for name, text in report.items():
         write(arguments.output / "report" / name, [text.encode()])
-    print(f"{x_train.shape[0]} training rows and {x_test.shape[0]} test rows of {x.shape[1]} features")
+    print(f"{len(y_train)} training rows and {len(y_test)} test rows of {x.shape[1]} features")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ columns of the words of its description follow, and the last column is the unit 
 import argparse
 import csv
 import pathlib
+from itertools import islice
 
 import numpy as np
 
@@ -47,7 +48,7 @@ def main():
         writer.writerow(COLUMNS)
         for name in ("train", "test"):
             rows = transactions(arguments.folder / f"{name}.npz")
-            writer.writerows(row for _, row in zip(range(arguments.rows or 10**9), rows))
+            writer.writerows(islice(rows, arguments.rows))
 
 
 if __name__ == "__main__":
