@@ -1,6 +1,6 @@
 """Jobs as the console displays them: plain values for JSON."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -8,40 +8,35 @@ from urllib.parse import quote
 from local_sagemaker import builtin
 from local_sagemaker.context import Context
 from local_sagemaker.jobs.training import KIND as TRAINING
-from local_sagemaker.jobs.training_metrics import log_files, scrape_metrics
+from local_sagemaker.jobs.training_metrics import log_files
 from local_sagemaker.jobs.transform import KIND as TRANSFORM
 from local_sagemaker.storage import objects
 from local_sagemaker.storage.logs import read
-from local_sagemaker.storage.metrics import Point
 from local_sagemaker.storage.records import Record
 
 KINDS = {"jobs": (TRAINING, "TrainingJob"), "transform": (TRANSFORM, "TransformJob")}
-_TIMES = {
-    "jobs": ("TrainingStartTime", "TrainingEndTime"),
-    "transform": ("TransformStartTime", "TransformEndTime"),
-}
 _TAIL = 20_000  # bytes at the end of a log that are searched for the progress
 
 
 def job_row(context: Context, page: str, record: Record) -> dict[str, Any]:
     """Return a row of the list of jobs."""
     title = KINDS[page][1]
-    start, end = _TIMES[page]
+    begin = title.removesuffix("Job")
     running = record[f"{title}Status"] in ("InProgress", "Stopping")
     return {
         "name": record[f"{title}Name"],
         "status": record[f"{title}Status"],
         "secondary": record.get("SecondaryStatus"),
         "created": seconds(record["CreationTime"]),
-        "started": seconds(record.get(start)),
-        "ended": seconds(record.get(end)),
+        "started": seconds(record.get(f"{begin}StartTime")),
+        "ended": seconds(record.get(f"{begin}EndTime")),
         "reason": record.get("FailureReason"),
         "progress": _progress(context, record) if running and page == "jobs" else None,
     }
 
 
 def job(context: Context, page: str, record: Record) -> dict[str, Any]:
-    """Return the content of a job's page, without the log."""
+    """Return the content of a job's page, without the log and metrics by epoch."""
     metrics = record.get("FinalMetricDataList") or ()
     settings = record.get("HyperParameters") or {
         key: str(record[key])
@@ -51,7 +46,6 @@ def job(context: Context, page: str, record: Record) -> dict[str, Any]:
     artifact = record.get("ModelArtifacts", {}).get("S3ModelArtifacts")
     return {
         **job_row(context, page, record),
-        "curves": _curves(scrape_metrics(context, record)) if page == "jobs" else {},
         "metrics": {metric["MetricName"]: metric["Value"] for metric in metrics},
         "settings": settings,
         "channels": {
@@ -79,18 +73,6 @@ def seconds(value: Any) -> float | None:
 def href(bucket: str, key: str) -> str:
     """Return the URL at which the console serves an object."""
     return f"/console/object/{quote(bucket)}/{quote(key)}"
-
-
-def _curves(points: Mapping[str, Sequence[Point]]) -> dict[str, dict[str, list[float]]]:
-    """Return the series of each chart: the metrics of an epoch, or all if there are none."""
-    curves: dict[str, dict[str, list[float]]] = {}
-    epochs = {name: values for name, values in points.items() if name.endswith(":epoch")}
-    for name, values in (epochs or points).items():
-        if len(values) > 1:
-            channel, _, metric = name.removesuffix(":epoch").rpartition(":")
-            series = curves.setdefault(metric, {})
-            series[channel or metric] = [point.value for point in values]
-    return curves
 
 
 def _merged(files: list[Path]) -> Iterator[str]:
