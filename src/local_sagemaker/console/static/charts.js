@@ -77,7 +77,7 @@ export function scatter(title, points, categories, log, label) {
   const range = log ? undefined : [low - pad, high + pad];
   return figure(title, {
     scales: { x: { time: false, range, distr: log ? 3 : 1 } },
-    axes: axes(title, label, named || {}),
+    axes: axes(title, "objective", named || {}),
     series: [{ label: title, value: legend }, { label, paths: () => null, stroke: COLOURS[0], value: legend,
       points: { show: true, size: 7 } }],
   }, [sorted.map((point) => point[0]), sorted.map((point) => point[1])]).view;

@@ -30,7 +30,7 @@ export function facts(pairs, title) {
   if (!rows.length) return [];
   const body = rows.map(([name, value]) => el("tr", {}, el("th", { scope: "row" }, name),
     el("td", {}, typeof value === "object" ? value : String(value))));
-  return [title ? el("h2", {}, title) : null, scrolled(el("table", {}, el("tbody", {}, body)))];
+  return [...(title ? [el("h2", {}, title)] : []), scrolled(el("table", {}, el("tbody", {}, body)))];
 }
 
 export const path = (parts) => "#/" + parts.map(encodeURIComponent).join("/");
@@ -48,8 +48,11 @@ export const reason = (text) => text ? el("p", { class: "reason" }, text) : null
 export const bar = (...children) => el("div", { class: "bar" }, ...children);
 
 // value: seconds since 1970, or a time as the API's answers have it.
-export const time = (value) => value
-  ? new Date(typeof value === "number" ? value * 1000 : value).toLocaleString() : "";
+export function time(value) {
+  if (!value) return "";
+  const at = new Date(typeof value === "number" ? value * 1000 : value);
+  return el("time", { datetime: at.toISOString() }, at.toLocaleString());
+}
 
 export function span(from, to) {
   if (!from) return "";

@@ -35,7 +35,7 @@ export async function endpoint(main, name) {
     const heads = [{ title: "Variant" }, { title: "Model" }, { title: "Healthy" }, { title: "Requests", number: true },
       { title: "Errors", number: true }, { title: "Median", number: true }, { title: "99 %", number: true },
       { title: "Restarts", number: true }];
-    show(variants, table(heads, state.variants.map((row) => ({ cells: [row.name, row.model && link(["models", row.model], row.model),
+    show(variants, el("h2", {}, "Variants"), table(heads, state.variants.map((row) => ({ cells: [row.name, row.model && link(["models", row.model], row.model),
       row.healthy ? "yes" : "no", row.requests, row.errors, milliseconds(row.median), milliseconds(row.high),
       row.restarts] })), "No servers."));
     if (state.variants.length && !form.childElementCount) form.append(invokeForm(name));

@@ -14,7 +14,8 @@ const COLUMNS = [
 ];
 const value = (parameter) => parameter && (parameter.NumberValue ?? parameter.StringValue);
 const text = (each) => typeof each === "number" ? number(each) : each ?? "";
-const metrics = (row) => Object.fromEntries((row.Metrics || []).map((metric) => [metric.MetricName, metric.Last]));
+const metrics = (row) => Object.fromEntries((row.Metrics || []).filter((metric) => !/:(batch|epoch)$/.test(metric.MetricName))
+  .map((metric) => [metric.MetricName, metric.Last])); // those of whole jobs
 const parameters = (row) => Object.fromEntries(
   Object.entries(row.Parameters || {}).map(([name, parameter]) => [name, value(parameter)]));
 const seconds = (at) => at && Date.parse(at) / 1000;

@@ -24,14 +24,15 @@ export function invokeForm(name) {
   const body = el("textarea", { id: "body", spellcheck: "false", "aria-label": "Body" });
   const type = el("input", { id: "type", value: "application/json", size: "22" });
   const accept = el("input", { id: "accept", size: "22", placeholder: "the model's default" });
-  const variant = el("select", { id: "variant" }, el("option", { value: "" }, "by weight"));
-  const example = el("select", { id: "example" });
-  const note = el("p", { class: "soft" });
+  const variant = el("select", { id: "variant", "aria-label": "Variant" }, el("option", { value: "" }, "by weight"));
+  const example = el("select", { id: "example", "aria-label": "Example" });
+  const note = el("p", { class: "soft" }, "Reading the models…");
   const answer = el("pre", { id: "answer", role: "status" });
   let infos = {};
 
-  // The models of the variants may have different numbers of features.
-  function offer() {
+  // Offers the examples for the variant's model, since models may have different numbers of features. A body that was
+  // typed before the models were read stays.
+  function offer(replace) {
     const info = infos[variant.value] || Object.values(infos)[0] || {};
     const all = info.feature_dim ? examples(info.feature_dim) : {};
     note.textContent = info.feature_dim
@@ -40,14 +41,13 @@ export function invokeForm(name) {
     const chosen = example.value;
     example.replaceChildren(...Object.keys(all).map((each) => el("option", {}, each)));
     if (all[chosen]) example.value = chosen;
-    if (all[example.value]) [type.value, body.value] = all[example.value];
+    if (all[example.value] && (replace || !body.value)) [type.value, body.value] = all[example.value];
   }
-  example.addEventListener("change", offer);
-  variant.addEventListener("change", offer);
+  for (const choice of [example, variant]) choice.addEventListener("change", () => offer(true));
   const read = get("endpoints", name, "info").then((content) => {
     infos = content;
     variant.append(...Object.keys(infos).map((each) => el("option", {}, each)));
-    offer();
+    offer(false);
   });
   read.catch((error) => { note.textContent = error.message; });
 

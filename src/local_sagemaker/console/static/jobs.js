@@ -40,7 +40,7 @@ function columns(kind, rows, choose) {
 
 export async function jobs(main, kind, title) {
   const chosen = new Set();
-  const compare = el("span", { class: "soft" });
+  const compare = el("p", { class: "soft" });
   function choose(row) {
     const box = el("input", { type: "checkbox", id: `choose-${row.name}`, "aria-label": `Compare ${row.name}`,
       checked: chosen.has(row.name), onchange() {
@@ -55,8 +55,7 @@ export async function jobs(main, kind, title) {
   }
   const list = listView((rows) => columns(kind, rows, kind === "jobs" ? choose : null),
     { empty: "No jobs.", order: "-Created" });
-  main.append(el("h1", {}, title), list.view);
-  if (kind === "jobs") main.append(compare);
+  main.append(el("h1", {}, title), kind === "jobs" ? compare : "", list.view);
   offer();
   return async () => list.update(await get(kind));
 }

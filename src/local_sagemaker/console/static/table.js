@@ -8,7 +8,7 @@ function keep(changes) {
   const values = query();
   for (const [name, value] of Object.entries(changes)) value ? values.set(name, value) : values.delete(name);
   const text = values.toString();
-  history.replaceState(null, "", location.hash.split("?")[0] + (text && "?" + text));
+  history.replaceState(null, "", (location.hash.split("?")[0] || "#/jobs") + (text && "?" + text));
 }
 
 function compare(a, b) {
