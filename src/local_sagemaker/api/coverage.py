@@ -35,6 +35,7 @@ _TITLES = {
     "api.runtime": "Inference",
     "api.model_registry": "Model registry",
     "api.transform": "Batch transform",
+    "api.processing": "Processing jobs",
     "api.experiments": "Experiments and trials",
     "api.trial_components": "Trial components",
     "api.lineage": "Lineage: artifacts and associations",

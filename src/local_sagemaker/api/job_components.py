@@ -14,6 +14,7 @@ from local_sagemaker.api.experiments import COMPONENT, EXPERIMENT, KINDS, TRIAL
 from local_sagemaker.context import Caller, Context
 from local_sagemaker.errors import invalid
 from local_sagemaker.hosting.endpoints import MODEL
+from local_sagemaker.jobs import processing
 from local_sagemaker.storage.records import Record
 
 
@@ -136,6 +137,18 @@ def _transform(context: Context, job: Record) -> Record:
     }
 
 
+def _processing(_: Context, job: Record) -> Record:
+    inputs, outputs = processing.inputs(job), processing.outputs(job)
+    return {
+        "Parameters": _parameters({}, job["ProcessingResources"]["ClusterConfig"]),
+        "InputArtifacts": {
+            "SageMaker.ImageUri": _artifact(job["AppSpecification"]["ImageUri"]),
+            **{name: _artifact(source["S3Uri"]) for name, source in inputs.items()},
+        },
+        "OutputArtifacts": {name: _artifact(output["S3Uri"]) for name, output in outputs.items()},
+    }
+
+
 @dataclass(frozen=True)
 class _Job:
     title: str  # what the members of a job's record begin with
@@ -145,6 +158,7 @@ class _Job:
 JOBS = {  # by the kind of the job's record
     "training-job": _Job("TrainingJob", _training),
     "transform-job": _Job("TransformJob", _transform),
+    "processing-job": _Job("ProcessingJob", _processing),
 }
 
 

@@ -32,11 +32,6 @@ class Group:
 _NOT_SIMULATED = "It has no local equivalent; use AWS for it."
 GROUPS = (
     Group(
-        "Processing jobs",
-        "Run the script on this machine and upload its output to S3.",
-        ("Create Delete Describe List Stop: ProcessingJob",),
-    ),
-    Group(
         "Pipelines",
         "Call the operation of each step in order, for example CreateTrainingJob.",
         (

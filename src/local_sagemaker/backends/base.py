@@ -26,7 +26,7 @@ class Task:
     """One container to run."""
 
     image: str
-    command: str  # train or serve
+    command: str  # train, serve, or empty for the image's own command
     base: Path  # the container's /opt/ml
     env: Mapping[str, str]
     port: int | None = None  # of 127.0.0.1; forwarded to the container's 8080
@@ -35,6 +35,11 @@ class Task:
     entrypoint: Sequence[str] = field(default=())
     arguments: Sequence[str] = field(default=())
     grace: float = 120.0  # seconds between SIGTERM and SIGKILL; the service's own value
+
+    @property
+    def own_command(self) -> list[str]:
+        """What runs in place of the image's command; empty if that runs."""
+        return [*self.entrypoint, *self.arguments]
 
 
 class Running(Protocol):
@@ -66,8 +71,13 @@ class Runner(Protocol):
     def prepare(self) -> None:
         """Do in the background what lets later tasks start sooner."""
 
-    def problem(self, image: str) -> str | None:
-        """Return why an image cannot be run, or None."""
+    def problem(self, image: str, command: Sequence[str] | None = None) -> str | None:
+        """Return why an image cannot be run, or None.
+
+        Args:
+            image: its name.
+            command: what a job runs in place of the image's train and serve; None for these.
+        """
 
     def start(self, task: Task, sink: Sink) -> Running:
         """Start a task; the sink is called with each line of its output."""

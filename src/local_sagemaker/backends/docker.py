@@ -9,10 +9,11 @@ import subprocess
 import tempfile
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
+from local_sagemaker.backends import scripts
 from local_sagemaker.backends.base import Running, Sink, Task, ending
 from local_sagemaker.backends.process import ChildProcess, remove_tree
 from local_sagemaker.build import project
@@ -38,13 +39,15 @@ class DockerRunner:
     def prepare(self) -> None:
         """No-op."""
 
-    def problem(self, image: str) -> str | None:
+    def problem(self, image: str, command: Sequence[str] | None = None) -> str | None:
         """Return why an image cannot be run: the engine does not have it."""
         if _resolve(image) is not None:
             return None
         if problem := problem_of_name(image):
             return problem
         remedy = f"{project.command()} image builds it" if is_ours(image) else "build or pull it"
+        if scripts.is_sklearn(image):
+            remedy += ", or run it in processing jobs with --backend process"
         return f"the Docker engine has no image {image}; nothing is pulled: {remedy}"
 
     def start(self, task: Task, sink: Sink) -> Running:
@@ -71,7 +74,7 @@ class DockerRunner:
         if task.entrypoint:
             options += ["--entrypoint", task.entrypoint[0]]
             arguments = [*task.entrypoint[1:], *arguments]
-        elif not arguments:
+        elif task.command and not arguments:
             arguments = [task.command]
         command = ["docker", "run", *options, image, *arguments]
         with variables:

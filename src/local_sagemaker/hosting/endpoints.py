@@ -50,7 +50,7 @@ class Endpoints:
         self._changes: dict[str, threading.Lock] = {}  # one change of an endpoint at a time
         self._stopped = False
         self._capture = DataCapture(context.s3)
-        self._metrics = EndpointMetrics(context.metrics)
+        self._metrics = EndpointMetrics()
         self.asynchronous = AsyncQueue(context, self.config, self.invoke)
 
     def servers(self, name: str) -> Servers:

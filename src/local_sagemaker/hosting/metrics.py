@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from local_sagemaker.hosting.batches import Batches
+from local_sagemaker.storage.metrics import publish
 from local_sagemaker.storage.records import now
 
 _NAMESPACE = "AWS/SageMaker"
@@ -23,9 +24,8 @@ class Measured:
 class EndpointMetrics:
     """Sends the metrics of invocations to CloudWatch, once a second for each variant."""
 
-    def __init__(self, cloudwatch: Any):
-        """Take a boto3 client for CloudWatch."""
-        self._cloudwatch = cloudwatch
+    def __init__(self) -> None:
+        """Start with no invocation."""
         self._batches: Batches[tuple[str, str], Measured] = Batches(self._send)
 
     def add(self, endpoint: str, variant: str, measured: Measured) -> None:
@@ -37,9 +37,7 @@ class EndpointMetrics:
         self._batches.stop(deliver)
 
     def _send(self, key: tuple[str, str], batch: list[Measured]) -> None:
-        self._cloudwatch.put_metric_data(
-            Namespace=_NAMESPACE, MetricData=list(metric_data(*key, batch))
-        )
+        publish(_NAMESPACE, metric_data(*key, batch))
 
 
 def metric_data(endpoint: str, variant: str, batch: Sequence[Measured]) -> Iterator[dict[str, Any]]:
