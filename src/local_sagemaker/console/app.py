@@ -33,7 +33,7 @@ _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self';"
     " connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
-_JOBS = "/<any(jobs, transform):page>"
+_JOBS = "/<any(jobs, processing, transform):page>"
 
 
 def create_app(context: Context) -> Flask:
@@ -109,7 +109,7 @@ def _operations(context: Context) -> Blueprint:
 
 
 def _jobs(context: Context) -> Blueprint:
-    """Return the routes of training and batch transform jobs."""
+    """Return the routes of training, processing and batch transform jobs."""
     routes, store = Blueprint("jobs", __name__), context.store
     curves = Curves(context)
 

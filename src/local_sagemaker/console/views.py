@@ -1,5 +1,6 @@
 """Jobs as the console displays them: plain values for JSON."""
 
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from urllib.parse import quote
 
 from local_sagemaker import builtin
 from local_sagemaker.context import Context
+from local_sagemaker.jobs import processing
 from local_sagemaker.jobs.training import KIND as TRAINING
 from local_sagemaker.jobs.training_metrics import log_files
 from local_sagemaker.jobs.transform import KIND as TRANSFORM
@@ -14,7 +16,11 @@ from local_sagemaker.storage import objects
 from local_sagemaker.storage.logs import read
 from local_sagemaker.storage.records import Record
 
-KINDS = {"jobs": (TRAINING, "TrainingJob"), "transform": (TRANSFORM, "TransformJob")}
+KINDS = {
+    "jobs": (TRAINING, "TrainingJob"),
+    "processing": (processing.KIND, "ProcessingJob"),
+    "transform": (TRANSFORM, "TransformJob"),
+}
 _TAIL = 20_000  # bytes at the end of a log that are searched for the progress
 
 
@@ -38,30 +44,18 @@ def job_row(context: Context, page: str, record: Record) -> dict[str, Any]:
 def job(context: Context, page: str, record: Record) -> dict[str, Any]:
     """Return the content of a job's page, without the log and metrics by epoch."""
     metrics = record.get("FinalMetricDataList") or ()
-    settings = record.get("HyperParameters") or {
-        key: str(record[key])
-        for key in ("ModelName", "BatchStrategy", "MaxPayloadInMB", "MaxConcurrentTransforms")
-        if key in record
-    }
     artifact = record.get("ModelArtifacts", {}).get("S3ModelArtifacts")
     return {
         **job_row(context, page, record),
         "metrics": {metric["MetricName"]: metric["Value"] for metric in metrics},
-        "settings": settings,
-        "channels": {
-            channel["ChannelName"]: channel["DataSource"]["S3DataSource"]["S3Uri"]
-            for channel in record.get("InputDataConfig") or ()
-        },
+        **_CONTENTS[page](record),
         "artifact": artifact and href(*objects.split_uri(artifact)),
     }
 
 
 def log_lines(context: Context, page: str, name: str, after: int) -> list[str]:
     """Return a job's log from line `after` on; with several hosts, a line starts with its host."""
-    if page == "jobs":
-        files = list(log_files(context, name).values())
-    else:
-        files = sorted(context.folder(TRANSFORM, name).glob("*.log"))
+    files = sorted(context.folder(KINDS[page][0], name).glob("*.log"))
     return [line for index, line in enumerate(_merged(files)) if index >= after]
 
 
@@ -73,6 +67,44 @@ def seconds(value: Any) -> float | None:
 def href(bucket: str, key: str) -> str:
     """Return the URL at which the console serves an object."""
     return f"/console/object/{quote(bucket)}/{quote(key)}"
+
+
+def _training(record: Record) -> dict[str, Any]:
+    return {
+        "settings": record.get("HyperParameters") or {},
+        "inputs": {
+            channel["ChannelName"]: channel["DataSource"]["S3DataSource"]["S3Uri"]
+            for channel in record.get("InputDataConfig") or ()
+        },
+        "outputs": {},
+    }
+
+
+def _processing(record: Record) -> dict[str, Any]:
+    specification, environment = record["AppSpecification"], record.get("Environment") or {}
+    return {
+        "settings": {
+            "Image": specification["ImageUri"],
+            "Entry point": shlex.join(specification.get("ContainerEntrypoint") or ()),
+            "Arguments": shlex.join(specification.get("ContainerArguments") or ()),
+            "Environment": shlex.join(f"{key}={value}" for key, value in environment.items()),
+            "Exit message": record.get("ExitMessage"),
+        },
+        "inputs": {name: one["S3Uri"] for name, one in processing.inputs(record).items()},
+        "outputs": {name: one["S3Uri"] for name, one in processing.outputs(record).items()},
+    }
+
+
+def _transform(record: Record) -> dict[str, Any]:
+    names = ("ModelName", "BatchStrategy", "MaxPayloadInMB", "MaxConcurrentTransforms")
+    return {
+        "settings": {name: record[name] for name in names if name in record},
+        "inputs": {"input": record["TransformInput"]["DataSource"]["S3DataSource"]["S3Uri"]},
+        "outputs": {"output": record["TransformOutput"]["S3OutputPath"]},
+    }
+
+
+_CONTENTS = {"jobs": _training, "processing": _processing, "transform": _transform}
 
 
 def _merged(files: list[Path]) -> Iterator[str]:

@@ -34,6 +34,6 @@ export async function compare(main, ...names) {
     show(tables, table(heads, Object.entries(state).map(([title, cell]) => ({ cells: [title, ...jobs.map(cell)] })), ""),
       sideBySide("Final metrics", jobs, (job) => job.metrics, number),
       sideBySide("Settings", jobs, (job) => job.settings, (value) => value ?? "—"),
-      sideBySide("Data", jobs, (job) => job.channels, (value) => value ?? "—"));
+      sideBySide("Inputs", jobs, (job) => job.inputs, (value) => value ?? "—"));
   };
 }

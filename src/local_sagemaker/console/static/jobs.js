@@ -7,7 +7,7 @@ import { bar, el, facts, link, number, path, reason, s3Link, show, span, status,
 import { logView } from "./log.js";
 import { listView } from "./table.js";
 
-const TITLES = { jobs: "TrainingJob", transform: "TransformJob" };
+const TITLES = { jobs: "TrainingJob", processing: "ProcessingJob", transform: "TransformJob" };
 const LONGEST = 120; // characters of a reason in the list
 // The y axis of a chart, by the metric's name in the log of the built-in.
 const UNITS = {
@@ -104,13 +104,14 @@ export async function job(main, kind, name) {
     show(head, el("p", {}, status(state.status), state.secondary && state.secondary !== state.status
       ? ` · ${state.secondary}` : "", ` · ${span(state.started, state.ended)} `, running ? progress(state.progress) : ""),
     reason(state.reason), bar(
-      stopOrDelete(TITLES[kind], name, { running, page: `#/${kind}`, canDelete: kind === "jobs",
-        detail: "Its log and its trial component are deleted too. Its model stays in S3." }),
+      stopOrDelete(TITLES[kind], name, { running, page: `#/${kind}`, canDelete: kind !== "transform",
+        detail: "Its log and its trial component are deleted too. What it wrote to S3 stays." }),
       state.artifact ? el("a", { href: state.artifact, download: true }, "Download model.tar.gz") : null));
     charts.update(Object.entries(state.curves).map(([metric, chart]) => ({ metric, x: chart.x, lines: lines(chart) })));
     show(about, el("div", { class: "columns" },
       el("section", {}, facts(state.settings, "Settings")),
-      el("section", {}, facts(numbers(state.metrics), "Final metrics"), facts(places(state.channels), "Data"))));
+      el("section", {}, facts(numbers(state.metrics), "Final metrics"), facts(places(state.inputs), "Inputs"),
+        facts(places(state.outputs), "Outputs"))));
     await log.update();
   };
 }

@@ -16,6 +16,7 @@ const either = (list, entry) => (main, name) => name ? entry(main, name) : list(
 const jobPages = (kind, title) => either((main) => jobs(main, kind, title), (main, name) => job(main, kind, name));
 const PAGES = {
   jobs: jobPages("jobs", "Training jobs"),
+  processing: jobPages("processing", "Processing jobs"),
   transform: jobPages("transform", "Batch transform jobs"),
   tuning: either(tunings, tuning),
   experiments: either(experiments, experiment),
