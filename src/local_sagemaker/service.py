@@ -17,6 +17,7 @@ from local_sagemaker.backends.base import Runner
 from local_sagemaker.console.app import create_app
 from local_sagemaker.context import Context
 from local_sagemaker.jobs.restart import restore
+from local_sagemaker.pipelines import records as pipeline_records
 from local_sagemaker.server import (
     moto_state,
     origin_check,
@@ -65,7 +66,8 @@ class Service:
         if settings.s3 is not None:
             s3_forwarding.check(self.context.s3, settings.s3)
         buckets = persistence.restore(progress) if settings.s3 is None else []
-        restored = [*buckets, *restore(self.context, progress)]
+        executions = pipeline_records.restore(self.context.store)
+        restored = [*buckets, *restore(self.context, progress), *executions]
         self.notes = [*self._database.notes, *restored]
         router.ready = True
         control.service = self

@@ -32,6 +32,7 @@ EXPERIMENT, TRIAL, COMPONENT, GROUP = (
 )
 PACKAGE = {"ModelPackageName": f"{ARNS}:model-package/{NAME}/1"}
 SOURCE = {"SourceUri": "s3://bucket/answers"}
+ACTION, CONTEXT = ({f"{title}Name": NAME} for title in ("Action", "Context"))
 ASSOCIATION = {
     "SourceArn": f"{ARNS}:experiment-trial-component/{NAME}",
     "DestinationArn": f"{ARNS}:experiment-trial-component/{NAME}-aws-training-job",
@@ -184,6 +185,17 @@ SCENARIO: list[tuple[str, Any]] = [
     ("DescribeArtifact", lambda last: last["CreateArtifact"]),
     ("UpdateArtifact", lambda last: {**last["CreateArtifact"], "ArtifactName": "b"}),
     ("ListArtifacts", SOURCE),
+    ("CreateAction", {**ACTION, "Source": SOURCE, "ActionType": "t", "Status": "InProgress"}),
+    ("DescribeAction", ACTION),
+    ("UpdateAction", {**ACTION, "Status": "Completed"}),
+    ("ListActions", SOURCE),
+    ("DeleteAction", ACTION),
+    ("CreateContext", {**CONTEXT, "Source": SOURCE, "ContextType": "t"}),
+    ("DescribeContext", CONTEXT),
+    ("UpdateContext", {**CONTEXT, "Description": "d"}),
+    ("ListContexts", SOURCE),
+    ("DeleteContext", CONTEXT),
+    ("QueryLineage", {"StartArns": [ASSOCIATION["SourceArn"]], "IncludeEdges": True}),
     ("AddAssociation", ASSOCIATION),
     ("ListAssociations", {"SourceArn": ASSOCIATION["SourceArn"]}),
     ("DeleteAssociation", ASSOCIATION),

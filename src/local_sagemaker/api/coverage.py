@@ -36,9 +36,12 @@ _TITLES = {
     "api.model_registry": "Model registry",
     "api.transform": "Batch transform",
     "api.processing": "Processing jobs",
+    "api.pipelines": "Pipelines",
+    "api.pipeline_executions": "Executions of pipelines",
     "api.experiments": "Experiments and trials",
     "api.trial_components": "Trial components",
-    "api.lineage": "Lineage: artifacts and associations",
+    "api.lineage": "Lineage: artifacts, actions and contexts",
+    "api.associations": "Lineage: associations and queries",
     "api.search": "Search",
     "api.tags": "Tags",
 }

@@ -7,6 +7,7 @@ from local_sagemaker.api import validation
 from local_sagemaker.api.pagination import listing
 from local_sagemaker.context import Caller, Context, arn
 from local_sagemaker.errors import ServiceError, conflict, invalid, not_found
+from local_sagemaker.storage import lineage
 from local_sagemaker.storage.records import Record, now
 
 GROUP, PACKAGE = "model-package-group", "model-package"
@@ -29,8 +30,10 @@ def create_model_package_group(context: Context, request: Record, caller: Caller
         "CreatedBy": {},
         "LatestVersion": 0,
     }
-    if not context.store.add(GROUP, name, record):
-        raise invalid(f"Model Package Group already exists: {resource}")
+    with context.store.together():
+        if not context.store.add(GROUP, name, record):
+            raise invalid(f"Model Package Group already exists: {resource}")
+        lineage.record_group(context.store, record)
     return {"ModelPackageGroupArn": resource}
 
 
@@ -110,8 +113,10 @@ def create_model_package(context: Context, request: Record, caller: Caller) -> R
         name = request["ModelPackageName"]
         resource = arn(PACKAGE, name, caller.region)
         record |= {"ModelApprovalStatus": None, "ModelPackageArn": resource}
-        if not context.store.add(PACKAGE, name, record):
-            raise invalid(f"ModelPackage already exists: {resource}")
+        with context.store.together():
+            if not context.store.add(PACKAGE, name, record):
+                raise invalid(f"ModelPackage already exists: {resource}")
+            lineage.record_package(context.store, record, None)
     return record
 
 
@@ -164,7 +169,11 @@ def update_model_package(context: Context, request: Record, caller: Caller) -> R
         "AdditionalInferenceSpecifications": more or None,
         "LastModifiedBy": {},
     }
-    context.store.update(PACKAGE, _key(record["ModelPackageArn"]), **changes)
+    before = record["ModelApprovalStatus"]
+    with context.store.together():
+        context.store.update(PACKAGE, _key(record["ModelPackageArn"]), **changes)
+        if changes.get("ModelApprovalStatus", before) != before:
+            lineage.record_approval(context.store, {**record, **changes})
     return record
 
 
@@ -229,8 +238,10 @@ def _add_version(context: Context, record: Record, caller: Caller) -> Record:
         "ModelPackageArn": arn(PACKAGE, f"{name}/{version}", caller.region),
         "ModelApprovalStatus": record.get("ModelApprovalStatus", "PendingManualApproval"),
     }
-    context.store.update(GROUP, name, LatestVersion=version)
-    context.store.add(PACKAGE, f"{name}/{version}", record)
+    with context.store.together():
+        context.store.update(GROUP, name, LatestVersion=version)
+        context.store.add(PACKAGE, f"{name}/{version}", record)
+        lineage.record_package(context.store, record, group)
     return record
 
 

@@ -32,16 +32,9 @@ class Group:
 _NOT_SIMULATED = "It has no local equivalent; use AWS for it."
 GROUPS = (
     Group(
-        "Pipelines",
-        "Call the operation of each step in order, for example CreateTrainingJob.",
-        (
-            "Create Delete Describe List Update: Pipeline",
-            "Describe List Retry Start Stop Update: PipelineExecution",
-            "List Update: PipelineVersion",
-            "DescribePipelineDefinitionForExecution ListPipelineExecutionSteps",
-            "ListPipelineParametersForExecution",
-            "SendPipelineExecutionStepFailure SendPipelineExecutionStepSuccess",
-        ),
+        "Callback steps of pipelines",
+        "Use a Processing step: pipelines have no Callback steps here.",
+        ("SendPipelineExecutionStepFailure SendPipelineExecutionStepSuccess",),
     ),
     Group(
         "Changes of training jobs",
@@ -58,13 +51,9 @@ GROUPS = (
         ),
     ),
     Group(
-        "Lineage",
-        "Keep the relations in tags.",
-        (
-            "Create Delete Describe List Update: Action Context",
-            "Describe List: LineageGroup",
-            "GetLineageGroupPolicy QueryLineage",
-        ),
+        "Lineage groups",
+        "Use QueryLineage: the account has no other lineage than its own.",
+        ("Describe List: LineageGroup", "GetLineageGroupPolicy"),
     ),
     Group(
         "Notebook instances and Studio",

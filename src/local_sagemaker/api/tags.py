@@ -11,7 +11,7 @@ KINDS = (
     *("training-job", "model", "endpoint-config", "endpoint"),
     *("transform-job", "processing-job", "hyper-parameter-tuning-job"),
     *("experiment", "experiment-trial", "experiment-trial-component", "artifact"),
-    *("model-package", "model-package-group"),
+    *("model-package", "model-package-group", "action", "context", "pipeline"),
 )
 
 

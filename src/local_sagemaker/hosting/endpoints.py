@@ -18,6 +18,7 @@ from local_sagemaker.hosting.deployment import CONFIG, KIND, MODEL, described
 from local_sagemaker.hosting.invocation import Invocation, not_found, runtime_error, send
 from local_sagemaker.hosting.metrics import EndpointMetrics, Measured
 from local_sagemaker.hosting.model_server import START_SECONDS, ModelServer, NotServing, Response
+from local_sagemaker.storage import lineage
 from local_sagemaker.storage.records import Record, keep_trying, now
 
 __all__ = ["CONFIG", "KIND", "MODEL", "Endpoints"]
@@ -189,8 +190,7 @@ class Endpoints:
             if member:
                 self._active[name] = new
         if member == "NextDeployment":
-            changes = {"Deployment": new.deployment, "NextDeployment": None, "FailureReason": None}
-            self._update(name, "InService", **changes, **described(new.deployment))
+            keep_trying(lambda: self._set_in_service(name, new.deployment), lambda: self._stopped)
         elif member == "Deployment":
             record = self._context.store.get(KIND, name) or {}
             self._update(name, "Updating" if record.get("NextDeployment") else "InService")
@@ -218,6 +218,15 @@ class Endpoints:
             self._context.runner.remove(self._folder(name, old.deployment))
 
         threading.Thread(target=drain, args=(old,), daemon=True).start()
+
+    def _set_in_service(self, name: str, deployment: Mapping[str, Any]) -> None:
+        """Record that an endpoint serves a deployment, and the deployment in the lineage."""
+        store = self._context.store
+        changes = {"Deployment": deployment, "NextDeployment": None, "FailureReason": None}
+        with store.together():
+            store.update(KIND, name, EndpointStatus="InService", **changes, **described(deployment))
+            if record := store.get(KIND, name):
+                lineage.record_deployment(store, record, list(deployment["Models"].values()))
 
     def _update(self, name: str, status: str, **changes: Any) -> None:
         update = self._context.store.update

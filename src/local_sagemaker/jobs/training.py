@@ -193,4 +193,4 @@ class TrainingJob(ContainerJob):
             metrics.publish(GROUP, metrics.data(points, self.name))
         changes |= next_status(record, status, changes.get("FailureReason"))
         status = "Stopped" if status == "MaxRuntimeExceeded" else status
-        self.update(TrainingJobStatus=status, **changes)
+        self.close(TrainingJobStatus=status, **changes)

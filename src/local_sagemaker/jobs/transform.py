@@ -58,7 +58,7 @@ class TransformJob(Job):
 
     def end(self, status: str, **changes: Any) -> None:
         """Record the final status."""
-        self.update(TransformJobStatus=status, TransformEndTime=now(), **changes)
+        self.close(TransformJobStatus=status, TransformEndTime=now(), **changes)
 
     def _transform(
         self, record: Record, server: ModelServer, inputs: list[channels.S3Object]

@@ -22,6 +22,7 @@ _STATUS = {
     "transform-job": "TransformJobStatus",
     "processing-job": "ProcessingJobStatus",
     "hyper-parameter-tuning-job": "HyperParameterTuningJobStatus",
+    "pipeline-execution": "PipelineExecutionStatus",
     "endpoint": "EndpointStatus",
 }
 

@@ -1,0 +1,76 @@
+"""Checks the arguments of a pipeline's steps, and references to properties, by botocore's model."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from local_sagemaker.api import members, validation
+from local_sagemaker.errors import ServiceError, invalid
+from local_sagemaker.pipelines.definition import Definition
+from local_sagemaker.pipelines.expressions import is_expression, split_path
+from local_sagemaker.pipelines.steps import STEP_TYPES
+
+_GIVEN = {"ClientToken"}  # with the name of the resource: what the service adds to a request
+_LISTED = "ListTrainingJobsForHyperParameterTuningJob"
+
+
+def check(definition: Definition) -> None:
+    """Raise a ServiceError that names the step if its operation would refuse its arguments.
+
+    The values of expressions are not known yet: the operation checks them when the step runs.
+    """
+    for step in definition.steps.values():
+        if step.type in STEP_TYPES:
+            try:
+                _check_request(STEP_TYPES[step.type].title, step.arguments)
+            except ServiceError as error:
+                raise invalid(f"Step {step.name!r}: {error.message}") from error
+        for path in step.paths():
+            root, name, inner = [*path.split(".", 2), "", ""][:3]
+            if root == "Steps" and not inner.startswith("PropertyFiles."):
+                kind = definition.steps[name].type
+                if not _is_property(kind, inner):
+                    raise invalid(
+                        f"Step {step.name!r} refers to {path!r}: a {kind} step has no such"
+                        " property."
+                    )
+
+
+def _check_request(title: str, arguments: Mapping[str, Any]) -> None:
+    operation = f"Create{title}"
+    shape: Any = validation.shapes(operation)[0]
+    if unknown := arguments.keys() - shape.members.keys():
+        raise invalid(f"{operation} has no argument {', '.join(sorted(unknown))}.")
+    missing = set(shape.required_members) - arguments.keys() - {f"{title}Name", *_GIVEN}
+    if missing:
+        raise invalid(f"{operation} requires {', '.join(sorted(missing))}.")
+    members.check(operation, _known(dict(arguments)))
+
+
+def _known(value: Any) -> Any:
+    """Return a value without the expressions in it."""
+    if isinstance(value, list):
+        return [_known(member) for member in value if not is_expression(member)]
+    if isinstance(value, dict):
+        return {k: _known(member) for k, member in value.items() if not is_expression(member)}
+    return value
+
+
+def _is_property(kind: str, path: str) -> bool:
+    """Return whether a step of a type has a property at a path."""
+    if kind == "Condition":
+        return path == "Outcome"
+    operations = [f"Describe{STEP_TYPES[kind].title}", *([_LISTED] if kind == "Tuning" else [])]
+    return any(_has(validation.shapes(name)[1], split_path(path)) for name in operations)
+
+
+def _has(shape: Any, parts: list[str | int]) -> bool:
+    for part in parts:
+        if shape.type_name == "structure" and part in shape.members:
+            shape = shape.members[part]
+        elif shape.type_name == "list":
+            shape = shape.member
+        elif shape.type_name == "map" and isinstance(part, str):
+            shape = shape.value
+        else:
+            return False
+    return True
