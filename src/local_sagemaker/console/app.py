@@ -17,7 +17,7 @@ from flask import (
 )
 
 from local_sagemaker.api import dispatch
-from local_sagemaker.console import hosting, models, views
+from local_sagemaker.console import hosting, models, pipelines, views
 from local_sagemaker.console.curves import Curves
 from local_sagemaker.context import Caller, Context
 from local_sagemaker.errors import ServiceError, not_found
@@ -41,7 +41,7 @@ def create_app(context: Context) -> Flask:
     app = Flask("console", static_folder=None)
     app.json.sort_keys = False  # type: ignore[attr-defined]  # of Flask's own provider
     app.register_blueprint(_pages(context))
-    for routes in (_operations, _jobs, _hosting, _models, _buckets):
+    for routes in (_operations, _jobs, _hosting, _models, _pipelines, _buckets):
         app.register_blueprint(routes(context), url_prefix="/console/api")
 
     @app.after_request
@@ -194,6 +194,21 @@ def _models(context: Context) -> Blueprint:
     @routes.get("/models/<name>/info")
     def info(name: str) -> Any:
         return jsonify(models.info(context, _record(context, MODEL, name)))
+
+    return routes
+
+
+def _pipelines(context: Context) -> Blueprint:
+    """Return the routes of pipelines."""
+    routes = Blueprint("pipelines", __name__)
+
+    @routes.get("/pipelines/<name>")
+    def pipeline(name: str) -> Any:
+        return jsonify(pipelines.pipeline(context, name))
+
+    @routes.get("/pipelines/<name>/<execution>")
+    def execution(name: str, execution: str) -> Any:
+        return jsonify(pipelines.execution(context, name, execution))
 
     return routes
 

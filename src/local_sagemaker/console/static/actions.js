@@ -23,10 +23,11 @@ function ask(question, detail, label, run) {
 }
 
 // Returns a button that executes an operation when the question is confirmed, and then opens a page.
+// request: the members, or a function that returns them; page: its fragment, or a function of the answer.
 export function action(label, { question, detail = "", operation, request, page }) {
   const open = () => ask(question, detail, label, async () => {
-    await call(operation, request);
-    if (page) location.hash = page;
+    const answer = await call(operation, typeof request === "function" ? request() : request);
+    if (page) location.hash = typeof page === "function" ? page(answer) : page;
   });
   return el("button", { type: "button", id: label.toLowerCase().replace(/\W+/g, "-"), onclick: open }, label);
 }

@@ -60,6 +60,16 @@ export function span(from, to) {
   return seconds < 90 ? seconds.toFixed(1) + " s" : (seconds / 60).toFixed(1) + " min";
 }
 
+const ARN_PAGES = { "training-job": "jobs", "processing-job": "processing", "transform-job": "transform",
+  "hyper-parameter-tuning-job": "tuning", model: "models", endpoint: "endpoints", pipeline: "pipelines" };
+
+// A link to the page of a resource, which an ARN names; the ARN itself if it has no page.
+export function arnLink(arn) {
+  const [, kind, name] = /^(?:[^:]*:){5}([^/]+)\/(.+)$/.exec(arn || "") || [];
+  if (kind === "model-package") return link(["package", arn], name.replace("/", ", version "));
+  return ARN_PAGES[kind] ? link([ARN_PAGES[kind], name], name) : arn || null;
+}
+
 // A link to an object of S3, which downloads it, or to the folder of a prefix.
 export function s3Link(uri) {
   const [, bucket, key] = /^s3:\/\/([^/]+)\/?(.*)$/s.exec(uri) || [];

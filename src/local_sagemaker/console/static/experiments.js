@@ -1,7 +1,7 @@
 // Experiments, and their trial components (runs) with parameters and metrics.
 
 import { call, list as entries, search } from "./api.js";
-import { el, facts, link, number, s3Link, show, span, status, table, time } from "./dom.js";
+import { arnLink, el, facts, link, number, s3Link, show, span, status, table, time } from "./dom.js";
 import { chartsView } from "./jobs.js";
 import { listView } from "./table.js";
 
@@ -61,12 +61,6 @@ export async function experiment(main, name) {
   };
 }
 
-// Returns a node for the job that a component describes, or null.
-function source(row) {
-  const [, kind, name] = /:(training|transform|processing)-job\/(.+)$/.exec(row.Source?.SourceArn || "") || [];
-  return name ? link([kind === "training" ? "jobs" : kind, name], name) : row.Source?.SourceArn;
-}
-
 async function charts(row) {
   const many = (row.Metrics || []).filter((metric) => metric.Count > 1);
   const queries = many.map((metric) => ({ MetricName: metric.MetricName, ResourceArn: row.TrialComponentArn,
@@ -86,7 +80,7 @@ export async function component(main, name) {
     const row = await call("DescribeTrialComponent", { TrialComponentName: name });
     const places = (artifacts) => Object.fromEntries(
       Object.entries(artifacts || {}).map(([key, artifact]) => [key, s3Link(artifact.Value)]));
-    show(head, facts({ "Display name": row.DisplayName, Job: source(row), Created: time(row.CreationTime),
+    show(head, facts({ "Display name": row.DisplayName, Source: arnLink(row.Source?.SourceArn), Created: time(row.CreationTime),
       Status: row.Status?.PrimaryStatus && status(row.Status.PrimaryStatus), Message: row.Status?.Message,
       Duration: span(seconds(row.StartTime), seconds(row.EndTime)) }));
     const heads = [{ title: "Metric" }, ...["Last", "Min", "Max", "Avg", "Count"].map((title) => ({ title, number: true }))];

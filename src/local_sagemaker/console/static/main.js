@@ -8,6 +8,7 @@ import { component, experiment, experiments } from "./experiments.js";
 import { job, jobs } from "./jobs.js";
 import { model, models } from "./models.js";
 import { group, modelPackage, packages } from "./packages.js";
+import { execution, pipeline, pipelines } from "./pipelines.js";
 import { s3 } from "./s3.js";
 import { tuning, tunings } from "./tuning.js";
 
@@ -19,6 +20,7 @@ const PAGES = {
   processing: jobPages("processing", "Processing jobs"),
   transform: jobPages("transform", "Batch transform jobs"),
   tuning: either(tunings, tuning),
+  pipelines: (main, name, run) => run ? execution(main, name, run) : either(pipelines, pipeline)(main, name),
   experiments: either(experiments, experiment),
   models: either(models, model),
   packages: either(packages, group),
@@ -65,6 +67,8 @@ document.addEventListener("keydown", (event) => {
 });
 addEventListener("hashchange", open);
 get("about").then((about) => {
-  document.getElementById("about").textContent = `backend ${about.backend} · ${about.cores} jobs at once`;
+  const place = document.getElementById("about");
+  place.textContent = `${about.backend} · ${about.cores} jobs`;
+  place.title = `The backend is ${about.backend}; ${about.cores} jobs run at the same time.`;
 });
 open();
