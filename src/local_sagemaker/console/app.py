@@ -235,7 +235,6 @@ def _buckets(context: Context) -> Blueprint:
                     "key": entry["Key"],
                     "size": entry["Size"],
                     "modified": views.seconds(entry["LastModified"]),
-                    "href": views.href(bucket, entry["Key"]),
                 }
                 for entry in page.get("Contents", ())
             ],

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from local_sagemaker import builtin
-from local_sagemaker.console.views import href, seconds
+from local_sagemaker.console.views import seconds
 from local_sagemaker.context import Context
 from local_sagemaker.errors import LocalError, ServiceError, invalid
 from local_sagemaker.hosting.endpoints import KIND as ENDPOINT
@@ -101,7 +101,6 @@ def _container(context: Context, container: Mapping[str, Any]) -> dict[str, Any]
     return {
         "image": container.get("Image", ""),
         "data": uri,
-        "href": href(*objects.split_uri(uri)) if uri and uri.endswith(".tar.gz") else None,
         "environment": dict(container.get("Environment") or {}),
         "job": jobs[-1] if jobs else None,
     }

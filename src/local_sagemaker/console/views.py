@@ -4,7 +4,6 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from local_sagemaker import builtin
 from local_sagemaker.context import Context
@@ -12,7 +11,6 @@ from local_sagemaker.jobs import processing
 from local_sagemaker.jobs.training import KIND as TRAINING
 from local_sagemaker.jobs.training_metrics import log_files
 from local_sagemaker.jobs.transform import KIND as TRANSFORM
-from local_sagemaker.storage import objects
 from local_sagemaker.storage.logs import read
 from local_sagemaker.storage.records import Record
 
@@ -44,12 +42,10 @@ def job_row(context: Context, page: str, record: Record) -> dict[str, Any]:
 def job(context: Context, page: str, record: Record) -> dict[str, Any]:
     """Return the content of a job's page, without the log and metrics by epoch."""
     metrics = record.get("FinalMetricDataList") or ()
-    artifact = record.get("ModelArtifacts", {}).get("S3ModelArtifacts")
     return {
         **job_row(context, page, record),
         "metrics": {metric["MetricName"]: metric["Value"] for metric in metrics},
         **_CONTENTS[page](record),
-        "artifact": artifact and href(*objects.split_uri(artifact)),
     }
 
 
@@ -64,19 +60,15 @@ def seconds(value: Any) -> float | None:
     return None if value is None else float(value.timestamp())
 
 
-def href(bucket: str, key: str) -> str:
-    """Return the URL at which the console serves an object."""
-    return f"/console/object/{quote(bucket)}/{quote(key)}"
-
-
 def _training(record: Record) -> dict[str, Any]:
+    uri = (record.get("ModelArtifacts") or {}).get("S3ModelArtifacts")
     return {
         "settings": record.get("HyperParameters") or {},
         "inputs": {
             channel["ChannelName"]: channel["DataSource"]["S3DataSource"]["S3Uri"]
             for channel in record.get("InputDataConfig") or ()
         },
-        "outputs": {},
+        "outputs": {"model": uri} if uri else {},
     }
 
 

@@ -20,7 +20,9 @@ function sideBySide(title, jobs, values, text) {
 export async function compare(main, ...names) {
   const tables = el("div"), charts = chartsView();
   main.append(el("h1", {}, "Comparison"), charts.view, tables);
+  let haveEnded = false;
   return async () => {
+    if (haveEnded) return;
     const jobs = await Promise.all(names.map((name) => get("jobs", name)));
     const metrics = [...new Set(jobs.flatMap((job) => Object.keys(job.curves)))];
     charts.update(metrics.map((metric) => {
@@ -35,5 +37,6 @@ export async function compare(main, ...names) {
       sideBySide("Final metrics", jobs, (job) => job.metrics, number),
       sideBySide("Settings", jobs, (job) => job.settings, (value) => value ?? "—"),
       sideBySide("Inputs", jobs, (job) => job.inputs, (value) => value ?? "—"));
+    haveEnded = jobs.every((job) => job.ended);
   };
 }

@@ -70,13 +70,21 @@ export function arnLink(arn) {
   return ARN_PAGES[kind] ? link([ARN_PAGES[kind], name], name) : arn || null;
 }
 
-// A link to an object of S3, which downloads it, or to the folder of a prefix.
-export function s3Link(uri) {
+// Returns the bucket and the parts of the key in an S3 URI; nothing for another text.
+function s3Parts(uri) {
   const [, bucket, key] = /^s3:\/\/([^/]+)\/?(.*)$/s.exec(uri) || [];
-  if (!bucket) return document.createTextNode(uri ?? "");
-  const isObject = /\.[A-Za-z0-9]+$/.test(key);
-  return isObject ? el("a", { href: `/console/object/${[bucket, ...key.split("/")].map(encodeURIComponent).join("/")}`,
-    download: true }, uri) : link(["s3", bucket, ...key.split("/")], uri);
+  return bucket ? [bucket, ...key.split("/")] : [];
+}
+
+// Returns the path from which an object is downloaded.
+export const objectPath = (uri) => "/console/object/" + s3Parts(uri).map(encodeURIComponent).join("/");
+
+// Returns a link to an object of S3, which downloads it, or to the folder of a prefix.
+export function s3Link(uri) {
+  const parts = s3Parts(uri);
+  if (!parts.length) return document.createTextNode(uri ?? "");
+  const isObject = /\.[A-Za-z0-9]+$/.test(parts.at(-1));
+  return isObject ? el("a", { href: objectPath(uri), download: true }, uri) : link(["s3", ...parts], uri);
 }
 
 let pressed = false; // an element that is replaced under the pointer gets no click
@@ -86,8 +94,15 @@ const key = (element) => element.id || element.getAttribute("href");
 
 // Replaces the content only if it has changed, to keep the selection. The focus stays on its element.
 export function show(place, ...content) {
-  const fresh = el("div", {}, content.flat());
-  if (pressed || place.dataset.shown === fresh.innerHTML) return;
+  replace(place, el("div", {}, content.flat()));
+}
+
+function replace(place, fresh) {
+  if (pressed) {
+    addEventListener("pointerup", () => setTimeout(() => replace(place, fresh)), { once: true }); // after the click
+    return;
+  }
+  if (place.dataset.shown === fresh.innerHTML) return;
   place.dataset.shown = fresh.innerHTML;
   const focused = place.contains(document.activeElement) ? key(document.activeElement) : null;
   place.replaceChildren(...fresh.childNodes);

@@ -3,7 +3,7 @@
 import { stopOrDelete } from "./actions.js";
 import { get } from "./api.js";
 import { curves } from "./charts.js";
-import { bar, el, facts, link, number, path, reason, s3Link, show, span, status, time } from "./dom.js";
+import { bar, el, facts, link, number, objectPath, path, reason, s3Link, show, span, status, time } from "./dom.js";
 import { logView } from "./log.js";
 import { listView } from "./table.js";
 
@@ -98,7 +98,9 @@ export async function job(main, kind, name) {
   const head = el("div"), about = el("div"), charts = chartsView();
   const log = logView(kind, name);
   main.append(el("h1", {}, name), head, charts.view, log.view, about);
+  let hasEnded = false; // then nothing changes any more
   return async () => {
+    if (hasEnded) return;
     const state = await get(kind, name);
     const running = !state.ended;
     show(head, el("p", {}, status(state.status), state.secondary && state.secondary !== state.status
@@ -106,12 +108,13 @@ export async function job(main, kind, name) {
     reason(state.reason), bar(
       stopOrDelete(TITLES[kind], name, { running, page: `#/${kind}`, canDelete: kind !== "transform",
         detail: "Its log and its trial component are deleted too. What it wrote to S3 stays." }),
-      state.artifact ? el("a", { href: state.artifact, download: true }, "Download model.tar.gz") : null));
+      kind === "jobs" && state.outputs.model?.endsWith(".tar.gz") ? el("a", { href: objectPath(state.outputs.model), download: true }, "Download model.tar.gz") : null));
     charts.update(Object.entries(state.curves).map(([metric, chart]) => ({ metric, x: chart.x, lines: lines(chart) })));
     show(about, el("div", { class: "columns" },
       el("section", {}, facts(state.settings, "Settings")),
       el("section", {}, facts(numbers(state.metrics), "Final metrics"), facts(places(state.inputs), "Inputs"),
         facts(places(state.outputs), "Outputs"))));
     await log.update();
+    hasEnded = !running;
   };
 }

@@ -3,7 +3,7 @@
 import { action } from "./actions.js";
 import { get } from "./api.js";
 import { histogram } from "./charts.js";
-import { bar, el, facts, link, links, number, reason, show, time } from "./dom.js";
+import { bar, el, facts, link, links, number, reason, s3Link, show, time } from "./dom.js";
 import { listView } from "./table.js";
 
 const COLUMNS = [
@@ -52,7 +52,7 @@ export async function model(main, name) {
     facts({ Created: time(state.created), Endpoints: state.endpoints.length ? el("span", {}, links("endpoints", state.endpoints)) : "" }),
     state.containers.map((container, index) => [facts({
       Image: container.image,
-      "Model data": container.href ? el("a", { href: container.href, download: true }, container.data) : container.data,
+      "Model data": container.data && s3Link(container.data),
       "Training job": container.job && link(["jobs", container.job], container.job),
     }, many ? `Container ${index + 1}` : "Container"), facts(container.environment, "Environment")]).flat(2));
   };

@@ -2,7 +2,7 @@
 
 import { action } from "./actions.js";
 import { call, list as entries } from "./api.js";
-import { bar, el, facts, link, number, s3Link, show, status, table, time } from "./dom.js";
+import { bar, el, facts, link, number, objectPath, s3Link, show, status, table, time } from "./dom.js";
 import { listView } from "./table.js";
 
 const LARGEST = 1 << 20; // bytes of a file of metrics that is read
@@ -61,10 +61,9 @@ function leaves(value, path = []) {
 
 // Shows the values in a JSON file of S3, whose content is untrusted.
 async function values(place, title, uri) {
-  const [, bucket, key] = /^s3:\/\/([^/]+)\/(.+)$/s.exec(uri) || [];
   place.append(el("h2", {}, title), el("p", {}, s3Link(uri)));
   try {
-    const response = await fetch(`/console/object/${[bucket, ...key.split("/")].map(encodeURIComponent).join("/")}`);
+    const response = await fetch(objectPath(uri));
     if (!response.ok) throw new Error("it is not in S3");
     const reader = response.body.getReader(), decoder = new TextDecoder();
     let text = "";

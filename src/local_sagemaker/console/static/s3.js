@@ -1,7 +1,7 @@
 // Buckets and objects.
 
 import { get } from "./api.js";
-import { el, link, show, table, time } from "./dom.js";
+import { el, link, objectPath, show, table, time } from "./dom.js";
 
 const size = (bytes) => bytes < 1e6 ? (bytes / 1e3).toFixed(1) + " kB" : (bytes / 1e6).toFixed(1) + " MB";
 
@@ -21,7 +21,7 @@ export async function s3(main, bucket, ...rest) {
     const rows = page.folders.map((key) => ({ cells: [
       link(["s3", bucket, ...key.split("/")], label(key)), "", ""] }));
     rows.push(...page.objects.map((row) => ({ cells: [
-      el("a", { href: row.href, download: true }, label(row.key)), size(row.size), time(row.modified)] })));
+      el("a", { href: objectPath(`s3://${bucket}/${row.key}`), download: true }, label(row.key)), size(row.size), time(row.modified)] })));
     show(list, table([{ title: "Name" }, { title: "Size", number: true }, { title: "Modified" }], rows, "No objects."));
   };
 }
