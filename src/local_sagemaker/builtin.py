@@ -55,7 +55,7 @@ def is_reference(image: str) -> bool:
 
 def is_ours(image: str) -> bool:
     """Return whether an image has the built-in's name, in any registry and with any tag."""
-    return is_reference(image) and _repository(image) == "factorization-machines"
+    return is_reference(image) and repository(image) == "factorization-machines"
 
 
 def problem_of_name(image: str) -> str | None:
@@ -65,7 +65,7 @@ def problem_of_name(image: str) -> str | None:
     """
     if not is_reference(image):
         return f"{image!r} is not the name of an image, such as registry/repository:tag"
-    name, registry = _repository(image), image.rpartition("/")[0]
+    name, registry = repository(image), image.rpartition("/")[0]
     if name not in _OTHERS or not (registry == "" or ".dkr.ecr." in registry):
         return None
     return (
@@ -74,7 +74,8 @@ def problem_of_name(image: str) -> str | None:
     )
 
 
-def _repository(image: str) -> str:
+def repository(image: str) -> str:
+    """Return the last part of an image's name, without tag and digest."""
     return image.rpartition("/")[2].partition("@")[0].partition(":")[0]
 
 

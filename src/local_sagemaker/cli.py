@@ -105,6 +105,11 @@ def _add_service_options(parser: argparse.ArgumentParser) -> None:
         *("--s3-endpoint",), metavar="URL", default=os.environ.get("LOCAL_SAGEMAKER_S3_ENDPOINT"),
         help="another S3 in place of the service's own, such as MinIO",
     )  # fmt: skip
+    python = os.environ.get("LOCAL_SAGEMAKER_SKLEARN_PYTHON") or sys.executable
+    parser.add_argument(
+        *("--sklearn-python",), type=Path, metavar="FILE", default=python,
+        help="Python with scikit-learn and pandas, for processing jobs of the backend process",
+    )  # fmt: skip
     hosts = os.environ.get("LOCAL_SAGEMAKER_ALLOWED_HOSTS", "").split()
     parser.add_argument(
         *("--allowed-host",), action="append", default=hosts, metavar="NAME",
@@ -200,6 +205,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         port=arguments.port,
         backend=arguments.backend,
         cores=arguments.cores,
+        sklearn_python=arguments.sklearn_python.absolute(),
         s3=_s3_endpoint(arguments.s3_endpoint),
         names=tuple({*names, *map(str.lower, arguments.allowed_host)}),
     )

@@ -21,7 +21,7 @@ from local_sagemaker.storage.metrics import MetricScraper
 from local_sagemaker.storage.records import Store
 
 _CONNECT_SECONDS = 10.0
-_FOLDERS = ("training-job", "transform-job", "endpoint")  # kinds that have folders
+_FOLDERS = ("training-job", "transform-job", "processing-job", "endpoint")  # kinds with folders
 AWS_CLI = "aws-cli"  # in a user agent: an interactive call, which is answered at once
 
 
@@ -47,7 +47,6 @@ class Context:
         self.store = Store(database)
         self.s3 = self.client("s3", settings.s3)
         self.logs = Logs(self.client("logs"))
-        self.metrics = self.client("cloudwatch")
         # Jobs run in the order of their creation, as many at a time as there are cores.
         self.jobs = ThreadPoolExecutor(settings.cores, thread_name_prefix="job")
         self.running: dict[tuple[str, str], Any] = {}  # by kind and name
@@ -91,6 +90,11 @@ class Context:
     def folder(self, kind: str, name: str) -> Path:
         """Return the folder of a job's logs."""
         return self.settings.state / kind / name
+
+    def log_files(self, kind: str, name: str) -> dict[str, Path]:
+        """Return the file of each log stream of a job."""
+        folder = self.folder(kind, name)
+        return {f"{name}/{file.stem}": file for file in sorted(folder.glob("*.log"))}
 
     def work(self, name: str) -> Path:
         """Return the working folder of a job or a server, which is removed when that ends."""

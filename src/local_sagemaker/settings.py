@@ -1,6 +1,7 @@
 """The settings of a service, from the command line and the environment."""
 
 import os
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,4 +30,5 @@ class Settings:
     backend: str = "auto"
     cores: int = os.cpu_count() or 1
     names: tuple[str, ...] = ()  # host names of this machine, in addition to localhost
+    sklearn_python: Path = Path(sys.executable)  # stands in for AWS's scikit-learn images
     s3: S3Endpoint | None = None  # None: the service's own S3

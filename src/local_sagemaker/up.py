@@ -50,7 +50,9 @@ def _serve(settings: Settings) -> None:
     os.umask(0o077)  # the environment of a job, which records hold, may have passwords
     from local_sagemaker.service import Service
 
-    runner, reason = choose(settings.backend, settings.state)
+    runner, reason = choose(
+        settings.backend, settings.state, sklearn_python=settings.sklearn_python
+    )
     say(reason)
     runner.clear()
     try:
@@ -192,6 +194,7 @@ def _start(settings: Settings) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "local_sagemaker", "up", "--state", str(settings.state)]
     command += ["--host", settings.host, "--port", str(settings.port)]
     command += ["--backend", settings.backend, "--cores", str(settings.cores)]
+    command += ["--sklearn-python", str(settings.sklearn_python)]
     if settings.s3 is not None:  # its credentials are in the environment
         command += ["--s3-endpoint", settings.s3.url]
     for name in settings.names:

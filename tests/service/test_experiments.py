@@ -1,4 +1,4 @@
-"""Experiments, trials and trial components, those of jobs included, lineage, and Search."""
+"""Experiments, trials and trial components, those of jobs included, and Search."""
 
 import datetime
 import json
@@ -394,29 +394,6 @@ def test_suggestions_are_property_names(job, sm):
     assert {"HyperParameters.epochs"} == set(suggested("HyperParameters.epo"))
     assert suggested("Metrics.train:prog") == ["Metrics.train:progress"]
     assert suggested("Tags.proj") == ["Tags.project"]
-
-
-def test_artifacts_and_associations(sm):
-    source = {"SourceUri": "s3://bucket/file", "SourceTypes": []}
-    arn = sm.create_artifact(ArtifactName="a", ArtifactType="File", Source=source)["ArtifactArn"]
-    sm.create_trial_component(TrialComponentName="producer")
-    producer = sm.describe_trial_component(TrialComponentName="producer")["TrialComponentArn"]
-    ends = {"SourceArn": producer, "DestinationArn": arn}
-    sm.add_association(**ends, AssociationType="Produced")
-    with pytest.raises(ClientError, match="already exists"):
-        sm.add_association(**ends)
-    (association,) = sm.list_associations(DestinationArn=arn)["AssociationSummaries"]
-    assert association["AssociationType"] == "Produced"
-    assert (association["SourceName"], association["DestinationType"]) == ("producer", "File")
-    sm.update_artifact(ArtifactArn=arn, Properties={"k": "v"})
-    assert sm.describe_artifact(ArtifactArn=arn)["Properties"] == {"k": "v"}
-    assert sm.list_artifacts(SourceUri="s3://bucket/none")["ArtifactSummaries"] == []
-    with pytest.raises(ClientError, match="has associations"):
-        sm.delete_artifact(ArtifactArn=arn)
-    sm.delete_association(**ends)
-    sm.delete_artifact(ArtifactArn=arn)
-    with pytest.raises(sm.exceptions.ResourceNotFound):
-        sm.describe_artifact(ArtifactArn=arn)
 
 
 def test_a_restart_keeps_experiments(tmp_path):

@@ -39,6 +39,15 @@ _DEFAULTS: Mapping[str, Mapping[str, Any]] = {
         "DataProcessing.OutputFilter": "$",
         "DataProcessing.JoinSource": "None",
     },
+    "DescribeProcessingJob": {
+        "ProcessingInputs.*.AppManaged": False,
+        "ProcessingInputs.*.S3Input.S3InputMode": "File",
+        "ProcessingInputs.*.S3Input.S3DataDistributionType": "FullyReplicated",
+        "ProcessingInputs.*.S3Input.S3CompressionType": "None",
+        "ProcessingOutputConfig.Outputs.*.AppManaged": False,
+        "StoppingCondition": {},
+        "StoppingCondition.MaxRuntimeInSeconds": 86400,
+    },
     "DescribeModel": {
         **{f"PrimaryContainer.{name}": value for name, value in _CONTAINER.items()},
         **{f"Containers.*.{name}": value for name, value in _CONTAINER.items()},

@@ -6,6 +6,7 @@ from typing import Any
 from local_sagemaker.api.pagination import listing
 from local_sagemaker.context import Caller, Context, arn
 from local_sagemaker.errors import invalid, not_found
+from local_sagemaker.storage import lineage
 from local_sagemaker.storage.records import Record, now
 
 # The kind of each record, by the title that its members begin with.
@@ -164,8 +165,16 @@ def delete(context: Context, title: str, name: str, caller: Caller, linked: str 
         raise invalid(
             f"{title} '{resource}' is linked to 1 or more {linked} and cannot be deleted."
         )
-    context.store.remove(KINDS[title], name)
+    remove(context, title, name)
     return {f"{title}Arn": resource}
+
+
+def remove(context: Context, title: str, name: str) -> None:
+    """Remove a record, if there is one, and its associations in the lineage."""
+    with context.store.together():
+        if record := context.store.get(KINDS[title], name):
+            lineage.disassociate(context.store, record[f"{title}Arn"])
+            context.store.remove(KINDS[title], name)
 
 
 def _update(context: Context, title: str, request: Record, caller: Caller) -> Record:

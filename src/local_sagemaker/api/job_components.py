@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from local_sagemaker.api import experiments
-from local_sagemaker.api.experiments import COMPONENT, EXPERIMENT, KINDS, TRIAL
+from local_sagemaker.api.experiments import COMPONENT, EXPERIMENT, TRIAL
 from local_sagemaker.context import Caller, Context
 from local_sagemaker.errors import invalid
 from local_sagemaker.hosting.endpoints import MODEL
+from local_sagemaker.jobs import processing
+from local_sagemaker.storage import lineage
 from local_sagemaker.storage.records import Record
 
 
@@ -37,7 +39,7 @@ def check(context: Context, kind: str, request: Record, caller: Caller) -> None:
 
 
 def create(context: Context, kind: str, job: Record, caller: Caller) -> None:
-    """Create the trial component of a job that was just created, as its ExperimentConfig says.
+    """Create the trial component and the lineage of a new job, as its ExperimentConfig says.
 
     An experiment without a trial gets a new trial with the name of the job.
     """
@@ -60,11 +62,12 @@ def create(context: Context, kind: str, job: Record, caller: Caller) -> None:
         "Trials": [trial] if trial else [],
     }
     experiments.create(context, COMPONENT, members, caller)
+    lineage.record_job(context.store, kind, job)
 
 
 def remove(context: Context, kind: str, job: Record) -> None:
     """Remove the trial component of a job that was deleted."""
-    context.store.remove(KINDS[COMPONENT], component_name(kind, job))
+    experiments.remove(context, COMPONENT, component_name(kind, job))
 
 
 def component_name(kind: str, job: Record) -> str:
@@ -136,6 +139,18 @@ def _transform(context: Context, job: Record) -> Record:
     }
 
 
+def _processing(_: Context, job: Record) -> Record:
+    inputs, outputs = processing.inputs(job), processing.outputs(job)
+    return {
+        "Parameters": _parameters({}, job["ProcessingResources"]["ClusterConfig"]),
+        "InputArtifacts": {
+            "SageMaker.ImageUri": _artifact(job["AppSpecification"]["ImageUri"]),
+            **{name: _artifact(source["S3Uri"]) for name, source in inputs.items()},
+        },
+        "OutputArtifacts": {name: _artifact(output["S3Uri"]) for name, output in outputs.items()},
+    }
+
+
 @dataclass(frozen=True)
 class _Job:
     title: str  # what the members of a job's record begin with
@@ -145,6 +160,7 @@ class _Job:
 JOBS = {  # by the kind of the job's record
     "training-job": _Job("TrainingJob", _training),
     "transform-job": _Job("TransformJob", _transform),
+    "processing-job": _Job("ProcessingJob", _processing),
 }
 
 

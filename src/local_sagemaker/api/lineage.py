@@ -1,141 +1,155 @@
-"""SageMaker's operations on lineage artifacts and on associations, as records."""
+"""SageMaker's operations on the entities of lineage: artifacts, actions and contexts."""
 
-import hashlib
-import uuid
+from collections.abc import Mapping
 
 from local_sagemaker.api.pagination import listing
 from local_sagemaker.context import Caller, Context, arn
 from local_sagemaker.errors import invalid, not_found
-from local_sagemaker.storage.records import Record, now
+from local_sagemaker.storage import lineage
+from local_sagemaker.storage.lineage import ACTION, ARTIFACT, CONTEXT, TITLES
+from local_sagemaker.storage.records import Record
 
-ARTIFACT, _ASSOCIATION = "artifact", "association"
-_ENDS = ("Source", "Destination")
+_MAX_PROPERTIES = 30
+# The members that Update replaces, beside the properties.
+_UPDATED: Mapping[str, tuple[str, ...]] = {
+    ARTIFACT: ("ArtifactName",),
+    ACTION: ("Description", "Status"),
+    CONTEXT: ("Description",),
+}
 
 
 def create_artifact(context: Context, request: Record, caller: Caller) -> Record:
-    """Create an artifact: a URI with a type and properties."""
-    name = uuid.uuid4().hex
-    resource = arn(ARTIFACT, name, caller.region)
-    record = {
-        "CreatedBy": {},
-        "LastModifiedBy": {},
-        "Properties": {},
-        **request,
-        "ArtifactArn": resource,
-        "CreationTime": now(),
-    }
-    context.store.add(ARTIFACT, name, record)
-    return {"ArtifactArn": resource}
+    """Create an artifact: a URI with a type and properties. A source has one artifact."""
+    return _create(context, ARTIFACT, lineage.artifact_name(request["Source"]), request, caller)
 
 
-def describe_artifact(context: Context, request: Record, _: Caller) -> Record:
+def describe_artifact(context: Context, request: Record, caller: Caller) -> Record:
     """Return an artifact."""
-    return _artifact(context, request["ArtifactArn"])
+    return _find(context, ARTIFACT, request["ArtifactArn"], caller)
 
 
 def list_artifacts(context: Context, request: Record, _: Caller) -> Record:
     """Return the artifacts: all, of a source, or of a type."""
-    uri, kind = request.get("SourceUri"), request.get("ArtifactType")
-    records = [
-        record
-        for record in context.store.all(ARTIFACT)
-        if uri in (None, record["Source"]["SourceUri"]) and kind in (None, record["ArtifactType"])
-    ]
-    return listing("ListArtifacts", records, request, "ArtifactArn")
+    return _list(context, ARTIFACT, request)
 
 
-def update_artifact(context: Context, request: Record, _: Caller) -> Record:
+def update_artifact(context: Context, request: Record, caller: Caller) -> Record:
     """Change the name; properties are added, replaced by name, or removed."""
-    resource, removed = request["ArtifactArn"], request.get("PropertiesToRemove") or ()
-    _artifact(context, resource)
-
-    def change(record: Record) -> Record:
-        kept = {k: v for k, v in record["Properties"].items() if k not in removed}
-        name = request.get("ArtifactName", record.get("ArtifactName"))
-        return {"ArtifactName": name, "Properties": {**kept, **request.get("Properties", {})}}
-
-    context.store.modify(ARTIFACT, _name(resource), change)
-    return {"ArtifactArn": resource}
+    return _update(context, ARTIFACT, request["ArtifactArn"], request, caller)
 
 
-def delete_artifact(context: Context, request: Record, _: Caller) -> Record:
+def delete_artifact(context: Context, request: Record, caller: Caller) -> Record:
     """Delete an artifact that the request names by its ARN or by its source."""
-    resource, source = request.get("ArtifactArn"), request.get("Source")
-    if (resource is None) == (source is None):
+    reference, source = request.get("ArtifactArn"), request.get("Source")
+    if (reference is None) == (source is None):
         raise invalid("DeleteArtifact takes either an ArtifactArn or a Source.")
-    if resource is None:
-        found = [r for r in context.store.all(ARTIFACT) if r["Source"] == source]
-        if len(found) != 1:
-            raise not_found(f"{len(found)} artifacts have the Source {source}; one is needed.")
-        resource = found[0]["ArtifactArn"]
-    _artifact(context, resource)
-    if any(resource in _ends(each) for each in context.store.all(_ASSOCIATION)):
-        raise invalid(f"Artifact '{resource}' has associations and cannot be deleted.")
-    context.store.remove(ARTIFACT, _name(resource))
-    return {"ArtifactArn": resource}
+    return _delete(context, ARTIFACT, reference or lineage.artifact_name(source or {}), caller)
 
 
-def add_association(context: Context, request: Record, _: Caller) -> Record:
-    """Associate two entities, for example a trial component with an artifact that it produced."""
-    record: Record = {**request, "CreatedBy": {}, "CreationTime": now()}
-    for end in _ENDS:
-        entity = _entity(context, request[f"{end}Arn"])
-        record |= {f"{end}{member}": value for member, value in entity.items()}
-    if not context.store.add(_ASSOCIATION, _key(request), record):
-        raise invalid(f"An association from {' to '.join(_ends(request))} already exists.")
-    return request
+def create_action(context: Context, request: Record, caller: Caller) -> Record:
+    """Create an action: something that was done, for example the deployment of a model."""
+    return _create(context, ACTION, request["ActionName"], request, caller)
 
 
-def list_associations(context: Context, request: Record, _: Caller) -> Record:
-    """Return the associations, filtered by their ends and types."""
-    members = ("SourceArn", "DestinationArn", "SourceType", "DestinationType", "AssociationType")
-    wanted = {member: request[member] for member in members if member in request}
-    records = [
-        record
-        for record in context.store.all(_ASSOCIATION)
-        if all(record.get(member) == value for member, value in wanted.items())
-    ]
-    return listing("ListAssociations", records, request, "SourceArn")
+def describe_action(context: Context, request: Record, caller: Caller) -> Record:
+    """Return an action, by its name or its ARN."""
+    return _find(context, ACTION, request["ActionName"], caller)
 
 
-def delete_association(context: Context, request: Record, _: Caller) -> Record:
-    """Delete an association."""
-    if context.store.get(_ASSOCIATION, _key(request)) is None:
-        raise not_found(f"There is no association from {' to '.join(_ends(request))}.")
-    context.store.remove(_ASSOCIATION, _key(request))
-    return request
+def list_actions(context: Context, request: Record, _: Caller) -> Record:
+    """Return the actions: all, of a source, or of a type."""
+    return _list(context, ACTION, request)
 
 
-def _artifact(context: Context, resource: str) -> Record:
-    record = context.store.get(ARTIFACT, _name(resource))
+def update_action(context: Context, request: Record, caller: Caller) -> Record:
+    """Change description, status and properties."""
+    return _update(context, ACTION, request["ActionName"], request, caller)
+
+
+def delete_action(context: Context, request: Record, caller: Caller) -> Record:
+    """Delete an action that has no associations."""
+    return _delete(context, ACTION, request["ActionName"], caller)
+
+
+def create_context(context: Context, request: Record, caller: Caller) -> Record:
+    """Create a context: a group of other entities, for example an endpoint."""
+    return _create(context, CONTEXT, request["ContextName"], request, caller)
+
+
+def describe_context(context: Context, request: Record, caller: Caller) -> Record:
+    """Return a context, by its name or its ARN."""
+    return _find(context, CONTEXT, request["ContextName"], caller)
+
+
+def list_contexts(context: Context, request: Record, _: Caller) -> Record:
+    """Return the contexts: all, of a source, or of a type."""
+    return _list(context, CONTEXT, request)
+
+
+def update_context(context: Context, request: Record, caller: Caller) -> Record:
+    """Change description and properties."""
+    return _update(context, CONTEXT, request["ContextName"], request, caller)
+
+
+def delete_context(context: Context, request: Record, caller: Caller) -> Record:
+    """Delete a context that has no associations."""
+    return _delete(context, CONTEXT, request["ContextName"], caller)
+
+
+def _create(context: Context, kind: str, name: str, request: Record, caller: Caller) -> Record:
+    resource = arn(kind, name, caller.region)
+    if not lineage.add(context.store, resource, request):
+        raise invalid(f"{TITLES[kind]} '{resource}' already exists.")
+    return {f"{TITLES[kind]}Arn": resource}
+
+
+def _find(context: Context, kind: str, reference: str, caller: Caller) -> Record:
+    """Return the entity that a name or an ARN refers to.
+
+    Raises: ServiceError if there is none.
+    """
+    name = reference.rpartition("/")[2]
+    record = context.store.get(kind, name)
     if record is None:
-        raise not_found(f"Artifact '{resource}' does not exist.")
+        raise not_found(f"{TITLES[kind]} '{arn(kind, name, caller.region)}' does not exist.")
     return record
 
 
-def _entity(context: Context, resource: str) -> Record:
-    """Return Name and Type of an entity.
-
-    Raises: ServiceError if there is none, or the service does not keep its kind.
-    """
-    kind = resource.split(":", 5)[5].partition("/")[0]
-    record = context.store.get(kind, _name(resource))
-    if record is None:
-        raise not_found(f"There is no {kind} '{resource}' to associate.")
-    if kind == ARTIFACT:
-        return {"Name": record.get("ArtifactName"), "Type": record["ArtifactType"]}
-    source = record.get("Source") or {}
-    return {"Name": _name(resource), "Type": source.get("SourceType")}
+def _list(context: Context, kind: str, request: Record) -> Record:
+    title = TITLES[kind]
+    uri, wanted = request.get("SourceUri"), request.get(f"{title}Type")
+    records = [
+        record
+        for record in context.store.all(kind)
+        if uri in (None, record["Source"]["SourceUri"]) and wanted in (None, record[f"{title}Type"])
+    ]
+    name = "ArtifactArn" if kind == ARTIFACT else f"{title}Name"
+    return listing(f"List{title}s", records, request, name)
 
 
-def _ends(record: Record) -> tuple[str, str]:
-    return record["SourceArn"], record["DestinationArn"]
+def _update(context: Context, kind: str, reference: str, request: Record, caller: Caller) -> Record:
+    resource = _find(context, kind, reference, caller)[f"{TITLES[kind]}Arn"]
+    removed = request.get("PropertiesToRemove") or ()
+
+    def change(record: Record) -> Record:
+        kept = {k: v for k, v in record["Properties"].items() if k not in removed}
+        properties = {**kept, **request.get("Properties", {})}
+        if len(properties) > _MAX_PROPERTIES:
+            raise invalid(
+                f"{TITLES[kind]} '{resource}' may have {_MAX_PROPERTIES} properties at most;"
+                f" got {len(properties)}."
+            )
+        members = {name: request[name] for name in _UPDATED[kind] if name in request}
+        return {**members, "Properties": properties}
+
+    context.store.modify(*lineage.split(resource), change)
+    return {f"{TITLES[kind]}Arn": resource}
 
 
-def _key(request: Record) -> str:
-    """Return the name of an association's record: its ends are too long for a file's name."""
-    return hashlib.sha256(" ".join(_ends(request)).encode()).hexdigest()[:32]
-
-
-def _name(resource: str) -> str:
-    return resource.rpartition("/")[2]
+def _delete(context: Context, kind: str, reference: str, caller: Caller) -> Record:
+    resource = _find(context, kind, reference, caller)[f"{TITLES[kind]}Arn"]
+    with context.store.together():
+        if lineage.associations(context.store, resource):
+            raise invalid(f"{TITLES[kind]} '{resource}' has associations and cannot be deleted.")
+        context.store.remove(*lineage.split(resource))
+    return {f"{TITLES[kind]}Arn": resource}

@@ -32,11 +32,6 @@ class Group:
 _NOT_SIMULATED = "It has no local equivalent; use AWS for it."
 GROUPS = (
     Group(
-        "Processing jobs",
-        "Run the script on this machine and upload its output to S3.",
-        ("Create Delete Describe List Stop: ProcessingJob",),
-    ),
-    Group(
         "Callback steps of pipelines",
         "Use a Processing step: pipelines have no Callback steps here.",
         ("SendPipelineExecutionStepFailure SendPipelineExecutionStepSuccess",),
@@ -56,13 +51,9 @@ GROUPS = (
         ),
     ),
     Group(
-        "Lineage",
-        "Keep the relations in tags.",
-        (
-            "Create Delete Describe List Update: Action Context",
-            "Describe List: LineageGroup",
-            "GetLineageGroupPolicy QueryLineage",
-        ),
+        "Lineage groups",
+        "Use QueryLineage: the account has no other lineage than its own.",
+        ("Describe List: LineageGroup", "GetLineageGroupPolicy"),
     ),
     Group(
         "Notebook instances and Studio",

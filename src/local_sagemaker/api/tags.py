@@ -9,9 +9,9 @@ from local_sagemaker.storage.records import Record
 _MAX_TAGS = 50
 KINDS = (
     *("training-job", "model", "endpoint-config", "endpoint"),
-    *("transform-job", "hyper-parameter-tuning-job"),
+    *("transform-job", "processing-job", "hyper-parameter-tuning-job"),
     *("experiment", "experiment-trial", "experiment-trial-component", "artifact"),
-    *("model-package", "model-package-group", "pipeline"),
+    *("model-package", "model-package-group", "action", "context", "pipeline"),
 )
 
 

@@ -93,7 +93,8 @@ def _algorithm(context: Context, definition: Mapping[str, Any]) -> Record:
     image = specification.get("TrainingImage")
     if not image:
         raise invalid("AlgorithmSpecification must have a TrainingImage.")
-    if problem := context.runner.problem(image):
+    command = specification.get("ContainerEntrypoint") or specification.get("ContainerArguments")
+    if problem := context.runner.problem(image, command):
         raise invalid(f"{problem[0].upper()}{problem[1:]}.")
     channels.check(definition.get("InputDataConfig") or (), specification["TrainingInputMode"])
     definitions = builtin.metric_definitions(specification)
@@ -107,7 +108,7 @@ def check(context: Context, request: Record) -> Record:
     Raises: ServiceError if the request cannot be executed.
     """
     specification = _algorithm(context, request)
-    _check_resources(request.get("ResourceConfig") or {}, context)
+    check_resources(context, request.get("ResourceConfig") or {}, "ResourceConfig")
     output = request["OutputDataConfig"]
     objects.check_bucket(context.s3, output["S3OutputPath"], "OutputDataConfig.S3OutputPath")
     if checkpoints := request.get("CheckpointConfig"):
@@ -115,11 +116,18 @@ def check(context: Context, request: Record) -> Record:
     return specification
 
 
-def _check_resources(resources: Record, context: Context) -> None:
+def check_resources(context: Context, resources: Record, place: str) -> None:
+    """Raise a ValidationException if a job's instances are not complete, or too many.
+
+    Args:
+        context: the service.
+        resources: InstanceType, InstanceCount and VolumeSizeInGB.
+        place: the name of this structure.
+    """
     for member in ("InstanceType", "InstanceCount", "VolumeSizeInGB"):
         if not resources.get(member):
             least = "" if member == "InstanceType" else " and must be 1 or more"
-            raise invalid(f"ResourceConfig: {member} is required{least}.")
+            raise invalid(f"{place}: {member} is required{least}.")
     if resources["InstanceCount"] > 1 and not context.runner.has_network:
         raise invalid(
             f"InstanceCount must be 1 with the backend {context.runner.name!r}:"

@@ -7,6 +7,8 @@ from typing import Any, Protocol
 
 from sagemaker_container.contract.paths import DEFAULT_BASE
 
+BIND_TO_PORT = "com.amazonaws.sagemaker.capabilities.accept-bind-to-port"
+"""The label of an image that listens on SAGEMAKER_BIND_TO_PORT."""
 Sink = Callable[[str], Any]
 
 
@@ -26,15 +28,21 @@ class Task:
     """One container to run."""
 
     image: str
-    command: str  # train or serve
+    command: str  # train, serve, or empty for the image's own command
     base: Path  # the container's /opt/ml
     env: Mapping[str, str]
-    port: int | None = None  # of 127.0.0.1; forwarded to the container's 8080
+    port: int | None = None  # of 127.0.0.1; forwarded to the container's own port
+    container_port: int = 8080
     host: str = "algo-1"
     network: str | None = None
     entrypoint: Sequence[str] = field(default=())
     arguments: Sequence[str] = field(default=())
     grace: float = 120.0  # seconds between SIGTERM and SIGKILL; the service's own value
+
+    @property
+    def own_command(self) -> list[str]:
+        """What runs in place of the image's command; empty if that runs."""
+        return [*self.entrypoint, *self.arguments]
 
 
 class Running(Protocol):
@@ -66,8 +74,16 @@ class Runner(Protocol):
     def prepare(self) -> None:
         """Do in the background what lets later tasks start sooner."""
 
-    def problem(self, image: str) -> str | None:
-        """Return why an image cannot be run, or None."""
+    def problem(self, image: str, command: Sequence[str] | None = None) -> str | None:
+        """Return why an image cannot be run, or None.
+
+        Args:
+            image: its name.
+            command: what a job runs in place of the image's train and serve; None for these.
+        """
+
+    def binds_to_port(self, image: str) -> bool:
+        """Return whether an image that can be run listens on SAGEMAKER_BIND_TO_PORT."""
 
     def start(self, task: Task, sink: Sink) -> Running:
         """Start a task; the sink is called with each line of its output."""

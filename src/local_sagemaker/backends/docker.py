@@ -9,11 +9,12 @@ import subprocess
 import tempfile
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
-from local_sagemaker.backends.base import Running, Sink, Task, ending
+from local_sagemaker.backends import scripts
+from local_sagemaker.backends.base import BIND_TO_PORT, Running, Sink, Task, ending
 from local_sagemaker.backends.process import ChildProcess, remove_tree
 from local_sagemaker.build import project
 from local_sagemaker.builtin import is_ours, is_reference, problem_of_name
@@ -38,14 +39,22 @@ class DockerRunner:
     def prepare(self) -> None:
         """No-op."""
 
-    def problem(self, image: str) -> str | None:
+    def problem(self, image: str, command: Sequence[str] | None = None) -> str | None:
         """Return why an image cannot be run: the engine does not have it."""
         if _resolve(image) is not None:
             return None
         if problem := problem_of_name(image):
             return problem
         remedy = f"{project.command()} image builds it" if is_ours(image) else "build or pull it"
+        if scripts.is_sklearn(image):
+            remedy += ", or run it in processing jobs with --backend process"
         return f"the Docker engine has no image {image}; nothing is pulled: {remedy}"
+
+    def binds_to_port(self, image: str) -> bool:
+        """Return whether an image has the label that says so."""
+        label = f'{{{{index .Config.Labels "{BIND_TO_PORT}"}}}}'
+        found = docker("image", "inspect", "--format", label, _resolve(image) or image)
+        return (found or "").strip() == "true"
 
     def start(self, task: Task, sink: Sink) -> Running:
         """Start a container; `docker run` forwards signals to it.
@@ -62,7 +71,7 @@ class DockerRunner:
         if task.network:
             options += ["--network", task.network, "--network-alias", task.host]
         if task.port is not None:
-            options += ["-p", f"127.0.0.1:{task.port}:8080"]
+            options += ["-p", f"127.0.0.1:{task.port}:{task.container_port}"]
         # The image may run as another user. The state folder keeps this machine's users out.
         subprocess.run(["chmod", "-R", "a+rX", task.base], check=False)
         variables, multiline = _environment(task.env)
@@ -71,7 +80,7 @@ class DockerRunner:
         if task.entrypoint:
             options += ["--entrypoint", task.entrypoint[0]]
             arguments = [*task.entrypoint[1:], *arguments]
-        elif not arguments:
+        elif task.command and not arguments:
             arguments = [task.command]
         command = ["docker", "run", *options, image, *arguments]
         with variables:

@@ -1,4 +1,4 @@
-"""The backend `process`: our own image's commands as child processes of this machine."""
+"""The backend `process`: our own image's commands, and scripts, as processes of this machine."""
 
 import atexit
 import contextlib
@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
-from local_sagemaker.backends import forked
+from local_sagemaker.backends import forked, scripts
 from local_sagemaker.backends.base import Running, Sink, Task, ending, in_container
 from local_sagemaker.builtin import is_ours, problem_of_name
 from local_sagemaker.errors import LocalError
@@ -130,10 +130,12 @@ class ChildProcess:
 class _TaskProcess(ChildProcess):
     """The process of a task, with a file that identifies it until it has ended."""
 
-    def __init__(self, task: Task, env: Mapping[str, str], sink: Sink, records: Path):
+    def __init__(
+        self, task: Task, program: Sequence[str], env: Mapping[str, str], sink: Sink, records: Path
+    ):
         """Start the task, forked if that makes no difference; write the file to a folder."""
         self._task = task
-        super().__init__(_program(task.command), env, sink, task.grace)
+        super().__init__(program, env, sink, task.grace)
         self._file = records / str(self.pid)
         self._file.write_text(f"{task.base}\n{_started(self.pid)}")
 
@@ -147,7 +149,12 @@ class _TaskProcess(ChildProcess):
         self, command: Sequence[str], env: Mapping[str, str], stdin: IO[bytes] | int
     ) -> "subprocess.Popen[bytes] | forked.ForkedProcess":
         # Other variables, such as OMP_NUM_THREADS, are read when libraries are loaded.
-        if forked.is_ready() and all(name.startswith(_READ_LATER) for name in self._task.env):
+        is_own = bool(self._task.own_command)
+        if (
+            not is_own
+            and forked.is_ready()
+            and all(name.startswith(_READ_LATER) for name in self._task.env)
+        ):
             with contextlib.suppress(OSError):
                 return forked.ForkedProcess(self._task.command, env)
         return super()._start(command, env, stdin)
@@ -160,40 +167,62 @@ def _stop_all() -> None:
 
 
 class ProcessRunner:
-    """Runs `train` and `serve` of our own image as processes."""
+    """Runs `train` and `serve` of our own image, and scripts, as processes."""
 
     name = "process"
     has_network = False
 
-    def __init__(self, state: Path):
-        """Record the started processes in the service's state folder."""
-        self._records = state / "processes"
+    def __init__(self, state: Path, sklearn_python: Path = Path(sys.executable)):
+        """Record the started processes in the service's state folder.
+
+        Args:
+            state: the folder.
+            sklearn_python: the Python that stands in for AWS's scikit-learn images.
+        """
+        self._records, self._sklearn_python = state / "processes", sklearn_python
 
     def prepare(self) -> None:
         """Load the code of `train` and `serve` in the background, for tasks that start later."""
         forked.prepare()
 
-    def problem(self, image: str) -> str | None:
-        """Return why an image cannot be run: it is not ours."""
+    def problem(self, image: str, command: Sequence[str] | None = None) -> str | None:
+        """Return why an image, or a command in place of its own, cannot be run."""
+        if problem := problem_of_name(image):
+            return problem
+        if command is not None:
+            return scripts.problem(image, command, self._sklearn_python)
         if is_ours(image):
             return None
-        return problem_of_name(image) or (
+        return (
             f"the backend 'process' runs the factorization-machines image alone, not {image};"
             " with --backend docker the service runs the images that the Docker engine has"
         )
 
+    def binds_to_port(self, image: str) -> bool:
+        """Return True: `serve` does."""
+        return True
+
     def start(self, task: Task, sink: Sink) -> Running:
-        """Start a process with the task's folder as SAGEMAKER_BASE_DIR."""
-        env = {**clean_environment(), "PYTHONUNBUFFERED": "1", **task.env}
-        env["SAGEMAKER_BASE_DIR"] = str(task.base)
+        """Start a process with the task's folder as SAGEMAKER_BASE_DIR.
+
+        Raises: LocalError if it cannot be run.
+        """
+        show: Sink = lambda line: sink(in_container(line, task.base))  # noqa: E731
+        env = {**clean_environment(), "PYTHONUNBUFFERED": "1"}
+        if task.own_command:
+            program, variables = scripts.prepare(task, self._sklearn_python, sink)
+            env |= variables
+        else:
+            program = _program(task.command)
+        env |= {**task.env, "SAGEMAKER_BASE_DIR": str(task.base)}
         if task.port is not None:
             env["SAGEMAKER_BIND_TO_PORT"] = str(task.port)
         self._records.mkdir(parents=True, exist_ok=True)
-        show: Sink = lambda line: sink(in_container(line, task.base))  # noqa: E731
-        return _TaskProcess(task, env, show, self._records)
+        return _TaskProcess(task, program, env, show, self._records)
 
     def network(self, isolated: bool) -> str | None:
-        """Return None: processes share this machine's network, and `train` connects to none."""
+        """Return a text if scripts are to be isolated; `train` connects to no network anyway."""
+        return "none" if isolated else None
 
     def remove_network(self, name: str) -> None:
         """No-op."""

@@ -1,5 +1,6 @@
 """The choice of the backend."""
 
+import sys
 from pathlib import Path
 
 from local_sagemaker.backends.base import Runner
@@ -8,7 +9,12 @@ from local_sagemaker.backends.process import ProcessRunner
 from local_sagemaker.errors import LocalError
 
 
-def choose(wanted: str, state: Path, image: str | None = None) -> tuple[Runner, str]:
+def choose(
+    wanted: str,
+    state: Path,
+    image: str | None = None,
+    sklearn_python: Path = Path(sys.executable),
+) -> tuple[Runner, str]:
     """Return the runner of a backend, and a line that tells the user which it is and why.
 
     Args:
@@ -16,11 +22,12 @@ def choose(wanted: str, state: Path, image: str | None = None) -> tuple[Runner, 
         state: the service's state folder, by which the runner finds what an earlier service
             left running.
         image: an image that docker must have to be usable; None if any images will do.
+        sklearn_python: the Python that stands in for AWS's scikit-learn images without docker.
 
     Raises: LocalError if docker is wanted and cannot be used.
     """
     if wanted == "process":
-        return ProcessRunner(state), "Backend: process, as asked"
+        return ProcessRunner(state, sklearn_python), "Backend: process, as asked"
     runner = DockerRunner(state)
     problem = engine_problem()
     if problem is None and image is not None:
@@ -30,4 +37,4 @@ def choose(wanted: str, state: Path, image: str | None = None) -> tuple[Runner, 
         return runner, f"Backend: docker, {reason}"
     if wanted == "docker":
         raise LocalError(f"--backend docker cannot be used: {problem}.")
-    return ProcessRunner(state), f"Backend: process, since {problem}"
+    return ProcessRunner(state, sklearn_python), f"Backend: process, since {problem}"

@@ -15,7 +15,6 @@ class ServerContext(Protocol):
     store: Store
     logs: Logs
     s3: Any
-    metrics: Any
 
     def folder(self, kind: str, name: str) -> Path:
         """Return the folder of a resource."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from local_sagemaker.context import Context
 from local_sagemaker.errors import LocalError, write_log
+from local_sagemaker.storage import lineage
 from local_sagemaker.storage.records import Record, keep_trying
 
 ENDED = ("Completed", "Failed", "Stopped")
@@ -83,6 +84,18 @@ class Job(ABC):
     def update(self, **changes: Any) -> None:
         """Change the job's record; wait for space on a full disk, unless the service stops."""
         self.keep_trying(lambda: self.context.store.update(self.kind, self.name, **changes))
+
+    def close(self, **changes: Any) -> None:
+        """Change the job's record for the last time, and record its outputs in the lineage."""
+
+        def change() -> None:
+            store = self.context.store
+            with store.together():
+                store.update(self.kind, self.name, **changes)
+                if record := store.get(self.kind, self.name):
+                    lineage.record_job(store, self.kind, record)
+
+        self.keep_trying(change)
 
     def keep_trying(self, change: Callable[[], Any]) -> None:
         """Make a change of the store; wait for space on a full disk, unless the service stops."""

@@ -5,7 +5,7 @@ from typing import Any
 
 from local_sagemaker.context import Context
 from local_sagemaker.hosting.endpoints import KIND as ENDPOINT
-from local_sagemaker.jobs import training, training_metrics
+from local_sagemaker.jobs import processing, training, training_metrics, transform
 from local_sagemaker.jobs.evaluations import KIND as TUNING
 from local_sagemaker.jobs.training import KIND as TRAINING
 from local_sagemaker.jobs.transform import KIND as TRANSFORM
@@ -36,7 +36,7 @@ def _training_jobs(context: Context, progress: Callable[[str], None]) -> list[st
     for record in jobs:
         name = record["TrainingJobName"]
         progress(f"training job {name}")
-        for stream, file in training_metrics.log_files(context, name).items():
+        for stream, file in context.log_files(TRAINING, name).items():
             add_stream(training_metrics.GROUP, stream, file)
         if record["TrainingJobStatus"] in _RUNNING:
             failed += 1
@@ -52,18 +52,21 @@ def _training_jobs(context: Context, progress: Callable[[str], None]) -> list[st
                 TRAINING, name, **changes, **training.next_status(record, "Failed", _REASON)
             )
         data += metrics.data(training_metrics.stored_metrics(context, name), name)
-    training_metrics.publish(context, data)
+    metrics.publish(training_metrics.GROUP, data)
     notes = [f"{len(jobs)} training jobs were restored"] if jobs else []
     return notes + ([f"{failed} of them were running and are marked failed"] if failed else [])
 
 
 def _other_jobs(context: Context) -> list[str]:
     notes = []
-    for kind, title, end in (
-        (TRANSFORM, "TransformJob", "TransformEndTime"),
-        (TUNING, "HyperParameterTuningJob", "HyperParameterTuningEndTime"),
+    for kind, title, end, group in (
+        (TRANSFORM, "TransformJob", "TransformEndTime", transform.GROUP),
+        (processing.KIND, "ProcessingJob", "ProcessingEndTime", processing.GROUP),
+        (TUNING, "HyperParameterTuningJob", "HyperParameterTuningEndTime", ""),  # has no log
     ):
         for record in context.store.all(kind):
+            for stream, file in context.log_files(kind, record[f"{title}Name"]).items():
+                add_stream(group, stream, file)
             if record[f"{title}Status"] in _RUNNING:
                 changes = {f"{title}Status": "Failed", "FailureReason": _REASON, end: now()}
                 context.store.update(kind, record[f"{title}Name"], **changes)

@@ -1,9 +1,10 @@
 """The metrics of training jobs: from their logs, into their records and CloudWatch."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from local_sagemaker import builtin
 from local_sagemaker.context import Context
 from local_sagemaker.storage import metrics
 from local_sagemaker.storage.records import now
@@ -14,8 +15,7 @@ GROUP = "/aws/sagemaker/TrainingJobs"
 
 def log_files(context: Context, name: str) -> dict[str, Path]:
     """Return the file of each log stream of a job."""
-    folder = context.folder(KIND, name)
-    return {f"{name}/{file.stem}": file for file in sorted(folder.glob("*.log"))}
+    return context.log_files(KIND, name)
 
 
 def scrape_metrics(context: Context, record: Mapping[str, Any]) -> dict[str, list[metrics.Point]]:
@@ -23,8 +23,12 @@ def scrape_metrics(context: Context, record: Mapping[str, Any]) -> dict[str, lis
     name = record["TrainingJobName"]
     scraper = context.metric_scrapers.get(name)
     if scraper is None:
-        definitions = record["AlgorithmSpecification"].get("MetricDefinitions") or []
-        scraper = context.metric_scrapers.setdefault(name, metrics.MetricScraper(definitions))
+        specification = record["AlgorithmSpecification"]
+        definitions = specification.get("MetricDefinitions") or []
+        image = {"TrainingImage": specification["TrainingImage"]}
+        limited = definitions != builtin.metric_definitions(image)
+        scraper = metrics.MetricScraper(definitions, limited=limited)
+        scraper = context.metric_scrapers.setdefault(name, scraper)
     return scraper.update(log_files(context, name).values())
 
 
@@ -38,9 +42,3 @@ def stored_metrics(context: Context, name: str) -> dict[str, list[metrics.Point]
     """Return the metrics that an ended job has kept."""
     values = (context.store.get(METRICS, name) or {"Points": {}})["Points"]
     return {key: [metrics.Point(*point) for point in series] for key, series in values.items()}
-
-
-def publish(context: Context, data: Sequence[Mapping[str, Any]]) -> None:
-    """Put metrics of jobs into CloudWatch."""
-    for start in range(0, len(data), 500):
-        context.metrics.put_metric_data(Namespace=GROUP, MetricData=data[start : start + 500])

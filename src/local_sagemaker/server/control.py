@@ -20,6 +20,7 @@ _SERVICES = ("sagemaker", "sagemaker-runtime", "sagemaker-metrics", "s3", "logs"
 _STATUS = {
     "training-job": "TrainingJobStatus",
     "transform-job": "TransformJobStatus",
+    "processing-job": "ProcessingJobStatus",
     "hyper-parameter-tuning-job": "HyperParameterTuningJobStatus",
     "pipeline-execution": "PipelineExecutionStatus",
     "endpoint": "EndpointStatus",

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import regex
+from moto.cloudwatch.models import cloudwatch_backends
 
+from local_sagemaker.account import ACCOUNT, REGION
 from local_sagemaker.errors import invalid
 from local_sagemaker.storage.logs import read_on
 
@@ -50,8 +52,9 @@ class MetricScraper:
     searched no longer.
     """
 
-    def __init__(self, definitions: Sequence[Mapping[str, Any]]):
-        """Take MetricDefinitions."""
+    def __init__(self, definitions: Sequence[Mapping[str, Any]], *, limited: bool = True):
+        """Take MetricDefinitions, and whether the time of their regular expressions is limited."""
+        self._limited = limited
         self._patterns = [(entry["Name"], regex.compile(entry["Regex"])) for entry in definitions]
         self._seconds_left = _MAX_SECONDS
         self.too_slow: list[str] = []
@@ -81,6 +84,9 @@ class MetricScraper:
 
         The time is limited because backtracking may take exponential time.
         """
+        if not self._limited:
+            found = pattern.search(line)
+            return None if found is None else found[1]
         started = time.thread_time()
         seconds = max(self._seconds_left, _LEAST_SECONDS)
         try:
@@ -125,6 +131,13 @@ def data(points: Mapping[str, Sequence[Point]], job: str) -> Iterable[dict[str, 
                 "Timestamp": _time(point),
                 "Value": point.value,
             }
+
+
+def publish(namespace: str, data: Iterable[dict[str, Any]]) -> None:
+    """Put MetricData into CloudWatch; without a request, which takes 0.1 s for a job's metrics."""
+    # The times of moto are in UTC and have no time zone.
+    naive = [{**datum, "Timestamp": datum["Timestamp"].replace(tzinfo=None)} for datum in data]
+    cloudwatch_backends[ACCOUNT][REGION].put_metric_data(namespace, naive)
 
 
 def _time(point: Point) -> datetime.datetime:

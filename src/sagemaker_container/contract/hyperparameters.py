@@ -101,7 +101,7 @@ TABLE: tuple[Hyperparameter, ...] = (
         "auto",
         ("auto", "local", "device", "nccl", "dist", "dist_sync", "dist_device_sync"),
     ),
-    Text("_num_gpus", "without effect: training is on the CPU", "auto"),
+    Text("_num_gpus", "without effect: `_device` chooses the CPU or a GPU", "auto"),
     Text("_num_kv_servers", "without effect on one host", "auto"),
     Categorical(
         "_log_level", "least level of the log", "info", ("debug", "info", "warning", "error")
