@@ -17,6 +17,7 @@ from support.service import (
     down,
     kill,
     planted,
+    processing,
     run_sdk,
     training,
     up,
@@ -504,3 +505,65 @@ def test_a_pipeline_of_the_sdk(service, version):
         "REASON Step failure: One or multiple steps failed: TooLow: the accuracy is below 1.1"
         in lines
     )
+
+
+REPORT = """
+import json, pathlib, sys
+report = {"metrics": {"rmse": {"value": 0.5}}, "list": [{"a": "b"}], "argument": sys.argv[1]}
+pathlib.Path("/opt/ml/processing/report/evaluation.json").write_text(json.dumps(report))
+"""
+
+
+def test_a_property_file_of_a_processing_step_decides_a_condition(sm, s3, pipeline):
+    name = f"report-{uuid.uuid4().hex[:8]}"
+    prefix = [f"s3://{BUCKET}", get("Execution.PipelineExecutionId"), name]
+    place = {"S3Uri": {"Std:Join": {"On": "/", "Values": prefix}}, "S3UploadMode": "EndOfJob"}
+    output = {
+        "OutputName": "report",
+        "S3Output": place | {"LocalPath": "/opt/ml/processing/report"},
+    }
+    arguments = processing(
+        s3, name, REPORT, get("Parameters.Word"), ProcessingOutputConfig={"Outputs": [output]}
+    )
+    del arguments["ProcessingJobName"]
+    file = {"PropertyFileName": "Report", "OutputName": "report", "FilePath": "evaluation.json"}
+
+    def read(path):
+        source = {"Get": "Steps.Evaluate.PropertyFiles.Report"}
+        return {"Std:JsonGet": {"PropertyFile": source, "Path": path}}
+
+    uri = get("Steps.Evaluate.ProcessingOutputConfig.Outputs['report'].S3Output.S3Uri")
+    again = {"Std:Join": {"On": "/", "Values": [uri, "evaluation.json"]}}
+    passes = {"Type": "LessThan", "LeftValue": read("metrics.rmse.value"), "RightValue": 0.4}
+    values = [
+        read("argument"),
+        read("list[0].a"),
+        {"Std:JsonGet": {"S3Uri": again, "Path": "metrics.rmse.value"}},
+    ]
+    execution = pipeline(
+        {
+            "Name": "Evaluate",
+            "Type": "Processing",
+            "Arguments": arguments,
+            "PropertyFiles": [file],
+        },
+        condition([passes], [train()], [fail({"Std:Join": {"On": " ", "Values": values}})]),
+        fail(read("missing"), name="Unread", DependsOn=["Stop"]),
+        parameters=[{"Name": "Word", "Type": "String", "DefaultValue": "word"}],
+        experiment={
+            "ExperimentName": get("Execution.PipelineName"),
+            "TrialName": get("Execution.PipelineExecutionId"),
+        },
+    )
+    described = wait(sm, execution)
+    assert described["FailureReason"].endswith("failed: Stop: word b 0.5"), described
+    job = sm.describe_processing_job(
+        ProcessingJobName=name_of(steps(sm, execution)["Evaluate"], "ProcessingJob")
+    )
+    assert job["ExperimentConfig"]["TrialName"] == execution.rpartition("/")[2]
+    missing = pipeline(fail({"Std:JsonGet": {"S3Uri": uri_of(execution), "Path": "x"}}))
+    assert "Stop: ClientError: " in wait(sm, missing)["FailureReason"]
+
+
+def uri_of(execution):
+    return f"s3://{BUCKET}/{execution.rpartition('/')[2]}/nothing.json"
