@@ -29,6 +29,7 @@ from support.service import (
     ROOT,
     down,
     ended,
+    eventually,
     kill,
     training,
     up,
@@ -134,15 +135,6 @@ def keys(s3, prefix):
 def content(s3, location):
     key = location.partition(f"s3://{BUCKET}/")[2]
     return s3.get_object(Bucket=BUCKET, Key=key)["Body"].read()
-
-
-def eventually(get):
-    """Return the first result that is true."""
-    until = time.monotonic() + PATIENCE
-    while not (result := get()):
-        assert time.monotonic() < until
-        time.sleep(0.1)
-    return result
 
 
 def written(s3, location):

@@ -194,7 +194,7 @@ def test_a_state_machine_fails_with_the_reason(service):
     assert (done["status"], done["error"]) == ("FAILED", "SageMaker.ValidationException")
 
 
-@pytest.mark.parametrize("action", ["createProcessingJob.sync", "createModel.sync", "createHub"])
+@pytest.mark.parametrize("action", ["createAutoMLJob.sync", "createModel.sync", "createHub"])
 def test_a_task_that_cannot_be_executed_is_refused_at_creation(service, action):
     with pytest.raises(ClientError, match=f"sagemaker:{action} is not offered here"):
         run_machine(service, "no", f"arn:aws:states:::sagemaker:{action}", {})

@@ -22,6 +22,7 @@ from support.job import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 IMAGE = "382416733822.dkr.ecr.us-east-1.amazonaws.com/factorization-machines:1"
+SKLEARN = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-scikit-learn:1.2-1-cpu-py3"
 ROLE = "arn:aws:iam::123456789012:role/SageMakerExecutionRole"
 BUCKET = "bucket"
 
@@ -130,6 +131,37 @@ def training(name: str, **changes: Any) -> dict[str, Any]:
     }
 
 
+def processing(s3: Any, name: str, script: str, *arguments: str, **changes: Any) -> dict[str, Any]:
+    """Upload a Python script; return a request for a job of it with the image of scikit-learn."""
+    s3.put_object(Bucket=BUCKET, Key=f"scripts/{name}/script.py", Body=script.encode())
+    code = {
+        "S3Uri": f"s3://{BUCKET}/scripts/{name}/script.py",
+        "LocalPath": "/opt/ml/processing/code",
+        "S3DataType": "S3Prefix",
+    }
+    return {
+        "ProcessingJobName": name,
+        "RoleArn": ROLE,
+        "AppSpecification": {
+            "ImageUri": SKLEARN,
+            "ContainerEntrypoint": ["python3", "/opt/ml/processing/code/script.py"],
+            **({"ContainerArguments": list(arguments)} if arguments else {}),
+        },
+        "ProcessingResources": {
+            "ClusterConfig": {
+                "InstanceType": "ml.m5.large",
+                "InstanceCount": 1,
+                "VolumeSizeInGB": 1,
+            }
+        },
+        **changes,
+        "ProcessingInputs": [
+            *changes.get("ProcessingInputs", ()),
+            {"InputName": "code", "S3Input": code},
+        ],
+    }
+
+
 def ended(describe: Callable[..., Any], status: str, **name: str) -> Any:
     """Return the description once its status is final."""
     until = time.monotonic() + PATIENCE
@@ -139,6 +171,15 @@ def ended(describe: Callable[..., Any], status: str, **name: str) -> Any:
             return description
         time.sleep(0.1)
     raise AssertionError(f"{name} has not ended: {description}")
+
+
+def eventually(get: Callable[[], Any]) -> Any:
+    """Return the first result that is true."""
+    until = time.monotonic() + PATIENCE
+    while not (result := get()):
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    return result
 
 
 def run_sdk(service: Service, version: int, *arguments: Any, timeout: float = PATIENCE) -> str:

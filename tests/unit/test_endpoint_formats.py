@@ -13,7 +13,7 @@ from local_sagemaker.errors import LocalError
 from local_sagemaker.hosting.batches import Batches
 from local_sagemaker.hosting.capture import Exchange, is_sampled
 from local_sagemaker.hosting.invocation import Invocation
-from local_sagemaker.hosting.metrics import Measured, metric_data
+from local_sagemaker.hosting.metrics import metric_data, of_container, of_invocation
 from local_sagemaker.hosting.model_server import Response
 
 AT = datetime.datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=datetime.timezone.utc)
@@ -67,21 +67,38 @@ def test_botocore_reads_the_event_stream():
 
 
 def test_metrics_are_statistics_of_a_batch():
-    batch = [Measured(200, 10.0, 1.0, 2), Measured(400, 30.0, 3.0, 2), Measured(503, 20.0, 2.0, 2)]
+    measured = ((200, 10e-6, 1e-6), (400, 30e-6, 3e-6), (503, 20e-6, 2e-6))
+    batch = [of_invocation(*values, instances=2) for values in measured]
     found = {
-        entry["MetricName"]: entry["StatisticValues"] for entry in metric_data("e", "v", batch)
+        entry["MetricName"]: entry["StatisticValues"] for entry in metric_data(("e", "v"), batch)
     }
     sums = {name: values["Sum"] for name, values in found.items()}
-    assert sums == {
-        "Invocations": 3.0,
-        "InvocationsPerInstance": 1.5,
+    assert sums == pytest.approx(
+        {
+            "Invocations": 3.0,
+            "InvocationsPerInstance": 1.5,
+            "Invocation4XXErrors": 1.0,
+            "Invocation5XXErrors": 1.0,
+            "InvocationModelErrors": 2.0,
+            "ModelLatency": 60.0,
+            "OverheadLatency": 6.0,
+        }
+    )
+    assert found["ModelLatency"]["Maximum"] == pytest.approx(30.0)
+
+
+def test_metrics_of_a_container_have_its_name():
+    values = [of_container(of_invocation(400, 1e-6, 1e-6, 1)), {"ContainerLatency": 7.0}]
+    found = list(metric_data(("e", "v", "c"), values))
+    assert {entry["MetricName"]: entry["StatisticValues"]["Sum"] for entry in found} == {
+        "Invocations": 1.0,
         "Invocation4XXErrors": 1.0,
-        "Invocation5XXErrors": 1.0,
-        "InvocationModelErrors": 2.0,
-        "ModelLatency": 60.0,
-        "OverheadLatency": 6.0,
+        "Invocation5XXErrors": 0.0,
+        "OverheadLatency": 1.0,
+        "ContainerLatency": 7.0,
     }
-    assert found["ModelLatency"]["Maximum"] == 30.0
+    dimensions = {entry["Name"]: entry["Value"] for entry in found[0]["Dimensions"]}
+    assert dimensions == {"EndpointName": "e", "VariantName": "v", "ContainerName": "c"}
 
 
 def test_batches_are_sent_by_key_and_a_failure_loses_its_own_key_alone(capsys):

@@ -10,7 +10,8 @@ import pytest
 
 from local_sagemaker.backends.process import ChildProcess, clean_environment, remove_tree
 from local_sagemaker.hosting import model_server
-from local_sagemaker.hosting.model_server import ModelServer
+from local_sagemaker.hosting.containers import Container
+from local_sagemaker.hosting.model_server import ModelServer, ServerOptions
 from support.job import PATIENCE
 
 SERVER = """
@@ -47,7 +48,8 @@ def started(tmp_path, monkeypatch):
         s3=SimpleNamespace(exceptions=SimpleNamespace(ClientError=KeyError)),
     )
     stream = SimpleNamespace(write=log.append, close=lambda: None)
-    server = ModelServer(context, {"PrimaryContainer": {"Image": "image"}}, stream, {})
+    part = Container("primary", {"Image": "image"})
+    server = ModelServer(context, part, stream, ServerOptions({}))
     yield server, processes, log
     server.stop()
 

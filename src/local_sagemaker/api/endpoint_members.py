@@ -1,24 +1,56 @@
 """Checks members of the requests that create models and endpoints; refuses what is not offered."""
 
+from collections.abc import Sequence
+
+from local_sagemaker.backends.base import BIND_TO_PORT
 from local_sagemaker.builtin import is_ours
 from local_sagemaker.context import Context
 from local_sagemaker.errors import invalid
 from local_sagemaker.hosting import capture
+from local_sagemaker.hosting.containers import containers, is_direct
 from local_sagemaker.storage import objects
 from local_sagemaker.storage.records import Record
 
 _NOT_SERVERLESS = ("AsyncInferenceConfig", "VpcConfig")
 
 
-def check_model(context: Context, request: Record, container: Record) -> None:
-    """Raise a ValidationException unless a model's container can be served here."""
-    if "Image" not in container:
-        raise invalid("A model's container must have an Image or a ModelPackageName.")
-    if problem := context.runner.problem(container["Image"]):
-        raise invalid(f"{problem[0].upper()}{problem[1:]}.")
-    # The project's own server opens no connection, so it is isolated in any case.
-    if request.get("EnableNetworkIsolation") and not is_ours(container["Image"]):
-        raise invalid(f"EnableNetworkIsolation is not offered here for {container['Image']}.")
+def check_model(context: Context, request: Record, definitions: Sequence[Record]) -> None:
+    """Raise a ValidationException unless a model's containers can be served here."""
+    for definition in definitions:
+        image = definition.get("Image")
+        if image is None:
+            raise invalid("A model's container must have an Image or a ModelPackageName.")
+        if problem := context.runner.problem(image):
+            raise invalid(f"{problem[0].upper()}{problem[1:]}.")
+        # The project's own server opens no connection, so it is isolated in any case.
+        if request.get("EnableNetworkIsolation") and not is_ours(image):
+            raise invalid(f"EnableNetworkIsolation is not offered here for {image}.")
+        if len(definitions) > 1 and not context.runner.binds_to_port(image):
+            raise invalid(
+                f"Your Ecr Image {image} does not contain required {BIND_TO_PORT}=true Docker"
+                " label(s)."
+            )
+    names = [name for entry in definitions if (name := entry.get("ContainerHostname"))]
+    mode = (request.get("InferenceExecutionConfig") or {}).get("Mode")
+    if mode == "Direct" and (len(definitions) == 1 or not names):
+        raise invalid("Mode Direct needs 2 to 15 Containers, each with a ContainerHostname.")
+    if len(definitions) > 1 and names and len(set(names)) != len(definitions):
+        raise invalid(
+            "Either all or none of a model's Containers must have a ContainerHostname, and each"
+            f" must be unique; got {', '.join(names)}."
+        )
+
+
+def check_variant_model(request: Record, variant: Record, model: Record) -> None:
+    """Raise a ValidationException unless a configuration can have a model with its containers."""
+    name = variant["ModelName"]
+    if len(containers(model)) > 1 and "ServerlessConfig" in variant:
+        raise invalid(f"A ServerlessConfig is not supported with the containers of model {name}.")
+    if is_direct(model) and request.get("AsyncInferenceConfig"):
+        raise invalid(
+            f"AsyncInferenceConfig is not supported with model {name}, whose Mode is Direct: an"
+            " asynchronous request cannot name a container."
+        )
 
 
 def check_config(context: Context, request: Record) -> None:

@@ -1,7 +1,7 @@
 """SageMaker's operations on models, endpoint configurations and endpoints."""
 
 from local_sagemaker.api import model_registry
-from local_sagemaker.api.endpoint_members import check_config, check_model
+from local_sagemaker.api.endpoint_members import check_config, check_model, check_variant_model
 from local_sagemaker.api.long_poll import first_describe, forget
 from local_sagemaker.api.pagination import listing
 from local_sagemaker.context import Caller, Context, arn
@@ -11,18 +11,17 @@ from local_sagemaker.storage.records import Record, now
 
 
 def create_model(context: Context, request: Record, caller: Caller) -> Record:
-    """Create a model; its image must be one that can run here."""
-    containers = request.get("Containers") or [request.get("PrimaryContainer")]
-    if len(containers) != 1 or not containers[0]:
-        raise invalid("A model must have exactly one container.")
-    container = model_registry.model_container(context, containers[0], caller)
-    check_model(context, request, container)
-    member = (
-        {"Containers": [container]}
-        if request.get("Containers")
-        else {"PrimaryContainer": container}
-    )
-    return _create(context, "Model", MODEL, {**request, **member}, caller)
+    """Create a model; its images must be such that can run here."""
+    primary, several = request.pop("PrimaryContainer", None), request.pop("Containers", None)
+    if bool(primary) == bool(several):
+        raise invalid("A model must have either a PrimaryContainer or Containers.")
+    containers = model_registry.model_containers(context, several or [primary], caller)
+    check_model(context, request, containers)
+    if several or len(containers) > 1:
+        request["Containers"] = containers
+    else:
+        request["PrimaryContainer"] = containers[0]
+    return _create(context, "Model", MODEL, request, caller)
 
 
 def describe_model(context: Context, request: Record, caller: Caller) -> Record:
@@ -46,7 +45,8 @@ def create_endpoint_config(context: Context, request: Record, caller: Caller) ->
     """Create an endpoint configuration; its models must exist."""
     check_config(context, request)
     for variant in request["ProductionVariants"]:
-        _record(context, MODEL, variant["ModelName"], caller)
+        model = _record(context, MODEL, variant["ModelName"], caller)
+        check_variant_model(request, variant, model)
     return _create(context, "EndpointConfig", CONFIG, request, caller)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import threading
+from collections.abc import Sequence
 
 from local_sagemaker.api import validation
 from local_sagemaker.api.pagination import listing
@@ -196,14 +197,31 @@ def batch_describe_model_package(context: Context, request: Record, caller: Call
     return {"ModelPackageSummaries": summaries, "BatchDescribeModelPackageErrorMap": errors}
 
 
-def model_container(context: Context, container: Record, caller: Caller) -> Record:
-    """Return a model's container with what its package says of it, if it names a package.
+def model_containers(
+    context: Context, definitions: Sequence[Record], caller: Caller
+) -> list[Record]:
+    """Return a model's containers, with those of a package in place of a container that names it.
 
-    Raises: ServiceError if the package does not exist, is not approved, or has several containers.
+    Raises: ServiceError if a package does not exist or is not approved, or if it has several
+        containers where only one can be.
     """
+    containers = []
+    for definition in definitions:
+        found = _package_containers(context, definition, caller)
+        if len(found) > 1 and (len(definitions) > 1 or definition.get("Environment")):
+            raise invalid(
+                f"Model package {definition['ModelPackageName']} has {len(found)} containers; it"
+                " must be a model's only container, without an Environment."
+            )
+        containers += found
+    return containers
+
+
+def _package_containers(context: Context, container: Record, caller: Caller) -> list[Record]:
+    """Return the containers of the package that a container names, or the container alone."""
     reference = container.get("ModelPackageName")
     if reference is None:
-        return container
+        return [container]
     for member in ("Image", "ModelDataUrl", "ModelDataSource"):
         if member in container:
             raise invalid(f"A container with a ModelPackageName cannot have a {member} too.")
@@ -220,12 +238,15 @@ def model_container(context: Context, container: Record, caller: Caller) -> Reco
         specification = next((entry for entry in more if entry["Name"] == name), None)
     if specification is None:
         raise invalid(f'Model package "{resource}" has no such InferenceSpecification.')
-    if len(specification["Containers"]) != 1:
-        raise invalid(f'Model package "{resource}" must have exactly one container here.')
-    source = specification["Containers"][0]
-    members = validation.select(source, validation.model().shape_for("ContainerDefinition"))
-    environment = {**source.get("Environment", {}), **container.get("Environment", {})}
-    return {**members, **container, "Environment": environment}
+    shape = validation.model().shape_for("ContainerDefinition")
+    return [
+        {
+            **validation.select(source, shape),
+            **container,
+            "Environment": {**source.get("Environment", {}), **container.get("Environment", {})},
+        }
+        for source in specification["Containers"]
+    ]
 
 
 def _add_version(context: Context, record: Record, caller: Caller) -> Record:

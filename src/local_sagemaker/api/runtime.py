@@ -57,5 +57,6 @@ def _invoke(context: Context, request: Record) -> tuple[str, Response]:
             f"Endpoint {name} is an asynchronous endpoint; call InvokeEndpointAsync instead."
         )
     headers = {name: request.get(member, "") for name, member in _HEADERS.items()}
-    invocation = Invocation(body, headers, request.get("TargetVariant"), request.get("InferenceId"))
+    targets = request.get("TargetVariant"), request.get("TargetContainerHostname")
+    invocation = Invocation(body, headers, *targets, request.get("InferenceId"))
     return context.endpoints.invoke(name, invocation)

@@ -5,6 +5,7 @@ from local_sagemaker.api.long_poll import first_describe, forget
 from local_sagemaker.api.pagination import listing
 from local_sagemaker.context import Caller, Context, arn
 from local_sagemaker.errors import in_use, invalid, not_found
+from local_sagemaker.hosting.containers import is_direct
 from local_sagemaker.hosting.endpoints import MODEL
 from local_sagemaker.jobs.data_processing import DataProcessing, media_type
 from local_sagemaker.jobs.transform import ENDED, KIND, TransformJob
@@ -17,8 +18,10 @@ _RECORDS = "application/x-recordio-protobuf"
 def create_transform_job(context: Context, request: Record, caller: Caller) -> Record:
     """Create a job and queue it."""
     name, model = request["TransformJobName"], request["ModelName"]
-    if context.store.get(MODEL, model) is None:
+    if (found := context.store.get(MODEL, model)) is None:
         raise invalid(f'Could not find model "{arn(MODEL, model, caller.region)}".')
+    if is_direct(found):
+        raise invalid(f"A transform job needs Mode Serial; the model {model} has Mode Direct.")
     _check(context, request)
     job_components.check(context, KIND, request, caller)
     resource = arn(KIND, name, caller.region)

@@ -7,6 +7,8 @@ from typing import Any, Protocol
 
 from sagemaker_container.contract.paths import DEFAULT_BASE
 
+BIND_TO_PORT = "com.amazonaws.sagemaker.capabilities.accept-bind-to-port"
+"""The label of an image that listens on SAGEMAKER_BIND_TO_PORT."""
 Sink = Callable[[str], Any]
 
 
@@ -29,7 +31,8 @@ class Task:
     command: str  # train, serve, or empty for the image's own command
     base: Path  # the container's /opt/ml
     env: Mapping[str, str]
-    port: int | None = None  # of 127.0.0.1; forwarded to the container's 8080
+    port: int | None = None  # of 127.0.0.1; forwarded to the container's own port
+    container_port: int = 8080
     host: str = "algo-1"
     network: str | None = None
     entrypoint: Sequence[str] = field(default=())
@@ -78,6 +81,9 @@ class Runner(Protocol):
             image: its name.
             command: what a job runs in place of the image's train and serve; None for these.
         """
+
+    def binds_to_port(self, image: str) -> bool:
+        """Return whether an image that can be run listens on SAGEMAKER_BIND_TO_PORT."""
 
     def start(self, task: Task, sink: Sink) -> Running:
         """Start a task; the sink is called with each line of its output."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from local_sagemaker.backends import scripts
-from local_sagemaker.backends.base import Running, Sink, Task, ending
+from local_sagemaker.backends.base import BIND_TO_PORT, Running, Sink, Task, ending
 from local_sagemaker.backends.process import ChildProcess, remove_tree
 from local_sagemaker.build import project
 from local_sagemaker.builtin import is_ours, is_reference, problem_of_name
@@ -50,6 +50,12 @@ class DockerRunner:
             remedy += ", or run it in processing jobs with --backend process"
         return f"the Docker engine has no image {image}; nothing is pulled: {remedy}"
 
+    def binds_to_port(self, image: str) -> bool:
+        """Return whether an image has the label that says so."""
+        label = f'{{{{index .Config.Labels "{BIND_TO_PORT}"}}}}'
+        found = docker("image", "inspect", "--format", label, _resolve(image) or image)
+        return (found or "").strip() == "true"
+
     def start(self, task: Task, sink: Sink) -> Running:
         """Start a container; `docker run` forwards signals to it.
 
@@ -65,7 +71,7 @@ class DockerRunner:
         if task.network:
             options += ["--network", task.network, "--network-alias", task.host]
         if task.port is not None:
-            options += ["-p", f"127.0.0.1:{task.port}:8080"]
+            options += ["-p", f"127.0.0.1:{task.port}:{task.container_port}"]
         # The image may run as another user. The state folder keeps this machine's users out.
         subprocess.run(["chmod", "-R", "a+rX", task.base], check=False)
         variables, multiline = _environment(task.env)

@@ -198,6 +198,10 @@ class ProcessRunner:
             " with --backend docker the service runs the images that the Docker engine has"
         )
 
+    def binds_to_port(self, image: str) -> bool:
+        """Return True: `serve` does."""
+        return True
+
     def start(self, task: Task, sink: Sink) -> Running:
         """Start a process with the task's folder as SAGEMAKER_BASE_DIR.
 
@@ -206,8 +210,8 @@ class ProcessRunner:
         show: Sink = lambda line: sink(in_container(line, task.base))  # noqa: E731
         env = {**clean_environment(), "PYTHONUNBUFFERED": "1"}
         if task.own_command:
-            program, env["PATH"] = scripts.prepare(task, self._sklearn_python, sink)
-            env.pop("PYTHONPATH", None)  # of the service
+            program, variables = scripts.prepare(task, self._sklearn_python, sink)
+            env |= variables
         else:
             program = _program(task.command)
         env |= {**task.env, "SAGEMAKER_BASE_DIR": str(task.base)}

@@ -5,7 +5,7 @@ from typing import Any
 
 from local_sagemaker.console.views import seconds
 from local_sagemaker.context import Context
-from local_sagemaker.hosting.model_server import ModelServer
+from local_sagemaker.hosting.instance import Instance
 from local_sagemaker.jobs.evaluations import FINAL, best_job, definitions_of, jobs_of
 from local_sagemaker.storage.records import Record
 
@@ -91,7 +91,7 @@ def _trial(job: Record) -> dict[str, Any]:
     }
 
 
-def _variant(name: str, server: ModelServer, model: str | None) -> dict[str, Any]:
+def _variant(name: str, server: Instance, model: str | None) -> dict[str, Any]:
     latencies = sorted(server.latencies)
     return {
         "name": name,

@@ -160,7 +160,7 @@ class AsyncQueue:
         headers["Content-Type"] = record.get("ContentType") or source["ContentType"]
         timeout = record.get("InvocationTimeoutSeconds") or _INVOCATION_SECONDS
         body = source["Body"].read()
-        request = Invocation(body, headers, None, record["InferenceId"], timeout)
+        request = Invocation(body, headers, inference_id=record["InferenceId"], timeout=timeout)
         return self._invoke(endpoint, request)[1]
 
     def _fail(self, record: Record, reason: Exception) -> None:

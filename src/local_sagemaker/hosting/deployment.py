@@ -10,7 +10,7 @@ from typing import Any
 
 from local_sagemaker.errors import invalid
 from local_sagemaker.hosting import capture
-from local_sagemaker.hosting.model_server import container
+from local_sagemaker.hosting.containers import containers
 from local_sagemaker.storage.records import Record, Store, now
 
 KIND, CONFIG, MODEL = "endpoint", "endpoint-config", "model"
@@ -74,7 +74,8 @@ def described(deployment: Mapping[str, Any]) -> Record:
 
 
 def _variant(deployment: Mapping[str, Any], variant: Mapping[str, Any]) -> Record:
-    image = container(deployment["Models"][variant["ModelName"]]).get("Image", "")
+    parts = containers(deployment["Models"][variant["ModelName"]])
+    images = [part.definition.get("Image", "") for part in parts]
     weight = variant.get("InitialVariantWeight", 1.0)
     serverless = variant.get("ServerlessConfig")
     count = 0 if serverless else variant.get("InitialInstanceCount", 1)
@@ -82,6 +83,7 @@ def _variant(deployment: Mapping[str, Any], variant: Mapping[str, Any]) -> Recor
         "VariantName": variant["VariantName"],
         "DeployedImages": [
             {"SpecifiedImage": image, "ResolvedImage": image, "ResolutionTime": now()}
+            for image in images
         ],
         "CurrentWeight": weight,
         "DesiredWeight": weight,

@@ -1,6 +1,5 @@
 """Starts, replaces and stops the servers of endpoints, and distributes requests over them."""
 
-import random
 import threading
 import time
 import traceback
@@ -15,16 +14,25 @@ from local_sagemaker.hosting.async_queue import AsyncQueue
 from local_sagemaker.hosting.capture import DataCapture, Exchange
 from local_sagemaker.hosting.context import ServerContext
 from local_sagemaker.hosting.deployment import CONFIG, KIND, MODEL, described
-from local_sagemaker.hosting.invocation import Invocation, not_found, runtime_error, send
-from local_sagemaker.hosting.metrics import EndpointMetrics, Measured
-from local_sagemaker.hosting.model_server import START_SECONDS, ModelServer, NotServing, Response
+from local_sagemaker.hosting.instance import Instance
+from local_sagemaker.hosting.invocation import (
+    Invocation,
+    check_target,
+    choose_variant,
+    not_found,
+    send,
+)
+from local_sagemaker.hosting.metrics import EndpointMetrics, of_container, of_invocation
+from local_sagemaker.hosting.model_server import START_SECONDS, NotServing, Response, ServerOptions
 from local_sagemaker.storage import lineage
+from local_sagemaker.storage.logs import Stream
 from local_sagemaker.storage.records import Record, keep_trying, now
 
 __all__ = ["CONFIG", "KIND", "MODEL", "Endpoints"]
 
-Servers = dict[str, ModelServer]  # by variant
+Servers = dict[str, Instance]  # by variant
 _NO_LIMIT = {"SAGEMAKER_MAX_PAYLOAD_IN_MB": "0"}  # asynchronous requests may have 1 GB
+_MAX_BETWEEN = 5 << 20  # bytes from one container to the next, as on SageMaker
 
 
 @dataclass(frozen=True)
@@ -109,7 +117,7 @@ class Endpoints:
         for thread in [
             thread
             for old in everything.values()
-            for thread in _in_threads(old.servers, ModelServer.stop)
+            for thread in _in_threads(old.servers, Instance.stop)
         ]:
             thread.join()
         self.asynchronous.join()
@@ -128,8 +136,9 @@ class Endpoints:
             active = self._active.get(name)
             if active is None:
                 raise not_found(name)
-            variant = _choose(name, active.servers, variants, request.target_variant)
+            variant = choose_variant(name, active.servers, variants, request.target_variant)
             server = active.servers[variant]
+            check_target(server, name, request.target_container)
             server.enter()
         status, sent = 500, time.perf_counter()
         try:
@@ -142,8 +151,10 @@ class Endpoints:
             server.leave()
             model, overhead = time.perf_counter() - sent, sent - start
             instances = variants.get(variant, {}).get("DesiredInstanceCount") or 1
-            measured = Measured(status, model * 1e6, overhead * 1e6, instances)
-            self._metrics.add(name, variant, measured)
+            values = of_invocation(status, model, overhead, instances)
+            self._metrics.add(values, name, variant)
+            if request.target_container:
+                self._metrics.add(of_container(values), name, variant, request.target_container)
         config = active.config.get("DataCaptureConfig")
         if config and capture.is_sampled(config):
             self._capture.add(name, variant, Exchange(config, request, response, now()))
@@ -213,7 +224,7 @@ class Endpoints:
             return
 
         def drain(old: _Active) -> None:
-            for thread in _in_threads(old.servers, ModelServer.drain):
+            for thread in _in_threads(old.servers, Instance.drain):
                 thread.join()
             self._context.runner.remove(self._folder(name, old.deployment))
 
@@ -239,47 +250,37 @@ class Endpoints:
 
     def _server(
         self, name: str, deployment: Mapping[str, Any], variant: Mapping[str, Any]
-    ) -> ModelServer:
+    ) -> Instance:
         context, title = self._context, variant["VariantName"]
-        instance = f"i-{uuid.uuid4().hex[:17]}"
-        file = context.folder(KIND, name) / f"{title}-{instance}.log"
-        group = f"/aws/sagemaker/Endpoints/{name}"
+        stem = f"{title}/i-{uuid.uuid4().hex[:17]}"
+        is_async = bool(deployment["Config"].get("AsyncInferenceConfig"))
+
+        def open_stream(container: str) -> Stream:
+            path = f"{stem}/{container}".rstrip("/")
+            file = context.folder(KIND, name) / f"{path.replace('/', '-')}.log"
+            return context.logs.stream(f"/aws/sagemaker/Endpoints/{name}", path, file)
+
+        def observe(container: str, seconds: float) -> None:
+            self._metrics.add({"ContainerLatency": seconds * 1e6}, name, title, container)
+
+        options = ServerOptions(
+            environment=_NO_LIMIT if is_async else {},
+            folder=self._folder(name, deployment) / title,
+            start_seconds=variant.get("ContainerStartupHealthCheckTimeoutInSeconds", START_SECONDS),
+            max_between=None if is_async else _MAX_BETWEEN,
+            observe=observe,
+        )
         try:
-            return ModelServer(
-                context,
-                deployment["Models"][variant["ModelName"]],
-                context.logs.stream(group, f"{title}/{instance}", file),
-                _NO_LIMIT if deployment["Config"].get("AsyncInferenceConfig") else {},
-                self._folder(name, deployment) / title,
-                variant.get("ContainerStartupHealthCheckTimeoutInSeconds", START_SECONDS),
-            )
+            model = deployment["Models"][variant["ModelName"]]
+            return Instance(context, model, open_stream, options)
         except NotServing as error:
             raise LocalError(
-                f"The primary container for production variant {title} did not pass the ping health"
+                f"The {error.names} for production variant {title} did not pass the ping health"
                 f" check. Please check CloudWatch logs for this endpoint. {error}"
             ) from error
 
 
-def _choose(
-    name: str,
-    servers: Servers,
-    variants: Mapping[str, Mapping[str, Any]],
-    target_variant: str | None,
-) -> str:
-    """Return the variant that answers a request: the target, or one by weight."""
-    if target_variant is not None:
-        if target_variant not in servers:
-            raise runtime_error(
-                f"Variant {target_variant} is not in {name}, which has {', '.join(servers)}."
-            )
-        return target_variant
-    weights = [variants.get(variant, {}).get("CurrentWeight", 1.0) for variant in servers]
-    if not any(weights):
-        weights = [1.0] * len(servers)
-    return random.choices(list(servers), weights)[0]  # noqa: S311
-
-
-def _in_threads(servers: Servers, action: Callable[[ModelServer], None]) -> list[threading.Thread]:
+def _in_threads(servers: Servers, action: Callable[[Instance], None]) -> list[threading.Thread]:
     threads = [threading.Thread(target=action, args=(s,), daemon=True) for s in servers.values()]
     for thread in threads:
         thread.start()

@@ -1,7 +1,6 @@
 """The metrics of endpoints in CloudWatch, under AWS/SageMaker."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from local_sagemaker.hosting.batches import Batches
@@ -11,14 +10,9 @@ from local_sagemaker.storage.records import now
 _NAMESPACE = "AWS/SageMaker"
 
 
-@dataclass(frozen=True)
-class Measured:
-    """One invocation: the status of the response, and times in microseconds."""
-
-    status: int
-    model: float
-    overhead: float
-    instances: int  # of the variant
+_DIMENSIONS = ("EndpointName", "VariantName", "ContainerName")
+_OF_CONTAINER = ("Invocations", "Invocation4XXErrors", "Invocation5XXErrors", "OverheadLatency")
+Values = Mapping[str, float]  # of metrics, by their names; latencies in microseconds
 
 
 class EndpointMetrics:
@@ -26,37 +20,59 @@ class EndpointMetrics:
 
     def __init__(self) -> None:
         """Start with no invocation."""
-        self._batches: Batches[tuple[str, str], Measured] = Batches(self._send)
+        self._batches: Batches[tuple[str, ...], Values] = Batches(self._send)
 
-    def add(self, endpoint: str, variant: str, measured: Measured) -> None:
-        """Add an invocation."""
-        self._batches.add((endpoint, variant), measured)
+    def add(self, values: Values, *dimensions: str) -> None:
+        """Add an invocation; the dimensions are an endpoint, a variant and perhaps a container."""
+        self._batches.add(dimensions, values)
 
     def stop(self, deliver: bool) -> None:
         """Send the last metrics, or drop what they would hold."""
         self._batches.stop(deliver)
 
-    def _send(self, key: tuple[str, str], batch: list[Measured]) -> None:
-        publish(_NAMESPACE, metric_data(*key, batch))
+    def _send(self, dimensions: tuple[str, ...], batch: list[Values]) -> None:
+        publish(_NAMESPACE, metric_data(dimensions, batch))
 
 
-def metric_data(endpoint: str, variant: str, batch: Sequence[Measured]) -> Iterator[dict[str, Any]]:
-    """Yield CloudWatch's MetricData of invocations: a set of statistics for each metric."""
-    values = {
-        "Invocations": [1.0] * len(batch),
-        "InvocationsPerInstance": [1.0 / m.instances for m in batch],
-        "Invocation4XXErrors": [float(400 <= m.status < 500) for m in batch],
-        "Invocation5XXErrors": [float(m.status >= 500) for m in batch],
-        "InvocationModelErrors": [float(m.status != 200) for m in batch],
-        "ModelLatency": [m.model for m in batch],
-        "OverheadLatency": [m.overhead for m in batch],
+def of_invocation(status: int, model: float, overhead: float, instances: int) -> Values:
+    """Return the metrics of an invocation of a variant.
+
+    Args:
+        status: of the response.
+        model: seconds that the model took.
+        overhead: seconds that the service took.
+        instances: of the variant.
+    """
+    return {
+        "Invocations": 1.0,
+        "InvocationsPerInstance": 1.0 / instances,
+        "Invocation4XXErrors": float(400 <= status < 500),
+        "Invocation5XXErrors": float(status >= 500),
+        "InvocationModelErrors": float(status != 200),
+        "ModelLatency": model * 1e6,
+        "OverheadLatency": overhead * 1e6,
     }
-    dimensions = {"EndpointName": endpoint, "VariantName": variant}
+
+
+def of_container(values: Values) -> Values:
+    """Return the metrics that an invocation also has for the container that it named."""
+    return {name: values[name] for name in _OF_CONTAINER}
+
+
+def metric_data(dimensions: Sequence[str], batch: Sequence[Values]) -> Iterator[dict[str, Any]]:
+    """Yield CloudWatch's MetricData of invocations: a set of statistics for each metric."""
+    series: dict[str, list[float]] = {}
+    for values in batch:
+        for name, value in values.items():
+            series.setdefault(name, []).append(value)
     at = now()
-    for name, numbers in values.items():
+    for name, numbers in series.items():
         yield {
             "MetricName": name,
-            "Dimensions": [{"Name": key, "Value": value} for key, value in dimensions.items()],
+            "Dimensions": [
+                {"Name": key, "Value": value}
+                for key, value in zip(_DIMENSIONS, dimensions, strict=False)
+            ],
             "Timestamp": at,
             "Unit": "Microseconds" if name.endswith("Latency") else "None",
             "StatisticValues": {

@@ -1,11 +1,10 @@
 """A model server: downloads a model from S3, runs its container and forwards requests to it."""
 
-import collections
 import http.client
 import threading
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,12 +13,12 @@ from local_sagemaker.backends.base import Running, Task
 from local_sagemaker.backends.layout import lay_out
 from local_sagemaker.backends.ping import free_port, wait_for_ping
 from local_sagemaker.errors import LocalError
+from local_sagemaker.hosting.containers import PRIMARY, Container
 from local_sagemaker.hosting.context import ServerContext
 from local_sagemaker.storage import objects
 from local_sagemaker.storage.logs import Stream
 
 INVOKE_SECONDS = 60.0  # the service's limit for a synchronous invocation
-_MAX_INVOKE_SECONDS = 3600.0  # the service's limit for an asynchronous invocation
 START_SECONDS = 180.0  # the service's default for the health check of a container that starts
 _MAX_BODY = 1 << 30  # bytes of a response: the service's limit for asynchronous invocations
 _FORWARDED = ("Content-Type", "Accept", "X-Amzn-SageMaker-Custom-Attributes")
@@ -35,50 +34,58 @@ class Response:
     content_type: str
     custom_attributes: str | None
     body: bytes
+    container: str = PRIMARY
+
+
+@dataclass(frozen=True)
+class ServerOptions:
+    """How the containers of an instance run."""
+
+    environment: Mapping[str, str]
+    """Variables in addition to the model's."""
+    folder: Path | None = None
+    """Becomes /opt/ml and stays when the server stops. The model is downloaded unless it is there.
+    None means a folder that is removed when the server stops."""
+    start_seconds: float = START_SECONDS
+    """How long the first health check may take."""
+    max_between: int | None = None
+    """Bytes of a response that is the request of the next container; None means no limit."""
+    observe: Callable[[str, float], None] = lambda container, seconds: None
+    """Called with the name of a container of several, and the seconds that it took to answer."""
 
 
 class NotServing(LocalError):
-    """The container did not pass the health check."""
+    """Containers did not pass the health check."""
+
+    def __init__(self, reason: str, names: str = ""):
+        """Take the reason, and the names of the containers."""
+        super().__init__(reason)
+        self.names = names
 
 
 class ModelServer:
     """A container that serves a model; it is restarted if it exits."""
 
     def __init__(
-        self,
-        context: ServerContext,
-        model: Mapping[str, Any],
-        stream: Stream,
-        environment: Mapping[str, str],
-        folder: Path | None = None,
-        start_seconds: float = START_SECONDS,
+        self, context: ServerContext, part: Container, stream: Stream, options: ServerOptions
     ):
         """Start it and return when /ping answers.
 
         Args:
             context: the service's.
-            model: the model's record.
+            part: the container.
             stream: receives the output, and is closed at the end.
-            environment: variables in addition to the model's.
-            folder: becomes /opt/ml and stays when the server stops. The model is downloaded unless
-                it is there. None means a folder that is removed when the server stops.
-            start_seconds: how long the first health check may take.
+            options: how it runs.
 
         Raises: LocalError if it does not start.
         """
-        self._context, self._stream = context, stream
-        self._container = container(model)
-        self.image: str = self._container.get("Image", "")
-        self._environment = dict(environment)
-        self._start_seconds = start_seconds
-        self._is_own_folder = folder is None
-        self._work = folder or context.work(f"serve-{uuid.uuid4().hex[:12]}")
-        self._in_flight, self._idle = 0, threading.Condition()
+        self._context, self._part, self._stream, self._options = context, part, stream, options
+        self.name = part.name
+        self._work = options.folder or context.work(f"serve-{uuid.uuid4().hex[:12]}")
         self._stopping = threading.Event()
         self._running: Running | None = None
         self._last_line = ""
-        self.port, self.count, self.errors, self.restarts = 0, 0, 0, 0
-        self.latencies: collections.deque[float] = collections.deque(maxlen=1000)
+        self.port, self.restarts = 0, 0
         self.healthy = False
         try:
             if not (self._work / "model").exists():
@@ -89,54 +96,17 @@ class ModelServer:
             raise
         threading.Thread(target=self._watch, daemon=True).start()
 
-    def invoke(
-        self, body: bytes, headers: Mapping[str, str], timeout: float = INVOKE_SECONDS
-    ) -> Response:
+    def invoke(self, body: bytes, headers: Mapping[str, str], timeout: float) -> Response:
         """POST to /invocations and return the response.
 
         Raises: OSError or http.client.HTTPException if there is none in time.
         """
-        start = time.perf_counter()
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
-        try:
-            forwarded = {name: headers[name] for name in _FORWARDED if headers.get(name)}
-            connection.request("POST", "/invocations", body, forwarded)
-            response = _read(connection)
-            self.errors += response.status >= 400
-            return response
-        except BaseException:
-            self.errors += 1
-            raise
-        finally:
-            connection.close()
-            self.latencies.append(time.perf_counter() - start)
-            self.count += 1
+        forwarded = {name: headers[name] for name in _FORWARDED if headers.get(name)}
+        return self._request("POST", "/invocations", timeout, body, forwarded)
 
     def get(self, path: str) -> Response:
         """GET a path, such as /execution-parameters."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5.0)
-        try:
-            connection.request("GET", path)
-            return _read(connection)
-        finally:
-            connection.close()
-
-    def enter(self) -> None:
-        """Count a request that will be sent; `drain` waits for its `leave`."""
-        with self._idle:
-            self._in_flight += 1
-
-    def leave(self) -> None:
-        """Count a request as answered."""
-        with self._idle:
-            self._in_flight -= 1
-            self._idle.notify_all()
-
-    def drain(self) -> None:
-        """Stop it when no request is in flight."""
-        with self._idle:
-            self._idle.wait_for(lambda: self._in_flight == 0, timeout=_MAX_INVOKE_SECONDS)
-        self.stop()
+        return self._request("GET", path, 5.0)
 
     def stop(self) -> None:
         """Stop it, and remove its folder if that is its own."""
@@ -145,12 +115,30 @@ class ModelServer:
         if self._running is not None:
             self._running.stop()
         self._stream.close()
-        if self._is_own_folder:
+        if self._options.folder is None:
             self._context.runner.remove(self._work)
+
+    def _request(self, method: str, path: str, timeout: float, *content: Any) -> Response:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        try:
+            connection.request(method, path, *content)
+            response = connection.getresponse()
+            body = response.read(_MAX_BODY + 1)
+            if len(body) > _MAX_BODY:
+                raise http.client.HTTPException(f"the response has more than {_MAX_BODY} bytes")
+            return Response(
+                response.status,
+                response.getheader("Content-Type", ""),
+                response.getheader("X-Amzn-SageMaker-Custom-Attributes"),
+                body,
+                self.name,
+            )
+        finally:
+            connection.close()
 
     def _download(self) -> None:
         """Lay out /opt/ml; the model is complete where the folder `model` exists."""
-        uri, is_packed = _model_data(self._container)
+        uri, is_packed = _model_data(self._part.definition)
         new = self._work.with_name(f"{self._work.name}.new")
         base = lay_out(new, {}, {}).model.parent
         s3 = self._context.s3
@@ -161,8 +149,9 @@ class ModelServer:
             elif uri:
                 objects.download_prefix(s3, uri, base / "model")
         except s3.exceptions.ClientError as error:
+            name = "container_1" if self._part.is_only else self.name
             raise LocalError(
-                'Failed to download model data for container "container_1" from URL:'
+                f'Failed to download model data for container "{name}" from URL:'
                 f' "{uri}". Please ensure that there is an object located at the URL: {error}'
             ) from error
         else:
@@ -178,18 +167,19 @@ class ModelServer:
     def _start(self) -> None:
         self.port = free_port()
         task = Task(
-            image=self.image,
+            image=self._part.definition.get("Image", ""),
             command="serve",
             base=self._work,
-            env={**self._environment, **(self._container.get("Environment") or {})},
+            env={**self._options.environment, **self._part.environment},
             port=self.port,
+            container_port=self._part.port,
             grace=30.0,
         )
         self._running = self._context.runner.start(task, self._write)
         try:
-            wait_for_ping(self._running, self.port, self._start_seconds)
+            wait_for_ping(self._running, self.port, self._options.start_seconds)
         except LocalError as error:
-            uri, _ = _model_data(self._container)
+            uri, _ = _model_data(self._part.definition)
             reason = str(error).replace(str(self._work), "/opt/ml")
             if self._running.poll() is not None and self._last_line:
                 reason = f"{reason} Its last line of output: {self._last_line}"
@@ -216,25 +206,6 @@ class ModelServer:
                 self._stream.write(str(error))
             if self._running is not None and (self._stopping.is_set() or not self.healthy):
                 self._running.stop()
-
-
-def container(model: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the one container of a model."""
-    containers = model.get("Containers") or [model.get("PrimaryContainer")]
-    return containers[0] or {}
-
-
-def _read(connection: http.client.HTTPConnection) -> Response:
-    response = connection.getresponse()
-    body = response.read(_MAX_BODY + 1)
-    if len(body) > _MAX_BODY:
-        raise http.client.HTTPException(f"the response has more than {_MAX_BODY} bytes")
-    return Response(
-        response.status,
-        response.getheader("Content-Type", ""),
-        response.getheader("X-Amzn-SageMaker-Custom-Attributes"),
-        body,
-    )
 
 
 def _model_data(container: Mapping[str, Any]) -> tuple[str | None, bool]:

@@ -13,12 +13,15 @@ from itertools import islice
 from typing import Any
 
 from local_sagemaker.errors import LocalError
+from local_sagemaker.hosting.containers import PRIMARY
 from local_sagemaker.hosting.endpoints import MODEL
-from local_sagemaker.hosting.model_server import ModelServer
+from local_sagemaker.hosting.instance import Instance, NoResponse
+from local_sagemaker.hosting.model_server import ServerOptions
 from local_sagemaker.jobs.base import ENDED, Job
 from local_sagemaker.jobs.data_processing import JSON, DataProcessing, media_type
 from local_sagemaker.jobs.splitting import ObjectError, assemble, payloads, records
 from local_sagemaker.storage import channels, objects
+from local_sagemaker.storage.logs import Stream
 from local_sagemaker.storage.records import Record, now
 
 __all__ = ["ENDED", "KIND", "TransformJob"]
@@ -44,9 +47,14 @@ class TransformJob(Job):
         model = context.store.get(MODEL, record["ModelName"])
         if model is None:
             raise LocalError(f"ClientError: the model {record['ModelName']} was deleted.")
-        file = context.folder(KIND, self.name) / f"i-{uuid.uuid4().hex[:17]}-{int(time.time())}.log"
-        stream = context.logs.stream(GROUP, f"{self.name}/{file.stem}", file)
-        server = ModelServer(context, model, stream, _environment(record))
+        instance, epoch = f"i-{uuid.uuid4().hex[:17]}", int(time.time())
+
+        def open_stream(container: str) -> Stream:
+            path = f"{self.name}/{instance}-{epoch}/{container}".rstrip("/")
+            file = context.folder(KIND, self.name) / f"{container or instance}-{epoch}.log"
+            return context.logs.stream(GROUP, path, file)
+
+        server = Instance(context, model, open_stream, ServerOptions(_environment(record)))
         try:
             self._transform(record, server, inputs)
         finally:
@@ -60,9 +68,7 @@ class TransformJob(Job):
         """Record the final status."""
         self.close(TransformJobStatus=status, TransformEndTime=now(), **changes)
 
-    def _transform(
-        self, record: Record, server: ModelServer, inputs: list[channels.S3Object]
-    ) -> None:
+    def _transform(self, record: Record, server: Instance, inputs: list[channels.S3Object]) -> None:
         """Transform all objects, also those after an object that cannot be transformed.
 
         Raises: LocalError if the model does not answer, and at the end if an object failed.
@@ -92,7 +98,7 @@ class TransformJob(Job):
 class _Transformer:
     """Transforms the contents of objects by requests to a model."""
 
-    def __init__(self, record: Record, server: ModelServer, stopping: threading.Event):
+    def __init__(self, record: Record, server: Instance, stopping: threading.Event):
         self._server, self._stopping = server, stopping
         source, output = record["TransformInput"], record["TransformOutput"]
         self._headers = {
@@ -138,9 +144,9 @@ class _Transformer:
             try:
                 seconds = self._client["InvocationsTimeoutInSeconds"]
                 response = self._server.invoke(body, self._headers, seconds)
-            except (OSError, http.client.HTTPException) as error:
+            except NoResponse:
                 if last:
-                    raise LocalError(f"the model did not answer: {error!r}") from error
+                    raise
                 continue
             if response.status == 200:
                 return response.body
@@ -148,7 +154,8 @@ class _Transformer:
                 break
         text = response.body.decode(errors="replace")
         side = "ClientError" if response.status < 500 else "AlgorithmError"
-        raise ObjectError(f"the model answered {response.status}: {text}", side)
+        name = "the model" if response.container == PRIMARY else response.container
+        raise ObjectError(f"{name} answered {response.status}: {text}", side)
 
 
 def _read(s3: Any, bucket: str, key: str, source: Mapping[str, Any]) -> bytes:
@@ -162,7 +169,7 @@ def _read(s3: Any, bucket: str, key: str, source: Mapping[str, Any]) -> bytes:
         raise ObjectError(f"the object is not gzip, which CompressionType says: {error}") from error
 
 
-def _settings(record: Record, server: ModelServer) -> dict[str, Any]:
+def _settings(record: Record, server: Instance) -> dict[str, Any]:
     """Return the job's settings; the container's /execution-parameters complete the request."""
     settings = {"MaxConcurrentTransforms": 1, "BatchStrategy": "MultiRecord", "MaxPayloadInMB": 6}
     if not settings.keys() <= record.keys():
