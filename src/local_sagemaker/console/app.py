@@ -163,10 +163,6 @@ def _hosting(context: Context) -> Blueprint:
         answer.headers["X-Model-Content-Type"] = response.content_type
         return answer
 
-    @routes.get("/endpoints/<name>/info")
-    def info(name: str) -> Any:
-        return jsonify(models.endpoint_info(context, _record(context, ENDPOINT, name)))
-
     @routes.get("/tuning")
     def tuning_jobs() -> Any:
         records = reversed(store.all(TUNING))
@@ -182,6 +178,7 @@ def _hosting(context: Context) -> Blueprint:
 def _models(context: Context) -> Blueprint:
     """Return the routes of models."""
     routes, store = Blueprint("models", __name__), context.store
+    reader = models.ModelReader(context)
 
     @routes.get("/models")
     def all_models() -> Any:
@@ -193,7 +190,11 @@ def _models(context: Context) -> Blueprint:
 
     @routes.get("/models/<name>/info")
     def info(name: str) -> Any:
-        return jsonify(models.info(context, _record(context, MODEL, name)))
+        return jsonify(reader.info(_record(context, MODEL, name)))
+
+    @routes.get("/endpoints/<name>/info")
+    def infos(name: str) -> Any:
+        return jsonify(reader.infos(_record(context, ENDPOINT, name)))
 
     return routes
 

@@ -19,6 +19,7 @@ from local_sagemaker.storage.records import Record
 from sagemaker_container.contract.untrusted import printable
 
 _SECONDS = 60.0  # to read a model
+_MAX_MODELS = 32  # of which the content stays in memory
 _PROGRAM = "from sagemaker_container.cli import model; model()"
 
 
@@ -39,45 +40,62 @@ def row(context: Context, record: Record) -> dict[str, Any]:
     }
 
 
-def info(context: Context, record: Record) -> dict[str, Any]:
-    """Return what `fm-model info` says of the model's first container.
+class ModelReader:
+    """Reads models with `fm-model info`, and keeps what it said of the last ones."""
 
-    The model is untrusted, so another process reads it. Cost: a download, and half a second.
+    def __init__(self, context: Context):
+        """Start without models."""
+        self._s3 = context.s3
+        self._known: dict[tuple[str, ...], dict[str, Any]] = {}  # by URI and ETags
 
-    Raises: ServiceError if it is no factorization machine, or cannot be read.
-    """
-    container = _containers(record)[0]
-    image, uri = container.get("Image", ""), _data(container)
-    if uri is None or not builtin.is_ours(image):
-        raise invalid(f"{image or 'The model'} is not the image of Factorization Machines.")
-    with tempfile.TemporaryDirectory(prefix="console-") as folder:
-        try:
-            objects.download_prefix(context.s3, uri, Path(folder))
-            path = next(Path(folder).glob("*.tar.gz"), Path(folder))
-            command = [sys.executable, "-c", _PROGRAM, "info", "--json", str(path)]
-            done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS)
-        except LocalError as error:
-            raise invalid(str(error)) from error
-        except subprocess.TimeoutExpired as error:
-            raise invalid(f"{uri} was not read in {_SECONDS:g} s.") from error
-    if done.returncode:
-        reason = done.stderr.strip().rpartition("\n")[2].replace(str(path), uri)
-        raise invalid(printable(reason) or f"{uri} cannot be read: exit code {done.returncode}.")
-    content: dict[str, Any] = json.loads(done.stdout)
-    return content
+    def info(self, record: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what `fm-model info` says of a model's first container.
 
+        The model is untrusted, so another process reads it. Cost: a download, and half a second.
 
-def endpoint_info(context: Context, endpoint: Record) -> dict[str, Any]:
-    """Return for each variant of an endpoint what `info` says of its model, or the error."""
-    deployment = endpoint.get("Deployment") or {"Config": {"ProductionVariants": ()}}
-    by_model: dict[str, Any] = {}
-    for name, model in deployment.get("Models", {}).items():
-        try:
-            by_model[name] = info(context, model)
-        except ServiceError as error:
-            by_model[name] = {"error": error.message}
-    variants = deployment["Config"]["ProductionVariants"]
-    return {variant["VariantName"]: by_model[variant["ModelName"]] for variant in variants}
+        Raises: ServiceError if it is no factorization machine, or cannot be read.
+        """
+        container = _containers(record)[0]
+        image, uri = container.get("Image", ""), _data(container)
+        if uri is None or not builtin.is_ours(image):
+            raise invalid(f"{image or 'The model'} is not the image of Factorization Machines.")
+        bucket, prefix = objects.split_uri(uri)
+        page = self._s3.list_objects_v2(Bucket=bucket, Prefix=prefix)
+        key = (uri, *(entry["ETag"] for entry in page.get("Contents", ())))
+        if key not in self._known:
+            self._known[key] = self._read(uri)
+            if len(self._known) > _MAX_MODELS:
+                self._known.pop(next(iter(self._known)), None)
+        return self._known[key]
+
+    def infos(self, endpoint: Record) -> dict[str, Any]:
+        """Return for each variant of an endpoint what `info` says of its model, or the error."""
+        deployment = endpoint.get("Deployment") or {"Config": {"ProductionVariants": ()}}
+        by_model: dict[str, Any] = {}
+        for name, model in deployment.get("Models", {}).items():
+            try:
+                by_model[name] = self.info(model)
+            except ServiceError as error:
+                by_model[name] = {"error": error.message}
+        variants = deployment["Config"]["ProductionVariants"]
+        return {variant["VariantName"]: by_model[variant["ModelName"]] for variant in variants}
+
+    def _read(self, uri: str) -> dict[str, Any]:
+        with tempfile.TemporaryDirectory(prefix="console-") as folder:
+            try:
+                objects.download_prefix(self._s3, uri, Path(folder))
+                path = next(Path(folder).glob("*.tar.gz"), Path(folder))
+                command = [sys.executable, "-c", _PROGRAM, "info", "--json", str(path)]
+                done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS)
+            except LocalError as error:
+                raise invalid(str(error)) from error
+            except subprocess.TimeoutExpired as error:
+                raise invalid(f"{uri} was not read in {_SECONDS:g} s.") from error
+        if done.returncode:
+            reason = done.stderr.strip().rpartition("\n")[2].replace(str(path), uri)
+            raise invalid(printable(reason) or f"{uri} was not read: exit code {done.returncode}.")
+        content: dict[str, Any] = json.loads(done.stdout)
+        return content
 
 
 def _copy(endpoint: Mapping[str, Any], name: str) -> Mapping[str, Any]:
