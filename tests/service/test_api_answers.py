@@ -409,6 +409,7 @@ ABSENT = {
     *(("TrainingJobDefinitions",), ("DebugRuleEvaluationStatuses",)),
     ("SourceUri",),
     ("DescribeProcessingJob", "TrainingJobArn"),  # of the debugger's jobs
+    ("DescribePipelineExecution", "RoleArn"),  # of pipelines that AWS manages
 }
 
 
