@@ -20,7 +20,7 @@ from local_sagemaker.api import dispatch
 from local_sagemaker.console import hosting, models, pipelines, views
 from local_sagemaker.console.curves import Curves
 from local_sagemaker.context import Caller, Context
-from local_sagemaker.errors import ServiceError, not_found
+from local_sagemaker.errors import LocalError, ServiceError, not_found
 from local_sagemaker.hosting.endpoints import KIND as ENDPOINT
 from local_sagemaker.hosting.endpoints import MODEL
 from local_sagemaker.hosting.invocation import Invocation
@@ -55,6 +55,10 @@ def create_app(context: Context) -> Flask:
     @app.errorhandler(ServiceError)
     def service_error(error: ServiceError) -> Any:
         return jsonify(code=error.code, message=error.message), error.status
+
+    @app.errorhandler(LocalError)
+    def local_error(error: LocalError) -> Any:
+        return jsonify(message=str(error)), 400
 
     @app.errorhandler(ClientError)
     def s3_error(error: ClientError) -> Any:
@@ -154,8 +158,12 @@ def _hosting(context: Context) -> Blueprint:
             "Content-Type": request.headers.get("X-Content-Type", ""),
             "Accept": request.headers.get("X-Accept", ""),
         }
-        target = request.headers.get("X-Target-Variant")
-        invocation = Invocation(request.get_data(), headers, target_variant=target or None)
+        invocation = Invocation(
+            request.get_data(),
+            headers,
+            target_variant=request.headers.get("X-Target-Variant") or None,
+            target_container=request.headers.get("X-Target-Container") or None,
+        )
         variant, response = context.endpoints.invoke(name, invocation)
         # Plain text, whatever the model's content type is, because a browser displays it.
         answer = Response(response.body, content_type="text/plain; charset=utf-8")
