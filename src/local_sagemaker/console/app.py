@@ -131,10 +131,11 @@ def _jobs(context: Context) -> Blueprint:
         content = views.job(context, page, record)
         return jsonify({**content, "curves": curves.of(record) if page == "jobs" else {}})
 
-    @routes.get(f"{_JOBS}/<name>/log/<int:after>")
-    def log(page: str, name: str, after: int) -> Any:
+    @routes.get(f"{_JOBS}/<name>/log")
+    def log(page: str, name: str) -> Any:
         _record(context, views.KINDS[page][0], name)
-        return jsonify(lines=views.log_lines(context, page, name, after))
+        offsets = {stream: request.args.get(stream, 0, type=int) for stream in request.args}
+        return jsonify(views.log(context, page, name, offsets))
 
     return routes
 
