@@ -35,7 +35,8 @@ def read_s3(uri):
 def report(execution_arn):
     """Print the seconds of an execution's steps, and the metrics of its model and a plain job's.
 
-    Returns: the ARN of the registered model package, and a request with expected quantities.
+    Returns: the ARN of the model package, which is approved now, a request, and the quantities
+    that its answer should have.
     """
     client = boto3.client("sagemaker")
     response = client.list_pipeline_execution_steps(
@@ -53,6 +54,7 @@ def report(execution_arn):
     metadata = [step["Metadata"] for step in steps.values()]
     (package,) = (entry["RegisterModel"]["Arn"] for entry in metadata if "RegisterModel" in entry)
     statistics = client.describe_model_package(ModelPackageName=package)["ModelMetrics"]
+    client.update_model_package(ModelPackageArn=package, ModelApprovalStatus="Approved")
     print("evaluation:", read_s3(statistics["ModelQuality"]["Statistics"]["S3Uri"]))
     job = steps["Prepare"]["Metadata"]["ProcessingJob"]["Arn"].rpartition("/")[2]
     outputs = client.describe_processing_job(ProcessingJobName=job)["ProcessingOutputConfig"]

@@ -148,11 +148,8 @@ def create_pipeline(session, role):
 
 
 def predict(package, request, role):
-    """Deploy a model package that is approved now, and return its scores for a request."""
+    """Deploy a model package and return its scores for a request."""
     session = sagemaker.Session()
-    session.sagemaker_client.update_model_package(
-        ModelPackageArn=package, ModelApprovalStatus="Approved"
-    )
     model = ModelPackage(role, model_package_arn=package, sagemaker_session=session)
     model.deploy(1, "ml.m5.large")
     predictor = sagemaker.Predictor(
