@@ -208,13 +208,12 @@ class ProcessRunner:
         Raises: LocalError if it cannot be run.
         """
         show: Sink = lambda line: sink(in_container(line, task.base))  # noqa: E731
-        env = {**clean_environment(), "PYTHONUNBUFFERED": "1"}
+        env = {**clean_environment(), "PYTHONUNBUFFERED": "1", **task.env}
+        env["SAGEMAKER_BASE_DIR"] = str(task.base)
+        program = _program(task.command)
         if task.own_command:
             program, variables = scripts.prepare(task, self._sklearn_python, sink)
             env |= variables
-        else:
-            program = _program(task.command)
-        env |= {**task.env, "SAGEMAKER_BASE_DIR": str(task.base)}
         if task.port is not None:
             env["SAGEMAKER_BIND_TO_PORT"] = str(task.port)
         self._records.mkdir(parents=True, exist_ok=True)
