@@ -129,7 +129,7 @@ class ProcessingJob(ContainerJob):
 
     def end(self, status: str, **changes: Any) -> None:
         """Record the final status."""
-        self.update(ProcessingJobStatus=status, ProcessingEndTime=now(), **changes)
+        self.close(ProcessingJobStatus=status, ProcessingEndTime=now(), **changes)
 
     def set_stopping(self) -> None:
         """Record that the containers are being stopped."""
