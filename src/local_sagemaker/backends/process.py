@@ -171,6 +171,7 @@ class ProcessRunner:
 
     name = "process"
     has_network = False
+    reaches_service = True
 
     def __init__(self, state: Path, sklearn_python: Path = Path(sys.executable)):
         """Record the started processes in the service's state folder.
