@@ -437,6 +437,18 @@ def test_jobs_are_listed_and_deleted_and_have_a_trial_component(sm, s3, run):
             call(**member)
 
 
+def test_the_python_of_the_option_stands_in_for_the_image(tmp_path, monkeypatch):
+    monkeypatch.setenv("LOCAL_SAGEMAKER_SKLEARN_PYTHON", "/nowhere/python")
+    started = up(tmp_path / "state")
+    try:
+        sm, s3 = started.client("sagemaker"), started.client("s3")
+        s3.create_bucket(Bucket=BUCKET)
+        with pytest.raises(ClientError, match="/nowhere/python cannot be run: No such file"):
+            sm.create_processing_job(**processing(s3, "elsewhere", ""))
+    finally:
+        down(started)
+
+
 def test_a_restart_marks_a_running_job_failed_and_keeps_the_logs(tmp_path):
     started = up(tmp_path / "state")
     sm, s3 = started.client("sagemaker"), started.client("s3")
