@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, WaiterError
 
-from support.service import IMAGE, PATIENCE, ROLE, ended, training
+from support.service import IMAGE, PATIENCE, ROLE, ended, processing, training
 
 ENDPOINT_ARN = "arn:aws:sagemaker:us-east-1:123456789012:endpoint/{}"
 
@@ -182,6 +182,14 @@ def test_a_state_machine_trains_and_waits(service, sm):
     resource = "arn:aws:states:::aws-sdk:sagemaker:describeTrainingJob"
     done = run_machine(service, "describe", resource, {"TrainingJobName": "machine-job"})
     assert json.loads(done["output"])["TrainingJobStatus"] == "Completed"
+
+
+def test_a_state_machine_processes_and_waits(service, s3):
+    request = processing(s3, "machine-processing", "print('done')")
+    resource = "arn:aws:states:::sagemaker:createProcessingJob.sync"
+    done = run_machine(service, "process", resource, request)
+    assert done["status"] == "SUCCEEDED"
+    assert json.loads(done["output"])["ProcessingJobStatus"] == "Completed"
 
 
 def test_a_state_machine_fails_with_the_reason(service):

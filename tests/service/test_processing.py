@@ -293,6 +293,18 @@ open("/opt/ml/output/message", "w").write(text.stdout)
     assert found["ExitMessage"] == "42 /opt/ml/packages/installed_by_a_job.py\n"
 
 
+def test_a_script_calls_this_service_and_no_account(service, run, s3):
+    script = """
+import boto3
+name = boto3.client("sagemaker").list_processing_jobs(NameContains="calls")
+boto3.client("s3").put_object(Bucket="bucket", Key="processing/called", Body=b"by a script")
+print(len(name["ProcessingJobSummaries"]), boto3.client("sts").get_caller_identity()["Account"])
+"""
+    run("calls", script)
+    assert log(service, "calls")[-1] == "1 123456789012"
+    assert stored(s3, "processing/called") == {"": b"by a script"}
+
+
 def test_the_image_of_the_algorithm_runs_scripts_too(service, sm, s3):
     request = processing(s3, "ours", "import torch; print('HAS TORCH')")
     request["AppSpecification"]["ImageUri"] = IMAGE
@@ -425,6 +437,18 @@ def test_jobs_are_listed_and_deleted_and_have_a_trial_component(sm, s3, run):
             call(**member)
 
 
+def test_the_python_of_the_option_stands_in_for_the_image(tmp_path, monkeypatch):
+    monkeypatch.setenv("LOCAL_SAGEMAKER_SKLEARN_PYTHON", "/nowhere/python")
+    started = up(tmp_path / "state")
+    try:
+        sm, s3 = started.client("sagemaker"), started.client("s3")
+        s3.create_bucket(Bucket=BUCKET)
+        with pytest.raises(ClientError, match="/nowhere/python cannot be run: No such file"):
+            sm.create_processing_job(**processing(s3, "elsewhere", ""))
+    finally:
+        down(started)
+
+
 def test_a_restart_marks_a_running_job_failed_and_keeps_the_logs(tmp_path):
     started = up(tmp_path / "state")
     sm, s3 = started.client("sagemaker"), started.client("s3")
@@ -487,3 +511,24 @@ def test_a_training_job_runs_its_own_entry_point_too(sm, s3):
     with tarfile.open(fileobj=io.BytesIO(packed)) as model:
         channels = model.extractfile("channels")
         assert channels is not None and channels.read() == b"test\ntrain\n"
+
+
+@own_opt_ml
+def test_a_bucket_that_is_gone_at_the_end_fails_the_job_with_its_message(sm, s3):
+    s3.create_bucket(Bucket="processing-gone")
+    script = """
+import boto3
+boto3.client("s3").delete_bucket(Bucket="processing-gone")
+open("/opt/ml/processing/out/file", "w").close()
+open("/opt/ml/output/message", "w").write("deleted it")
+"""
+    request = processing(
+        s3, "gone", script, ProcessingOutputConfig=outputs(output("out", "x", "out"))
+    )
+    place = request["ProcessingOutputConfig"]["Outputs"][0]["S3Output"]
+    place["S3Uri"] = "s3://processing-gone/out"
+    sm.create_processing_job(**request)
+    found = describe(sm, "gone")
+    assert (found["ProcessingJobStatus"], found["ExitMessage"]) == ("Failed", "deleted it")
+    assert "file cannot be an object of S3" in found["FailureReason"]
+    assert "bucket does not exist" in found["FailureReason"]

@@ -34,7 +34,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.answer(500 if body == b"500" else 200, body)
     def answer(self, status, body):
         self.send_response(status)
-        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Type", self.headers.get("Content-Type", "text/plain"))
         self.end_headers()
         self.wfile.write(body)
 port = int(os.environ.get("SAGEMAKER_BIND_TO_PORT", 8080))
@@ -85,11 +85,13 @@ def image(build):
     return build()
 
 
-def deploy(sm, name, containers, **members):
+def deploy(sm, name, containers, config=None, **members):
     sm.create_model(ModelName=name, ExecutionRoleArn=ROLE, Containers=containers, **members)
     variant = {"VariantName": "All", "ModelName": name, "InitialInstanceCount": 1}
     variant["InstanceType"] = "ml.c4.xlarge"
-    sm.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant])
+    sm.create_endpoint_config(
+        EndpointConfigName=name, ProductionVariants=[variant], **(config or {})
+    )
     sm.create_endpoint(EndpointName=name, EndpointConfigName=name)
     found = ended(sm.describe_endpoint, "EndpointStatus", EndpointName=name)
     assert found["EndpointStatus"] == "InService", found
@@ -156,6 +158,74 @@ def test_each_container_has_its_own_port_environment_and_model(started, image):
     assert state["SAGEMAKER_SAFE_PORT_RANGE"] == "23500-23999"
     answer = ask(runtime, "ports", BODY, TargetContainerHostname="one")
     assert "predictions" in json.loads(answer)
+
+
+def objects(started, prefix):
+    s3 = started.client("s3")
+    found = s3.list_objects_v2(Bucket=BUCKET, Prefix=prefix).get("Contents", [])
+    return [s3.get_object(Bucket=BUCKET, Key=e["Key"])["Body"].read().decode() for e in found]
+
+
+def test_capture_has_the_first_request_and_the_last_response(started, image):
+    sm, runtime = started.client("sagemaker"), started.client("sagemaker-runtime")
+    capture = {
+        "InitialSamplingPercentage": 100,
+        "DestinationS3Uri": f"s3://{BUCKET}/captured",
+        "CaptureOptions": [{"CaptureMode": "InputAndOutput"}],
+        "CaptureContentTypeHeader": {"JsonContentTypes": ["application/json"]},
+    }
+    deploy(sm, "captured", [{"Image": image}, fm()], {"DataCaptureConfig": capture})
+    answer = ask(runtime, "captured", BODY).decode()
+    (text,) = eventually(lambda: objects(started, "captured/"))
+    data = json.loads(text)["captureData"]
+    assert data["endpointInput"]["data"] == BODY.decode()
+    assert data["endpointOutput"]["data"] == answer
+
+
+def test_asynchronous_invocations_pass_all_containers(started, image):
+    sm, runtime = started.client("sagemaker"), started.client("sagemaker-runtime")
+    output = {"S3OutputPath": f"s3://{BUCKET}/async", "S3FailurePath": f"s3://{BUCKET}/failed"}
+    config = {"AsyncInferenceConfig": {"OutputConfig": output}}
+    deploy(sm, "queued", [{"Image": image}, fm()], config)
+    for key, body in (("in", BODY), ("bad", b"500")):
+        started.client("s3").put_object(Bucket=BUCKET, Key=f"queue/{key}", Body=body)
+        runtime.invoke_endpoint_async(
+            EndpointName="queued",
+            InputLocation=f"s3://{BUCKET}/queue/{key}",
+            ContentType="application/json",
+        )
+    (answer,) = eventually(lambda: objects(started, "async/"))
+    assert len(json.loads(answer)["predictions"]) == 1
+    assert eventually(lambda: objects(started, "failed/")) == ["500"]
+
+
+def test_batch_transform_joins_records_with_the_last_response(started, image):
+    sm, row = started.client("sagemaker"), json.loads(BODY)["instances"][0]
+    sm.create_model(ModelName="joined", ExecutionRoleArn=ROLE, Containers=[{"Image": image}, fm()])
+    lines = "".join(json.dumps({"id": n, "row": row}) + "\n" for n in range(30))
+    started.client("s3").put_object(Bucket=BUCKET, Key="lines", Body=lines.encode())
+    kind = "application/jsonlines"
+    source = {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": f"s3://{BUCKET}/lines"}}
+    sm.create_transform_job(
+        TransformJobName="joined",
+        ModelName="joined",
+        TransformInput={"DataSource": source, "ContentType": kind, "SplitType": "Line"},
+        TransformOutput={
+            "S3OutputPath": f"s3://{BUCKET}/joined", "Accept": kind, "AssembleWith": "Line",
+        },
+        TransformResources={"InstanceType": "ml.c4.xlarge", "InstanceCount": 1},
+        DataProcessing={
+            "InputFilter": "$.row",
+            "JoinSource": "Input",
+            "OutputFilter": "$['id','SageMakerOutput']",
+        },
+    )  # fmt: skip
+    found = ended(sm.describe_transform_job, "TransformJobStatus", TransformJobName="joined")
+    assert found["TransformJobStatus"] == "Completed", found
+    (text,) = objects(started, "joined/")
+    records = [json.loads(line) for line in text.splitlines()]
+    assert [record["id"] for record in records] == list(range(30))
+    assert len({record["SageMakerOutput"]["score"] for record in records}) == 1
 
 
 def test_an_image_without_the_label_is_refused(started, build, image):

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from factorization_machines import artifact
 from support.fm import parameters
-from support.service import BUCKET, IMAGE, ROLE, ended, eventually
+from support.service import BUCKET, IMAGE, ROLE, down, ended, eventually, kill, up
 
 FEATURES = 5
 BODY = json.dumps({"instances": [{"features": [1.0] * FEATURES}]})
@@ -27,18 +27,23 @@ def container(number, hostname=None, **members):
     return {"Image": IMAGE, "ModelDataUrl": url, **named, **members}
 
 
-@pytest.fixture(scope="module")
-def models(sm, s3, tmp_path_factory):
-    """Return the names of models: two containers, in mode Direct and in mode Serial."""
-    folder = tmp_path_factory.mktemp("models")
+BOTH = [container(1, "one"), container(2, "two")]
+
+
+def upload_models(s3, folder):
     for number in (1, 2):
         model = artifact.Model(parameters(number, FEATURES, 2), {"predictor_type": "regressor"})
         packed = io.BytesIO()
         with tarfile.open(fileobj=packed, mode="w:gz") as archive:
             archive.add(artifact.write(folder, model), artifact.FILE_NAME)
         s3.put_object(Bucket=BUCKET, Key=f"several/{number}.tar.gz", Body=packed.getvalue())
-    both = [container(1, "one"), container(2, "two")]
-    create(sm, "direct", both, InferenceExecutionConfig=DIRECT)
+
+
+@pytest.fixture(scope="module")
+def models(sm, s3, tmp_path_factory):
+    """Return the names of models: two containers, in mode Direct and in mode Serial."""
+    upload_models(s3, tmp_path_factory.mktemp("models"))
+    create(sm, "direct", BOTH, InferenceExecutionConfig=DIRECT)
     create(sm, "serial", [container(1), container(2)], InferenceExecutionConfig={"Mode": "Serial"})
     return "direct", "serial"
 
@@ -284,3 +289,20 @@ def test_a_package_of_several_containers_becomes_a_model_of_them(sm, runtime, mo
         create(sm, "none", [primary, container(1)])
     with refused("has 2 containers; it must be a model's only container, without an Env"):
         create(sm, "none", [{**primary, "Environment": {"A": "b"}}])
+
+
+def test_each_container_serves_its_model_after_a_restart_of_the_service(tmp_path):
+    started = up(tmp_path / "state")
+    started.client("s3").create_bucket(Bucket=BUCKET)
+    upload_models(started.client("s3"), tmp_path)
+    sm = started.client("sagemaker")
+    create(sm, "again", BOTH, InferenceExecutionConfig=DIRECT)
+    deploy(sm, "again", "again")
+    before = [ask(started.client("sagemaker-runtime"), "again", n) for n in ("one", "two")]
+    started.client("s3").delete_object(Bucket=BUCKET, Key="several/1.tar.gz")
+    kill(started)
+    started = up(tmp_path / "state")
+    ended(started.client("sagemaker").describe_endpoint, "EndpointStatus", EndpointName="again")
+    runtime = started.client("sagemaker-runtime")
+    assert [ask(runtime, "again", name) for name in ("one", "two")] == before
+    down(started)

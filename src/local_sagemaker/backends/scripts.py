@@ -150,8 +150,11 @@ def prepare(task: Task, sklearn_python: Path, sink: Sink) -> tuple[list[str], di
     else:
         command = _in_namespace(task.base, command, task.network is not None)
     packages = str(task.base / "packages")  # `pip install` must not change the environment
-    path = os.pathsep.join([str(environment.python.parent), os.environ.get("PATH", "")])
-    return command, {"PATH": path, "PIP_TARGET": packages, "PYTHONPATH": packages}
+    return command, {
+        "PATH": f"{environment.python.parent}:{task.env.get('PATH') or os.environ.get('PATH', '')}",
+        "PIP_TARGET": packages,
+        "PYTHONPATH": f"{packages}:{task.env.get('PYTHONPATH', '')}".rstrip(":"),
+    }
 
 
 def _in_namespace(base: Path, command: Sequence[str], isolated: bool) -> list[str]:
