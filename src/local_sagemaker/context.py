@@ -1,6 +1,7 @@
 """The state that the parts of the service share."""
 
 import contextlib
+import os
 import sqlite3
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +12,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from local_sagemaker.account import ACCOUNT, REGION
+from local_sagemaker.account import ACCOUNT, KEY_ID, REGION, SECRET
 from local_sagemaker.backends.base import Runner
 from local_sagemaker.hosting.endpoints import Endpoints
 from local_sagemaker.settings import S3Endpoint, Settings
@@ -72,6 +73,21 @@ class Context:
                 retries={"mode": "standard", "max_attempts": 2},
             ),
         )
+
+    def aws_environment(self) -> dict[str, str]:
+        """Return variables with which AWS's SDKs in a task use this service, and no account.
+
+        They are empty if a task cannot connect to the service.
+        """
+        if not self.runner.reaches_service:
+            return {}
+        return {
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_ACCESS_KEY_ID": KEY_ID,
+            "AWS_SECRET_ACCESS_KEY": SECRET,
+            "AWS_DEFAULT_REGION": REGION,
+            **dict.fromkeys(("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"), os.devnull),
+        }
 
     def stop(self, reason: str, deliver: bool = True) -> None:
         """Stop all jobs, which fail with the reason, and all endpoints; return when they ended.

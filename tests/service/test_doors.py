@@ -13,13 +13,12 @@ import pytest
 from support.service import BUCKET, PATIENCE, command, ended, training
 
 
-def answer(service, method="GET", path="/console/api/about", **headers):
+def answer(service, method="GET", path="/console/api/about", body=None, **headers):
     host = service.url.partition("://")[2]
     connection = http.client.HTTPConnection(host, timeout=30)
     try:
-        connection.request(
-            method, path, headers={k.replace("_", "-"): v for k, v in headers.items()}
-        )
+        headers = {k.replace("_", "-"): v for k, v in headers.items()}
+        connection.request(method, path, body, headers)
         got = connection.getresponse()
         got.read()
         return got.status
@@ -65,6 +64,39 @@ def test_s3_and_sagemaker_are_behind_the_same_door(service):
     assert answer(service, path="/bucket", Origin="https://evil.example") == 403
     target = {"X_Amz_Target": "SageMaker.ListModels", "Origin": "https://evil.example"}
     assert answer(service, "POST", "/", **target) == 403
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Origin": "https://evil.example", "Content_Type": "application/json"}, 403),
+        ({"Sec_Fetch_Site": "cross-site", "Content_Type": "application/json"}, 403),
+        ({"Host": "evil.example", "Content_Type": "application/json"}, 403),
+        # A form of another site can send this type, and old browsers send no origin.
+        ({"Content_Type": "text/plain"}, 415),
+        ({"Sec_Fetch_Site": "same-origin", "Content_Type": "application/json"}, 200),
+    ],
+)
+def test_only_the_console_itself_changes_something_through_it(service, sm, headers, status):
+    if not sm.list_model_package_groups(NameContains="guarded")["ModelPackageGroupSummaryList"]:
+        sm.create_model_package_group(ModelPackageGroupName="guarded")
+    path = "/console/api/call/DeleteModelPackageGroup"
+    body = json.dumps({"ModelPackageGroupName": "guarded"})
+    assert answer(service, "POST", path, body, **headers) == status
+    left = sm.list_model_package_groups(NameContains="guarded")["ModelPackageGroupSummaryList"]
+    assert len(left) == (status != 200)
+
+
+def test_the_console_s_requests_are_checked_as_the_api_s(service):
+    headers = {"Content_Type": "application/json"}
+    for path, body, status in (
+        ("DeleteModel", "{}", 400),
+        ("DeleteModel", "[]", 400),
+        ("DeleteModel", "{", 400),
+        ("CreateNotebookInstance", "{}", 501),
+        ("Nothing", "{}", 404),
+    ):
+        assert answer(service, "POST", f"/console/api/call/{path}", body, **headers) == status
 
 
 def test_moto_s_own_interface_is_closed(service):

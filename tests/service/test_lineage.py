@@ -10,6 +10,7 @@ from support.service import BUCKET, IMAGE, ROLE, ROOT, down, ended, kill, run_sd
 
 ACCOUNT = "arn:aws:sagemaker:us-east-1:123456789012"
 URI = "s3://bucket/lineage"
+SCIKIT_LEARN = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-scikit-learn:1.2-1-cpu-py3"
 
 
 class Entities:
@@ -358,6 +359,41 @@ def test_a_transform_job_leaves_its_input_and_its_output(sm, trained):
     assert table(sm, component("lin-transform-aws-transform-job")) == {
         ("Input", "DataSet", "ContributedTo", f"s3://{BUCKET}/data/test"),
         ("Output", "DataSet", "Produced", f"s3://{BUCKET}/lin-scores"),
+    }
+
+
+def test_a_processing_job_leaves_its_inputs_and_its_outputs(sm):
+    place, data = "/opt/ml/processing", f"s3://{BUCKET}/data/test"
+    script = f"open('{place}/out/report', 'w').write('text')"
+    source = {"S3Uri": data, "LocalPath": f"{place}/in", "S3DataType": "S3Prefix"}
+    target = {"S3Uri": f"s3://{BUCKET}/lin-report", "LocalPath": f"{place}/out"}
+    sm.create_processing_job(
+        ProcessingJobName="lin-processing",
+        ProcessingInputs=[{"InputName": "in", "S3Input": {**source, "S3InputMode": "File"}}],
+        ProcessingOutputConfig={
+            "Outputs": [{"OutputName": "out", "S3Output": {**target, "S3UploadMode": "EndOfJob"}}]
+        },
+        AppSpecification={
+            "ImageUri": SCIKIT_LEARN,
+            "ContainerEntrypoint": ["python3", "-c", script],
+        },
+        ProcessingResources={
+            "ClusterConfig": {
+                "InstanceCount": 1,
+                "InstanceType": "ml.m5.xlarge",
+                "VolumeSizeInGB": 1,
+            }
+        },
+        RoleArn=ROLE,
+    )
+    job = ended(
+        sm.describe_processing_job, "ProcessingJobStatus", ProcessingJobName="lin-processing"
+    )
+    assert job["ProcessingJobStatus"] == "Completed", job
+    assert table(sm, component("lin-processing-aws-processing-job")) == {
+        ("Input", "Image", "ContributedTo", SCIKIT_LEARN),
+        ("Input", "DataSet", "ContributedTo", data),
+        ("Output", "DataSet", "Produced", f"s3://{BUCKET}/lin-report"),
     }
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, WaiterError
 
-from support.service import IMAGE, PATIENCE, ROLE, ended, training
+from support.service import IMAGE, PATIENCE, ROLE, ended, processing, training
 
 ENDPOINT_ARN = "arn:aws:sagemaker:us-east-1:123456789012:endpoint/{}"
 
@@ -184,6 +184,14 @@ def test_a_state_machine_trains_and_waits(service, sm):
     assert json.loads(done["output"])["TrainingJobStatus"] == "Completed"
 
 
+def test_a_state_machine_processes_and_waits(service, s3):
+    request = processing(s3, "machine-processing", "print('done')")
+    resource = "arn:aws:states:::sagemaker:createProcessingJob.sync"
+    done = run_machine(service, "process", resource, request)
+    assert done["status"] == "SUCCEEDED"
+    assert json.loads(done["output"])["ProcessingJobStatus"] == "Completed"
+
+
 def test_a_state_machine_fails_with_the_reason(service):
     request = training("machine-bad", HyperParameters={"epochs": "no"})
     done = run_machine(service, "fails", f"{TASK}.sync", request)
@@ -194,7 +202,7 @@ def test_a_state_machine_fails_with_the_reason(service):
     assert (done["status"], done["error"]) == ("FAILED", "SageMaker.ValidationException")
 
 
-@pytest.mark.parametrize("action", ["createProcessingJob.sync", "createModel.sync", "createHub"])
+@pytest.mark.parametrize("action", ["createAutoMLJob.sync", "createModel.sync", "createHub"])
 def test_a_task_that_cannot_be_executed_is_refused_at_creation(service, action):
     with pytest.raises(ClientError, match=f"sagemaker:{action} is not offered here"):
         run_machine(service, "no", f"arn:aws:states:::sagemaker:{action}", {})

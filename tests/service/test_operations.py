@@ -38,19 +38,8 @@ def test_each_refused_operation_is_refused_by_name(service):
 
 
 def test_boto3_raises_the_refusal(sm):
-    with pytest.raises(ClientError, match=r"\(NotImplemented\).*CreateProcessingJob") as raised:
-        sm.create_processing_job(
-            ProcessingJobName="p",
-            ProcessingResources={
-                "ClusterConfig": {
-                    "InstanceCount": 1,
-                    "InstanceType": "ml.m5.large",
-                    "VolumeSizeInGB": 1,
-                }
-            },
-            AppSpecification={"ImageUri": "image"},
-            RoleArn="arn:aws:iam::123456789012:role/r",
-        )
+    with pytest.raises(ClientError, match=r"\(NotImplemented\).*ListCodeRepositories") as raised:
+        sm.list_code_repositories()
     assert raised.value.response["ResponseMetadata"]["HTTPStatusCode"] == 501
 
 

@@ -22,6 +22,7 @@ from support.job import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 IMAGE = "382416733822.dkr.ecr.us-east-1.amazonaws.com/factorization-machines:1"
+SKLEARN = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-scikit-learn:1.2-1-cpu-py3"
 ROLE = "arn:aws:iam::123456789012:role/SageMakerExecutionRole"
 BUCKET = "bucket"
 
@@ -127,6 +128,37 @@ def training(name: str, **changes: Any) -> dict[str, Any]:
             **more,
         },
         **changes,
+    }
+
+
+def processing(s3: Any, name: str, script: str, *arguments: str, **changes: Any) -> dict[str, Any]:
+    """Upload a Python script; return a request for a job of it with the image of scikit-learn."""
+    s3.put_object(Bucket=BUCKET, Key=f"scripts/{name}/script.py", Body=script.encode())
+    code = {
+        "S3Uri": f"s3://{BUCKET}/scripts/{name}/script.py",
+        "LocalPath": "/opt/ml/processing/code",
+        "S3DataType": "S3Prefix",
+    }
+    return {
+        "ProcessingJobName": name,
+        "RoleArn": ROLE,
+        "AppSpecification": {
+            "ImageUri": SKLEARN,
+            "ContainerEntrypoint": ["python3", "/opt/ml/processing/code/script.py"],
+            **({"ContainerArguments": list(arguments)} if arguments else {}),
+        },
+        "ProcessingResources": {
+            "ClusterConfig": {
+                "InstanceType": "ml.m5.large",
+                "InstanceCount": 1,
+                "VolumeSizeInGB": 1,
+            }
+        },
+        **changes,
+        "ProcessingInputs": [
+            *changes.get("ProcessingInputs", ()),
+            {"InputName": "code", "S3Input": code},
+        ],
     }
 
 

@@ -9,7 +9,6 @@ from werkzeug.test import Client
 from local_sagemaker.errors import ServiceError
 from local_sagemaker.server.control import Control
 from local_sagemaker.server.router import Router
-from local_sagemaker.storage.database import Database
 from local_sagemaker.storage.records import Store, now
 from support.job import PATIENCE
 
@@ -24,8 +23,8 @@ def test_until_it_is_ready_it_says_that_it_starts(path, method):
     assert (response.json["status"], response.json["backend"]) == ("starting", "process")
 
 
-def test_a_store_that_was_reset_is_empty_and_refuses_changes(tmp_path):
-    database = Database(tmp_path)
+def test_a_store_that_was_reset_is_empty_and_refuses_changes(open_database, tmp_path):
+    database = open_database(tmp_path)
     store = Store(database)
     store.add("model", "m", {"CreationTime": now()})
     with database.change() as transaction:
@@ -46,8 +45,8 @@ def test_a_store_that_was_reset_is_empty_and_refuses_changes(tmp_path):
     assert list((tmp_path / "bodies").iterdir()) == []
 
 
-def test_nothing_is_removed_at_an_error_of_the_disk(tmp_path, monkeypatch):
-    database = Database(tmp_path)
+def test_nothing_is_removed_at_an_error_of_the_disk(open_database, tmp_path, monkeypatch):
+    database = open_database(tmp_path)
     store = Store(database)
     store.add("model", "m", {"CreationTime": now()})
 

@@ -10,7 +10,7 @@ import pytest
 from moto.s3 import models
 
 from local_sagemaker.errors import LocalError
-from local_sagemaker.storage.database import Database, locked
+from local_sagemaker.storage.database import locked
 from local_sagemaker.storage.encoding import Encoder
 from local_sagemaker.storage.records import Store, now
 from local_sagemaker.storage.s3_persistence import S3Persistence
@@ -47,8 +47,8 @@ def full(database):
     database._connection.execute(f"PRAGMA max_page_count = {pages}")
 
 
-def test_a_full_disk_changes_nothing(tmp_path):
-    database = Database(tmp_path)
+def test_a_full_disk_changes_nothing(open_database, tmp_path):
+    database = open_database(tmp_path)
     store = Store(database)
     store.add("model", "a", RECORD)
     full(database)
@@ -64,8 +64,8 @@ def test_a_full_disk_changes_nothing(tmp_path):
     assert Store(database).all("model") == []
 
 
-def test_changes_together_are_all_made_or_none(tmp_path):
-    database = Database(tmp_path)
+def test_changes_together_are_all_made_or_none(open_database, tmp_path):
+    database = open_database(tmp_path)
     store = Store(database)
     store.add("model", "a", RECORD)
     with pytest.raises(LookupError), store.together():
@@ -82,10 +82,10 @@ def test_changes_together_are_all_made_or_none(tmp_path):
 
 
 @pytest.fixture
-def s3(tmp_path):
+def s3(open_database, tmp_path):
     """Yield the database, the persistence and the backend of an S3 with the bucket b."""
     models.s3_backends.reset()
-    database = Database(tmp_path)
+    database = open_database(tmp_path)
     persistence = S3Persistence(database)
     backend = models.s3_backends["123456789012"]["aws"]
     backend.create_bucket("bucket", "us-east-1")
@@ -147,8 +147,8 @@ def test_an_object_of_an_odd_form_is_set_aside(s3):
     assert len(database.notes) == len(odd)
 
 
-def test_an_entry_of_an_odd_form_is_named_and_set_aside(tmp_path):
-    database = Database(tmp_path)
+def test_an_entry_of_an_odd_form_is_named_and_set_aside(open_database, tmp_path):
+    database = open_database(tmp_path)
     store = Store(database)
     for name in ("a", "b", "c", "d", "e"):
         store.add("model", name, RECORD)
@@ -157,15 +157,15 @@ def test_an_entry_of_an_odd_form_is_named_and_set_aside(tmp_path):
         for name, value in zip("abcd", odd, strict=True):
             transaction.put("record/model", name, value)
     database.close()
-    database = Database(tmp_path)
+    database = open_database(tmp_path)
     assert list(Store(database)._records["model"]) == ["e"]
     assert [note.split()[1] for note in sorted(database.notes)] == ["a", "b", "c", "d"]
     database.close()
-    assert Database(tmp_path).notes == []
+    assert open_database(tmp_path).notes == []
 
 
-def test_a_changed_byte_is_noticed(tmp_path):
-    database = Database(tmp_path)
+def test_a_changed_byte_is_noticed(open_database, tmp_path):
+    database = open_database(tmp_path)
     store = Store(database)
     for name in ("first", "second"):
         store.add("model", name, {**RECORD, "Status": "InService"})
@@ -180,7 +180,7 @@ def test_a_changed_byte_is_noticed(tmp_path):
     file.write_bytes(changed)
     with (tmp_path / "bodies" / bodies[1]).open("r+b") as stream:
         stream.write(b"L")
-    database = Database(tmp_path)
+    database = open_database(tmp_path)
     (record,) = Store(database).all("model")
     assert record["Status"] == "InService"
     assert any("is damaged and was set aside" in note for note in database.notes)
@@ -190,8 +190,8 @@ def test_a_changed_byte_is_noticed(tmp_path):
             database.body(body)
 
 
-def test_a_body_that_is_missing_or_cut_is_named_at_the_start(tmp_path):
-    database = Database(tmp_path)
+def test_a_body_that_is_missing_or_cut_is_named_at_the_start(open_database, tmp_path):
+    database = open_database(tmp_path)
     with database.change() as transaction:
         missing, cut = (transaction.add_body(b"large" * 99_999) for _ in range(2))
         transaction.put("key/b", "k", "{}", [missing, cut])
@@ -199,7 +199,7 @@ def test_a_body_that_is_missing_or_cut_is_named_at_the_start(tmp_path):
     (tmp_path / "bodies" / missing).unlink()
     os.truncate(tmp_path / "bodies" / cut, 9)
     (tmp_path / "bodies" / "other").touch()
-    database = Database(tmp_path)
+    database = open_database(tmp_path)
     assert sorted(note.partition(" is ")[2] for note in database.notes) == [
         "damaged: its object cannot be read",
         "missing: its object is lost",
@@ -207,8 +207,8 @@ def test_a_body_that_is_missing_or_cut_is_named_at_the_start(tmp_path):
     assert (tmp_path / "bodies" / "other").exists()
 
 
-def test_changed_bytes_anywhere_never_give_a_wrong_value(tmp_path):
-    database = Database(tmp_path / "good")
+def test_changed_bytes_anywhere_never_give_a_wrong_value(open_database, tmp_path):
+    database = open_database(tmp_path / "good")
     with database.change() as transaction:
         for number in range(60):
             body = transaction.add_body(f"{number}".encode() * 99)
@@ -226,7 +226,7 @@ def test_changed_bytes_anywhere_never_give_a_wrong_value(tmp_path):
             changed[random.randrange(len(changed))] = random.randrange(256)
         (state / "state.db").write_bytes(changed)
         try:
-            database = Database(state)
+            database = open_database(state)
         except LocalError as error:
             assert "the newer program" in str(error)  # the byte of the format
             continue
@@ -239,8 +239,8 @@ def test_changed_bytes_anywhere_never_give_a_wrong_value(tmp_path):
     assert 10 < intact < 140
 
 
-def test_a_damaged_page_costs_only_what_is_on_it(tmp_path):
-    database = Database(tmp_path)
+def test_a_damaged_page_costs_only_what_is_on_it(open_database, tmp_path):
+    database = open_database(tmp_path)
     store = Store(database)
     for number in range(400):
         store.add("model", f"m{number}", {**RECORD, "x": "y" * 100})
@@ -249,7 +249,7 @@ def test_a_damaged_page_costs_only_what_is_on_it(tmp_path):
     with file.open("r+b") as stream:
         stream.seek(4096 * (file.stat().st_size // 4096 // 2))
         stream.write(b"\xff" * 4096)
-    database = Database(tmp_path)
+    database = open_database(tmp_path)
     store = Store(database)
     assert 300 < len(store.all("model")) < 400
     assert any("state.db is damaged" in note for note in database.notes)
@@ -257,22 +257,22 @@ def test_a_damaged_page_costs_only_what_is_on_it(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"no database" * 1000])
-def test_a_database_that_is_none_is_named(tmp_path, content):
+def test_a_database_that_is_none_is_named(open_database, tmp_path, content):
     (tmp_path / "state.db").write_bytes(content)
-    database = Database(tmp_path)
+    database = open_database(tmp_path)
     assert "state.db is" in database.notes[0]
     assert Store(database).add("model", "a", RECORD)
 
 
-def test_another_format_is_refused_by_name(tmp_path):
-    database = Database(tmp_path / "new")
+def test_another_format_is_refused_by_name(open_database, tmp_path):
+    database = open_database(tmp_path / "new")
     database._connection.execute("PRAGMA user_version = 99")
     database.close()
     with pytest.raises(LocalError, match="has format 99"):
-        Database(tmp_path / "new")
+        open_database(tmp_path / "new")
     (tmp_path / "old" / "records").mkdir(parents=True)
     with pytest.raises(LocalError, match="earlier version"):
-        Database(tmp_path / "old")
+        open_database(tmp_path / "old")
 
 
 def test_a_state_folder_has_one_user(tmp_path):

@@ -334,6 +334,10 @@ def test_a_summary() -> None:
         np.array([[0, 0], [0, -2], [1, 2]], np.float32),
     )
     content = summary(Model(parameters, {"predictor_type": "regressor", "epochs": "2"}, {"a": "b"}))
+    norms = json.loads(json.dumps(content.pop("factor_norms")))
+    assert [count for count in norms["counts"] if count] == [1, 1, 1]  # 0, 2 and sqrt(5)
+    assert norms["counts"][0] == norms["counts"][-1] == 1
+    assert norms["edges"][0] == 0 and norms["edges"][-1] == pytest.approx(5**0.5)
     assert content == {
         "predictor_type": "regressor",
         "feature_dim": 3,

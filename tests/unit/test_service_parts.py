@@ -24,7 +24,6 @@ from local_sagemaker.jobs.base import Job
 from local_sagemaker.server import origin_check
 from local_sagemaker.storage import channels, metrics, objects
 from local_sagemaker.storage.channels import Share
-from local_sagemaker.storage.database import Database
 from local_sagemaker.storage.pipes import PipeFeeder
 from local_sagemaker.storage.records import Store, now
 from support.job import PATIENCE
@@ -182,8 +181,8 @@ def test_a_listing_has_pages_and_an_order():
             names(**other)
 
 
-def test_records_outlive_the_store(tmp_path):
-    database = Database(tmp_path)
+def test_records_outlive_the_store(open_database, tmp_path):
+    database = open_database(tmp_path)
     store = Store(database)
     record = {"CreationTime": now(), "Nested": [{"At": now()}]}
     assert store.add("model", "a", record)

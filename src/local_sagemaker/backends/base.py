@@ -70,6 +70,7 @@ class Runner(Protocol):
 
     name: str
     has_network: bool  # whether the hosts of a job can find each other by name
+    reaches_service: bool  # whether a task can connect to the service's port of 127.0.0.1
 
     def prepare(self) -> None:
         """Do in the background what lets later tasks start sooner."""

@@ -31,6 +31,7 @@ class DockerRunner:
 
     name = "docker"
     has_network = True
+    reaches_service = False
 
     def __init__(self, state: Path):
         """Use the service's state folder as the containers' label."""

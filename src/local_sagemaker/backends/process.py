@@ -171,6 +171,7 @@ class ProcessRunner:
 
     name = "process"
     has_network = False
+    reaches_service = True
 
     def __init__(self, state: Path, sklearn_python: Path = Path(sys.executable)):
         """Record the started processes in the service's state folder.
@@ -208,13 +209,12 @@ class ProcessRunner:
         Raises: LocalError if it cannot be run.
         """
         show: Sink = lambda line: sink(in_container(line, task.base))  # noqa: E731
-        env = {**clean_environment(), "PYTHONUNBUFFERED": "1"}
+        env = {**clean_environment(), "PYTHONUNBUFFERED": "1", **task.env}
+        env["SAGEMAKER_BASE_DIR"] = str(task.base)
+        program = _program(task.command)
         if task.own_command:
-            program, env["PATH"] = scripts.prepare(task, self._sklearn_python, sink)
-            env.pop("PYTHONPATH", None)  # of the service
-        else:
-            program = _program(task.command)
-        env |= {**task.env, "SAGEMAKER_BASE_DIR": str(task.base)}
+            program, variables = scripts.prepare(task, self._sklearn_python, sink)
+            env |= variables
         if task.port is not None:
             env["SAGEMAKER_BIND_TO_PORT"] = str(task.port)
         self._records.mkdir(parents=True, exist_ok=True)

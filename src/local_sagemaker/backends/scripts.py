@@ -39,7 +39,7 @@ if [ ! -d /opt/ml ]; then
             mount --bind "$entry" "$copy"
         fi
     done
-    mount --move /tmp /opt
+    mount -n --move /tmp /opt  # -n: a user may not write the table of mounts
 fi
 mount --bind "$base" /opt/ml
 cd /opt/ml
@@ -127,8 +127,8 @@ def namespace_problem() -> str | None:
     return (done.stderr.strip() or f"exit code {done.returncode}") if done.returncode else None
 
 
-def prepare(task: Task, sklearn_python: Path, sink: Sink) -> tuple[list[str], str]:
-    """Return the program that runs a task's own command, and its PATH; log what runs it.
+def prepare(task: Task, sklearn_python: Path, sink: Sink) -> tuple[list[str], dict[str, str]]:
+    """Return what runs a task's own command, and environment variables for it; log what it is.
 
     Raises: LocalError if the task is to be isolated from the network and cannot be.
     """
@@ -149,7 +149,12 @@ def prepare(task: Task, sklearn_python: Path, sink: Sink) -> tuple[list[str], st
         command = ["sh", "-c", _IN_FOLDER, "sh", str(task.base), *command]
     else:
         command = _in_namespace(task.base, command, task.network is not None)
-    return command, os.pathsep.join([str(environment.python.parent), os.environ.get("PATH", "")])
+    packages = str(task.base / "packages")  # `pip install` must not change the environment
+    return command, {
+        "PATH": f"{environment.python.parent}:{task.env.get('PATH') or os.environ.get('PATH', '')}",
+        "PIP_TARGET": packages,
+        "PYTHONPATH": f"{packages}:{task.env.get('PYTHONPATH', '')}".rstrip(":"),
+    }
 
 
 def _in_namespace(base: Path, command: Sequence[str], isolated: bool) -> list[str]:

@@ -17,10 +17,12 @@ from flask import (
 )
 
 from local_sagemaker.api import dispatch
-from local_sagemaker.console import hosting, views
+from local_sagemaker.console import hosting, models, pipelines, views
+from local_sagemaker.console.curves import Curves
 from local_sagemaker.context import Caller, Context
-from local_sagemaker.errors import ServiceError
+from local_sagemaker.errors import LocalError, ServiceError, not_found
 from local_sagemaker.hosting.endpoints import KIND as ENDPOINT
+from local_sagemaker.hosting.endpoints import MODEL
 from local_sagemaker.hosting.invocation import Invocation
 from local_sagemaker.jobs.evaluations import KIND as TUNING
 from local_sagemaker.storage.records import Record
@@ -31,15 +33,16 @@ _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self';"
     " connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
-_JOBS = "/<any(jobs, transform):page>"
+_JOBS = "/<any(jobs, processing, transform):page>"
 
 
 def create_app(context: Context) -> Flask:
     """Return the application."""
     app = Flask("console", static_folder=None)
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # of Flask's own provider
     app.register_blueprint(_pages(context))
-    for blueprint in (_jobs(context), _hosting(context), _buckets(context)):
-        app.register_blueprint(blueprint, url_prefix="/console/api")
+    for routes in (_operations, _jobs, _hosting, _models, _pipelines, _buckets):
+        app.register_blueprint(routes(context), url_prefix="/console/api")
 
     @app.after_request
     def add_headers(response: Response) -> Response:
@@ -52,6 +55,10 @@ def create_app(context: Context) -> Flask:
     @app.errorhandler(ServiceError)
     def service_error(error: ServiceError) -> Any:
         return jsonify(code=error.code, message=error.message), error.status
+
+    @app.errorhandler(LocalError)
+    def local_error(error: LocalError) -> Any:
+        return jsonify(message=str(error)), 400
 
     @app.errorhandler(ClientError)
     def s3_error(error: ClientError) -> Any:
@@ -86,33 +93,49 @@ def _pages(context: Context) -> Blueprint:
     return pages
 
 
-def _jobs(context: Context) -> Blueprint:
-    """Return the routes of training and batch transform jobs."""
-    routes, store = Blueprint("jobs", __name__), context.store
+def _operations(context: Context) -> Blueprint:
+    """Return the routes of the service itself and of its operations."""
+    routes = Blueprint("operations", __name__)
 
     @routes.get("/about")
     def about() -> Any:
         return jsonify(pid=os.getpid(), backend=context.runner.name, cores=context.settings.cores)
 
+    @routes.post("/call/<operation>")
+    def call(operation: str) -> Any:
+        # Only a page of this origin can send JSON: other pages would have to ask, and are refused.
+        members = request.get_json()
+        if not isinstance(members, dict):
+            abort(400)
+        return jsonify(dispatch.call(context, operation, members, Caller(waits=False)))
+
+    return routes
+
+
+def _jobs(context: Context) -> Blueprint:
+    """Return the routes of training, processing and batch transform jobs."""
+    routes, store = Blueprint("jobs", __name__), context.store
+    curves = Curves(context)
+
     @routes.get(_JOBS)
     def jobs(page: str) -> Any:
-        records = reversed(store.all(views.KINDS[page][0]))
-        return jsonify([views.job_row(context, page, record) for record in records])
+        def row(record: Record) -> Record:
+            scores = curves.main_scores(record) if page == "jobs" else {}
+            return {**views.job_row(context, page, record), "scores": scores}
+
+        return jsonify([row(record) for record in reversed(store.all(views.KINDS[page][0]))])
 
     @routes.get(f"{_JOBS}/<name>")
     def job(page: str, name: str) -> Any:
-        return jsonify(views.job(context, page, _record(context, views.KINDS[page][0], name)))
+        record = _record(context, views.KINDS[page][0], name)
+        content = views.job(context, page, record)
+        return jsonify({**content, "curves": curves.of(record) if page == "jobs" else {}})
 
-    @routes.get(f"{_JOBS}/<name>/log/<int:after>")
-    def log(page: str, name: str, after: int) -> Any:
+    @routes.get(f"{_JOBS}/<name>/log")
+    def log(page: str, name: str) -> Any:
         _record(context, views.KINDS[page][0], name)
-        return jsonify(lines=views.log_lines(context, page, name, after))
-
-    @routes.post(f"{_JOBS}/<name>/stop")
-    def stop(page: str, name: str) -> Any:
-        title = views.KINDS[page][1]
-        dispatch.call(context, f"Stop{title}", {f"{title}Name": name}, Caller(waits=False))
-        return jsonify({})
+        offsets = {stream: request.args.get(stream, 0, type=int) for stream in request.args}
+        return jsonify(views.log(context, page, name, offsets))
 
     return routes
 
@@ -136,10 +159,18 @@ def _hosting(context: Context) -> Blueprint:
             "Content-Type": request.headers.get("X-Content-Type", ""),
             "Accept": request.headers.get("X-Accept", ""),
         }
-        invocation = Invocation(request.get_data(), headers)
-        _, response = context.endpoints.invoke(name, invocation)
+        invocation = Invocation(
+            request.get_data(),
+            headers,
+            target_variant=request.headers.get("X-Target-Variant") or None,
+            target_container=request.headers.get("X-Target-Container") or None,
+        )
+        variant, response = context.endpoints.invoke(name, invocation)
         # Plain text, whatever the model's content type is, because a browser displays it.
-        return Response(response.body, content_type="text/plain; charset=utf-8")
+        answer = Response(response.body, content_type="text/plain; charset=utf-8")
+        answer.headers["X-Variant"] = variant
+        answer.headers["X-Model-Content-Type"] = response.content_type
+        return answer
 
     @routes.get("/tuning")
     def tuning_jobs() -> Any:
@@ -149,6 +180,45 @@ def _hosting(context: Context) -> Blueprint:
     @routes.get("/tuning/<name>")
     def tuning_job(name: str) -> Any:
         return jsonify(hosting.tuning(context, _record(context, TUNING, name)))
+
+    return routes
+
+
+def _models(context: Context) -> Blueprint:
+    """Return the routes of models."""
+    routes, store = Blueprint("models", __name__), context.store
+    reader = models.ModelReader(context)
+
+    @routes.get("/models")
+    def all_models() -> Any:
+        return jsonify([models.row(context, record) for record in reversed(store.all(MODEL))])
+
+    @routes.get("/models/<name>")
+    def model(name: str) -> Any:
+        return jsonify(models.row(context, _record(context, MODEL, name)))
+
+    @routes.get("/models/<name>/info")
+    def info(name: str) -> Any:
+        return jsonify(reader.info(_record(context, MODEL, name)))
+
+    @routes.get("/endpoints/<name>/info")
+    def infos(name: str) -> Any:
+        return jsonify(reader.infos(_record(context, ENDPOINT, name)))
+
+    return routes
+
+
+def _pipelines(context: Context) -> Blueprint:
+    """Return the routes of pipelines."""
+    routes = Blueprint("pipelines", __name__)
+
+    @routes.get("/pipelines/<name>")
+    def pipeline(name: str) -> Any:
+        return jsonify(pipelines.pipeline(context, name))
+
+    @routes.get("/pipelines/<name>/<execution>")
+    def execution(name: str, execution: str) -> Any:
+        return jsonify(pipelines.execution(context, name, execution))
 
     return routes
 
@@ -175,7 +245,6 @@ def _buckets(context: Context) -> Blueprint:
                     "key": entry["Key"],
                     "size": entry["Size"],
                     "modified": views.seconds(entry["LastModified"]),
-                    "href": views.href(bucket, entry["Key"]),
                 }
                 for entry in page.get("Contents", ())
             ],
@@ -187,5 +256,5 @@ def _buckets(context: Context) -> Blueprint:
 def _record(context: Context, kind: str, name: str) -> Record:
     record = context.store.get(kind, name)
     if record is None:
-        abort(404)
+        raise not_found(f"There is no {kind} {name}.")
     return record

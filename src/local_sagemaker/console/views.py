@@ -1,24 +1,22 @@
 """Jobs as the console displays them: plain values for JSON."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+import shlex
+from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote
 
 from local_sagemaker import builtin
 from local_sagemaker.context import Context
+from local_sagemaker.jobs import processing
 from local_sagemaker.jobs.training import KIND as TRAINING
-from local_sagemaker.jobs.training_metrics import log_files, scrape_metrics
+from local_sagemaker.jobs.training_metrics import log_files
 from local_sagemaker.jobs.transform import KIND as TRANSFORM
-from local_sagemaker.storage import objects
-from local_sagemaker.storage.logs import read
-from local_sagemaker.storage.metrics import Point
+from local_sagemaker.storage.logs import read_on
 from local_sagemaker.storage.records import Record
 
-KINDS = {"jobs": (TRAINING, "TrainingJob"), "transform": (TRANSFORM, "TransformJob")}
-_TIMES = {
-    "jobs": ("TrainingStartTime", "TrainingEndTime"),
-    "transform": ("TransformStartTime", "TransformEndTime"),
+KINDS = {
+    "jobs": (TRAINING, "TrainingJob"),
+    "processing": (processing.KIND, "ProcessingJob"),
+    "transform": (TRANSFORM, "TransformJob"),
 }
 _TAIL = 20_000  # bytes at the end of a log that are searched for the progress
 
@@ -26,49 +24,43 @@ _TAIL = 20_000  # bytes at the end of a log that are searched for the progress
 def job_row(context: Context, page: str, record: Record) -> dict[str, Any]:
     """Return a row of the list of jobs."""
     title = KINDS[page][1]
-    start, end = _TIMES[page]
+    begin = title.removesuffix("Job")
     running = record[f"{title}Status"] in ("InProgress", "Stopping")
     return {
         "name": record[f"{title}Name"],
         "status": record[f"{title}Status"],
         "secondary": record.get("SecondaryStatus"),
         "created": seconds(record["CreationTime"]),
-        "started": seconds(record.get(start)),
-        "ended": seconds(record.get(end)),
+        "started": seconds(record.get(f"{begin}StartTime")),
+        "ended": seconds(record.get(f"{begin}EndTime")),
         "reason": record.get("FailureReason"),
         "progress": _progress(context, record) if running and page == "jobs" else None,
     }
 
 
 def job(context: Context, page: str, record: Record) -> dict[str, Any]:
-    """Return the content of a job's page, without the log."""
+    """Return the content of a job's page, without the log and metrics by epoch."""
     metrics = record.get("FinalMetricDataList") or ()
-    settings = record.get("HyperParameters") or {
-        key: str(record[key])
-        for key in ("ModelName", "BatchStrategy", "MaxPayloadInMB", "MaxConcurrentTransforms")
-        if key in record
-    }
-    artifact = record.get("ModelArtifacts", {}).get("S3ModelArtifacts")
     return {
         **job_row(context, page, record),
-        "curves": _curves(scrape_metrics(context, record)) if page == "jobs" else {},
         "metrics": {metric["MetricName"]: metric["Value"] for metric in metrics},
-        "settings": settings,
-        "channels": {
-            channel["ChannelName"]: channel["DataSource"]["S3DataSource"]["S3Uri"]
-            for channel in record.get("InputDataConfig") or ()
-        },
-        "artifact": artifact and href(*objects.split_uri(artifact)),
+        **_CONTENTS[page](record),
     }
 
 
-def log_lines(context: Context, page: str, name: str, after: int) -> list[str]:
-    """Return a job's log from line `after` on; with several hosts, a line starts with its host."""
-    if page == "jobs":
-        files = list(log_files(context, name).values())
-    else:
-        files = sorted(context.folder(TRANSFORM, name).glob("*.log"))
-    return [line for index, line in enumerate(_merged(files)) if index >= after]
+def log(context: Context, page: str, name: str, offsets: Mapping[str, int]) -> dict[str, Any]:
+    """Return the lines of a job's log from an offset of each stream on, and the next offsets.
+
+    With several hosts, the lines are in the order of their times, and each starts with its host.
+    """
+    files = sorted(context.folder(KINDS[page][0], name).glob("*.log"))
+    entries, ends = [], {}
+    for file in files:
+        ends[file.stem], lines = read_on(file, max(0, offsets.get(file.stem, 0)))
+        host = f"{file.stem.rpartition('-')[0]}  " if len(files) > 1 else ""
+        entries += [(at, host + line) for at, line in lines]
+    entries.sort(key=lambda entry: entry[0])
+    return {"lines": [line for _, line in entries], "offsets": ends}
 
 
 def seconds(value: Any) -> float | None:
@@ -76,30 +68,43 @@ def seconds(value: Any) -> float | None:
     return None if value is None else float(value.timestamp())
 
 
-def href(bucket: str, key: str) -> str:
-    """Return the URL at which the console serves an object."""
-    return f"/console/object/{quote(bucket)}/{quote(key)}"
+def _training(record: Record) -> dict[str, Any]:
+    uri = (record.get("ModelArtifacts") or {}).get("S3ModelArtifacts")
+    return {
+        "settings": record.get("HyperParameters") or {},
+        "inputs": {
+            channel["ChannelName"]: channel["DataSource"]["S3DataSource"]["S3Uri"]
+            for channel in record.get("InputDataConfig") or ()
+        },
+        "outputs": {"model": uri} if uri else {},
+    }
 
 
-def _curves(points: Mapping[str, Sequence[Point]]) -> dict[str, dict[str, list[float]]]:
-    """Return the series of each chart: the metrics of an epoch, or all if there are none."""
-    curves: dict[str, dict[str, list[float]]] = {}
-    epochs = {name: values for name, values in points.items() if name.endswith(":epoch")}
-    for name, values in (epochs or points).items():
-        if len(values) > 1:
-            channel, _, metric = name.removesuffix(":epoch").rpartition(":")
-            series = curves.setdefault(metric, {})
-            series[channel or metric] = [point.value for point in values]
-    return curves
+def _processing(record: Record) -> dict[str, Any]:
+    specification, environment = record["AppSpecification"], record.get("Environment") or {}
+    return {
+        "settings": {
+            "Image": specification["ImageUri"],
+            "Entry point": shlex.join(specification.get("ContainerEntrypoint") or ()),
+            "Arguments": shlex.join(specification.get("ContainerArguments") or ()),
+            "Environment": shlex.join(f"{key}={value}" for key, value in environment.items()),
+            "Exit message": record.get("ExitMessage"),
+        },
+        "inputs": {name: one["S3Uri"] for name, one in processing.inputs(record).items()},
+        "outputs": {name: one["S3Uri"] for name, one in processing.outputs(record).items()},
+    }
 
 
-def _merged(files: list[Path]) -> Iterator[str]:
-    if len(files) == 1:
-        yield from (line for _, line in read(files[0]))
-        return
-    lines = [(at, file.stem, line) for file in files for at, line in read(file)]
-    for _, stem, line in sorted(lines, key=lambda entry: entry[0]):
-        yield f"{stem.rpartition('-')[0]}  {line}"
+def _transform(record: Record) -> dict[str, Any]:
+    names = ("ModelName", "BatchStrategy", "MaxPayloadInMB", "MaxConcurrentTransforms")
+    return {
+        "settings": {name: record[name] for name in names if name in record},
+        "inputs": {"input": record["TransformInput"]["DataSource"]["S3DataSource"]["S3Uri"]},
+        "outputs": {"output": record["TransformOutput"]["S3OutputPath"]},
+    }
+
+
+_CONTENTS = {"jobs": _training, "processing": _processing, "transform": _transform}
 
 
 def _progress(context: Context, record: Record) -> float | None:

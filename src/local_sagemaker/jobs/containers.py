@@ -45,8 +45,10 @@ class ContainerJob(Job):
             epoch = int(time.time())
             running = {}
             for task in tasks:
-                container = self._container(dataclasses.replace(task, network=network), epoch)
-                running[task.base] = stack.enter_context(container)
+                # `train` calls no operation of AWS; a script may.
+                aws = self.context.aws_environment() if task.own_command else {}
+                task = dataclasses.replace(task, network=network, env={**aws, **task.env})
+                running[task.base] = stack.enter_context(self._container(task, epoch))
             interruption, failed = self._watch(running, time.monotonic() + seconds)
             for one in running.values():
                 one.wait()

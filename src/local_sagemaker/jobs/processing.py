@@ -87,12 +87,13 @@ class ProcessingJob(ContainerJob):
 
     def _task(self, record: Record, host: str) -> Task:
         specification = record["AppSpecification"]
+        region = record["ProcessingJobArn"].split(":")[3]
         return Task(
             image=specification["ImageUri"],
             command="",
             base=self.work_folder / host,
             env={
-                "AWS_REGION": record["ProcessingJobArn"].split(":")[3],
+                **dict.fromkeys(("AWS_REGION", "AWS_DEFAULT_REGION"), region),
                 **(record.get("Environment") or {}),
             },
             host=host,
@@ -108,28 +109,33 @@ class ProcessingJob(ContainerJob):
         A job that failed or was stopped leaves the outputs with the upload mode Continuous: they
         would have been uploaded while it ran.
         """
-        is_complete = not (outcome.failed or outcome.interruption)
-        for output in outputs(record).values():
-            if is_complete or output["S3UploadMode"] == "Continuous":
-                for base in bases:
-                    folder = ContainerFolder(base, _place(output["LocalPath"]), left_out)
-                    objects.upload_files(self.context.s3, folder, output["S3Uri"])
-        changes = {}
+        changes: dict[str, Any] = {}
+        reason = None
         try:
             if message := _exit_message(bases, left_out):
                 changes["ExitMessage"] = message
         except UnicodeError:
-            self.fail("ClientError: /opt/ml/output/message is not text in UTF-8.")
-            return
+            reason = "ClientError: /opt/ml/output/message is not text in UTF-8."
         if outcome.failed:
             end = outcome.failed[0][1].replace("exit code", "exit code:", 1)
-            self.end("Failed", FailureReason=f"AlgorithmError: , {end}", **changes)
+            reason = f"AlgorithmError: , {end}"
+        is_complete = reason is None and outcome.interruption is None
+        try:
+            for output in outputs(record).values():
+                if is_complete or output["S3UploadMode"] == "Continuous":
+                    for base in bases:
+                        folder = ContainerFolder(base, _place(output["LocalPath"]), left_out)
+                        objects.upload_files(self.context.s3, folder, output["S3Uri"])
+        except LocalError as error:
+            reason = reason or str(error)
+        if reason:
+            self.end("Failed", FailureReason=reason[:1024], **changes)
         else:
             self.end("Stopped" if outcome.interruption else "Completed", **changes)
 
     def end(self, status: str, **changes: Any) -> None:
         """Record the final status."""
-        self.update(ProcessingJobStatus=status, ProcessingEndTime=now(), **changes)
+        self.close(ProcessingJobStatus=status, ProcessingEndTime=now(), **changes)
 
     def set_stopping(self) -> None:
         """Record that the containers are being stopped."""

@@ -35,7 +35,7 @@ from local_sagemaker.api.dispatch import EXECUTED
 from local_sagemaker.jobs.base import ENDED
 
 _POLL_SECONDS = 0.5
-_JOBS = ("TrainingJob", "TransformJob", "HyperParameterTuningJob")
+_JOBS = ("TrainingJob", "TransformJob", "ProcessingJob", "HyperParameterTuningJob")
 
 
 class SageMakerTask(state_task_service_unsupported.StateTaskServiceUnsupported):

@@ -135,7 +135,6 @@ class Database:
             self.notes.append(f"{file} is empty: what it held is lost")
         try:
             self._connection = _open(file)
-            damage.check(self._connection)
         except damage.ERRORS as error:
             if damage.cannot_be_read(error):
                 raise LocalError(f"{file} cannot be opened: {error}") from error
@@ -247,18 +246,22 @@ class Database:
 
 
 def _open(file: Path) -> sqlite3.Connection:
-    connection = damage.connect(file)
-    found = connection.execute("PRAGMA user_version").fetchone()[0]
-    if found > _FORMAT:
-        raise LocalError(
-            f"{file} has format {found}, and this version of the program reads format {_FORMAT}:"
-            " use the newer program, or another folder with --state"
-        )
-    # FULL: the log of the database is synced at each commit, so that a power cut loses nothing.
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.executescript(f"{_TABLES} PRAGMA user_version = {_FORMAT};")
-    return connection
+    """Return a connection to a database that is not damaged. Raises: LocalError, damage.ERRORS."""
+    with contextlib.ExitStack() as stack:
+        connection = stack.enter_context(contextlib.closing(damage.connect(file)))
+        found = connection.execute("PRAGMA user_version").fetchone()[0]
+        if found > _FORMAT:
+            raise LocalError(
+                f"{file} has format {found}, and this version of the program reads format"
+                f" {_FORMAT}: use the newer program, or another folder with --state"
+            )
+        # FULL: the log of the database is synced at each commit, so that a power cut loses nothing.
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.executescript(f"{_TABLES} PRAGMA user_version = {_FORMAT};")
+        damage.check(connection)
+        stack.pop_all()
+        return connection
 
 
 def _sync_folder(folder: Path) -> None:

@@ -1,6 +1,9 @@
 // A job's log, which grows while the job runs, with a search.
 
-import { el, get } from "./dom.js";
+import { request, url } from "./api.js";
+import { el } from "./dom.js";
+
+const MOST = 2000; // lines that are drawn, because more make the page slow
 
 export function logView(kind, name) {
   const lines = [];
@@ -9,7 +12,7 @@ export function logView(kind, name) {
   const follow = el("input", { type: "checkbox", checked: true, id: "follow" });
   const count = el("span", { class: "soft", role: "status" });
   const out = el("pre", { tabindex: "0", "aria-label": "Log" });
-  let shown = null, drawn = 0;
+  let offsets = {}, shown = null, drawn = 0, hits = 0;
 
   function row(line, query) {
     if (!query) return document.createTextNode(line + "\n");
@@ -25,12 +28,14 @@ export function logView(kind, name) {
 
   function draw() {
     const query = search.value.trim().toLowerCase();
-    if (query !== shown) { out.replaceChildren(); drawn = 0; shown = query; }
+    if (query !== shown) { out.replaceChildren(); drawn = hits = 0; shown = query; }
     const fresh = lines.slice(drawn).filter((line) => !query || line.toLowerCase().includes(query));
     drawn = lines.length;
-    out.append(...fresh.map((line) => row(line, query)));
-    const hits = query ? lines.filter((line) => line.toLowerCase().includes(query)).length : lines.length;
-    count.textContent = query ? `${hits} of ${lines.length} lines` : `${hits} lines`;
+    hits += fresh.length;
+    out.append(...fresh.slice(-MOST).map((line) => row(line, query)));
+    while (out.childNodes.length > MOST) out.firstChild.remove();
+    count.textContent = (query ? `${hits} of ${lines.length} lines` : `${hits} lines`)
+      + (hits > MOST ? `, of which the last ${MOST} are shown` : "");
     if (follow.checked && fresh.length) out.scrollTop = out.scrollHeight;
   }
 
@@ -40,8 +45,9 @@ export function logView(kind, name) {
   return {
     view, search,
     async update() {
-      const response = await get(kind, name, "log", String(lines.length));
-      lines.push(...response.lines);
+      const response = await request(`${url(kind, name, "log")}?${new URLSearchParams(offsets)}`);
+      offsets = response.offsets;
+      for (const line of response.lines) lines.push(line);
       draw();
     },
   };
