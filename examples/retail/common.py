@@ -6,6 +6,7 @@ import time
 from urllib.parse import urlparse
 
 import boto3
+from botocore.exceptions import WaiterError
 
 GROUP = "retail-recommender"
 SCIKIT_LEARN = "1.2-1"  # the version of SageMaker's scikit-learn image
@@ -30,6 +31,14 @@ def read_s3(uri):
     place = urlparse(uri)
     response = boto3.client("s3").get_object(Bucket=place.netloc, Key=place.path.lstrip("/"))
     return json.load(response["Body"])
+
+
+def wait(execution):
+    """Return when an execution has succeeded; exit with the reason if it has not."""
+    try:
+        execution.wait(delay=5)
+    except WaiterError:
+        raise SystemExit(execution.describe()["FailureReason"]) from None
 
 
 def report(execution_arn):

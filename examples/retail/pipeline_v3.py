@@ -18,6 +18,7 @@ from common import (
     SCIKIT_LEARN,
     arguments,
     report,
+    wait,
 )
 from sagemaker.core import image_uris
 from sagemaker.core.helper.session_helper import Session, get_execution_role
@@ -228,7 +229,7 @@ def main():
     pipeline = create_pipeline(session, role)
     pipeline.upsert(role)
     execution = pipeline.start({"Data": data, "Epochs": given.epochs, "MaxRmse": given.max_rmse})
-    execution.wait(delay=5)
+    wait(execution)
     package, request, expected = report(execution.arn)
     for quantity, score in zip(expected, predict(package, request, role), strict=True):
         print(f"quantity {quantity:g}, predicted {score:.1f}")

@@ -5,10 +5,12 @@ Their names are addresses of the loopback, so that each is a host that can be re
 
 import contextlib
 import gzip
+import os
 import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -399,6 +401,45 @@ def test_one_that_dies_ends_the_others_and_is_named(cluster: Cluster, dead: int)
             assert one.code == 3
             assert f"host {NAMES[dead]!r} is gone" in str(job.failure), job.failure
             assert str(job.failure).endswith("; training has ended on all hosts")
+
+
+# The host "b" ends when "c" has its part of an exchange and "a" does not: "c" is then one exchange
+# ahead, and waits for "a", which ends because of "b".
+AHEAD = """
+import os, sys
+import torch
+from torch import distributed
+from factorization_machines.engines.process_group import HostLost, ProcessGroup
+
+try:
+    with ProcessGroup(sys.argv[1], ["a", "b", "c"], "127.0.0.1", int(sys.argv[2]), 60) as group:
+        if group.rank == 1:
+            parts = torch.zeros(2, dtype=torch.uint8)
+            for work in (distributed.irecv(parts[:1], 2), distributed.isend(parts[1:], 2)):
+                work.wait()
+            os._exit(9)
+        for _ in range(2):
+            group.any_reduce(False)
+except HostLost as error:
+    print(error, flush=True)
+    os._exit(3)
+"""
+
+
+def test_one_that_dies_is_named_by_one_that_waits_for_another() -> None:
+    port = str(free_port())
+    quiet = {**os.environ, "TORCH_CPP_LOG_LEVEL": "FATAL", "GLOO_SOCKET_IFNAME": "lo"}
+    processes = [
+        subprocess.Popen([sys.executable, "-c", AHEAD, name, port], env=quiet, stdout=-1, text=True)
+        for name in "abc"
+    ]
+    try:
+        printed = [process.communicate(timeout=PATIENCE)[0] for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    assert [process.returncode for process in processes] == [3, 9, 3]
+    assert printed[0].startswith("host 'b' is gone") and printed[2].startswith("host 'b' is gone")
 
 
 @pytest.mark.parametrize("hung", [0, 1])

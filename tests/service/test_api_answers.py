@@ -101,9 +101,21 @@ INFERENCE = {
     "SupportedContentTypes": ["text/csv"],
     "SupportedResponseMIMETypes": ["application/json"],
 }
+PIPELINE = {"PipelineName": NAME}
+ENDLESS_JOB = {k: v for k, v in training("-", HyperParameters=ENDLESS).items() if k[-3:] != "ame"}
+DEFINITION = {
+    "Version": "2020-12-01",
+    "Parameters": [{"Name": "Word", "Type": "String", "DefaultValue": "a"}],
+    "Steps": [{"Name": "Train", "Type": "Training", "Arguments": ENDLESS_JOB}],
+}
 ROW = ",".join(["0"] * 30)
 LATER = f"{NAME}-async"
 ASYNC = {"AsyncInferenceConfig": {"OutputConfig": {"S3OutputPath": f"s3://{BUCKET}/out/{LATER}"}}}
+
+
+def execution(last: Any) -> dict[str, str]:
+    return {"PipelineExecutionArn": last["StartPipelineExecution"]["PipelineExecutionArn"]}
+
 
 # Each operation with a request that has what it must have, in an order in which all of
 # them succeed; a function makes it of the answers so far. A description is repeated until its
@@ -245,13 +257,44 @@ SCENARIO: list[tuple[str, Any]] = [
     ("BatchDescribeModelPackage", {"ModelPackageArnList": [PACKAGE["ModelPackageName"]]}),
     ("DeleteModelPackage", PACKAGE),
     ("DeleteModelPackageGroup", GROUP),
+    (
+        "CreatePipeline",
+        {**PIPELINE, "PipelineDefinition": json.dumps(DEFINITION), "RoleArn": ROLE},
+    ),
+    ("UpdatePipeline", {**PIPELINE, "PipelineDescription": "new"}),
+    ("StartPipelineExecution", PIPELINE),
+    (
+        "UpdatePipelineExecution",
+        lambda last: {**execution(last), "PipelineExecutionDescription": "new"},
+    ),
+    ("StopPipelineExecution", execution),
+    ("DescribePipelineExecution", execution),
+    ("ListPipelineExecutionSteps", execution),
+    ("ListPipelineParametersForExecution", execution),
+    ("DescribePipelineDefinitionForExecution", execution),
+    ("RetryPipelineExecution", execution),
+    ("StopPipelineExecution", execution),
+    ("DescribePipelineExecution", execution),
+    ("ListPipelineExecutions", PIPELINE),
+    ("DescribePipeline", PIPELINE),
+    ("ListPipelines", {}),
+    ("ListPipelineVersions", PIPELINE),
+    (
+        "UpdatePipelineVersion",
+        lambda last: {
+            "PipelineArn": last["CreatePipeline"]["PipelineArn"],
+            "PipelineVersionId": 1,
+            "PipelineVersionDescription": "first",
+        },
+    ),
+    ("DeletePipeline", PIPELINE),
     ("DeleteEndpoint", {"EndpointName": LATER}),
     ("DeleteEndpoint", ENDPOINT),
     ("DeleteEndpointConfig", CONFIG),
     ("DeleteModel", MODEL),
     ("DeleteTrainingJob", JOB),
 ]
-UNSETTLED = ("InProgress", "Stopping", "Creating", "Updating")
+UNSETTLED = ("InProgress", "Executing", "Stopping", "Creating", "Updating")
 
 
 @pytest.fixture(scope="module")
@@ -286,7 +329,10 @@ def answers(service):
 
 
 def _status(answer: dict[str, Any]) -> str | None:
-    names = ("TrainingJob", "TransformJob", "ProcessingJob", "Endpoint", "HyperParameterTuningJob")
+    names = (
+        *("TrainingJob", "TransformJob", "ProcessingJob", "Endpoint", "HyperParameterTuningJob"),
+        "PipelineExecution",
+    )
     return next((answer[f"{n}Status"] for n in names if f"{n}Status" in answer), None)
 
 
@@ -363,6 +409,7 @@ ABSENT = {
     *(("TrainingJobDefinitions",), ("DebugRuleEvaluationStatuses",)),
     ("SourceUri",),
     ("DescribeProcessingJob", "TrainingJobArn"),  # of the debugger's jobs
+    ("DescribePipelineExecution", "RoleArn"),  # of pipelines that AWS manages
 }
 
 

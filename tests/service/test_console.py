@@ -119,6 +119,20 @@ def test_jobs_are_filtered_and_sorted_and_the_url_keeps_it(page: Page, sm, job):
     expect(page.locator(".reason[title]")).to_contain_text("<img src=x onerror=")
 
 
+def test_a_long_list_is_shown_in_parts(page: Page):
+    row = {"status": "Completed", "created": 1, "started": 1, "ended": 2, "scores": {}}
+    rows = [{**row, "name": f"job-{number}"} for number in range(450)]
+    page.route("**/console/api/jobs", lambda route: route.fulfill(json=rows))
+    jobs = page.get_by_role("link", name="job-")
+    expect(jobs).to_have_count(200)
+    page.get_by_role("button", name="Show 200 more").click()
+    page.get_by_role("button", name="Show 50 more").click()
+    expect(jobs).to_have_count(450)
+    page.get_by_label("Filter by text").fill("job-449")
+    expect(jobs).to_have_count(1)
+    expect(page.get_by_role("button", name="more")).to_have_count(0)
+
+
 def test_chosen_jobs_are_compared(page: Page, sm, job):
     sm.create_training_job(**training("compared", HyperParameters={"num_factors": "8"}))
     ended(sm.describe_training_job, "TrainingJobStatus", TrainingJobName="compared")

@@ -30,19 +30,23 @@ def model(sm, job):
 @pytest.fixture(scope="module")
 def endpoint(sm, model):
     """Return the name of an endpoint with two variants."""
+    return open_endpoint(sm, "tried", {"Blue": model, "Green": model})
+
+
+def open_endpoint(sm, name, models):
     variants = [
         {
-            "VariantName": name,
+            "VariantName": variant,
             "ModelName": model,
             "InitialInstanceCount": 1,
             "InstanceType": "ml.c4.xlarge",
         }
-        for name in ("Blue", "Green")
+        for variant, model in models.items()
     ]
-    sm.create_endpoint_config(EndpointConfigName="tried", ProductionVariants=variants)
-    sm.create_endpoint(EndpointName="tried", EndpointConfigName="tried")
-    ended(sm.describe_endpoint, "EndpointStatus", EndpointName="tried")
-    return "tried"
+    sm.create_endpoint_config(EndpointConfigName=name, ProductionVariants=variants)
+    sm.create_endpoint(EndpointName=name, EndpointConfigName=name)
+    ended(sm.describe_endpoint, "EndpointStatus", EndpointName=name)
+    return name
 
 
 def create_model(sm, name, uri, **members):
@@ -76,6 +80,33 @@ def test_an_endpoint_can_be_tried(page: Page, endpoint):
     expect(answer).to_contain_text("424 · ")
     expect(answer).to_contain_text("Received client error (400)")
     assert page.title() == "Local SageMaker"
+
+
+def test_a_request_names_a_container_where_it_must(page: Page, sm, job):
+    uri = job["ModelArtifacts"]["S3ModelArtifacts"]
+    both = [
+        {"Image": IMAGE, "ModelDataUrl": uri, "ContainerHostname": name} for name in ("one", "two")
+    ]
+    for mode in ("Direct", "Serial"):
+        name = f"several-{mode}"
+        sm.create_model(
+            ModelName=name,
+            Containers=both,
+            ExecutionRoleArn=ROLE,
+            InferenceExecutionConfig={"Mode": mode},
+        )
+        open_endpoint(sm, name, {"All": name})
+    page.goto(f"{page.url}#/endpoints/several-Direct")
+    container = page.get_by_label("Container", exact=True)
+    container.select_option("two")
+    page.get_by_role("button", name="Send").click()
+    expect(page.locator("#answer")).to_contain_text("200 · ")
+    page.goto(f"{page.url.partition('#')[0]}#/endpoints/several-Serial")
+    expect(page.get_by_text("binary_classifier of 30 features")).to_be_visible()
+    expect(container).to_be_hidden()
+    page.goto(f"{page.url.partition('#')[0]}#/models/several-Serial")
+    expect(page.get_by_role("heading", name="Container two")).to_be_visible()
+    expect(page.get_by_role("heading", name="Parameters of one")).to_be_visible()
 
 
 def test_an_endpoint_is_deleted_after_a_question(page: Page, sm, endpoint):

@@ -5,7 +5,7 @@ import json
 import pytest
 from playwright.sync_api import Page, expect
 
-from support.service import BUCKET, IMAGE, ROLE, training
+from support.service import BUCKET, IMAGE, ROLE, ended, training
 
 pytestmark = pytest.mark.browser
 HOSTILE = "<img src=x onerror=\"document.title='run'\">"
@@ -70,6 +70,28 @@ def test_a_processing_job_has_a_log_inputs_and_can_be_stopped(page: Page, sm):
     assert page.locator("main img").count() == 0
 
 
+def test_a_transform_job_has_its_model_its_input_and_its_output(page: Page, sm, s3):
+    sm.create_training_job(**training("to-transform"))
+    job = ended(sm.describe_training_job, "TrainingJobStatus", TrainingJobName="to-transform")
+    container = {"Image": IMAGE, "ModelDataUrl": job["ModelArtifacts"]["S3ModelArtifacts"]}
+    sm.create_model(ModelName="used", PrimaryContainer=container, ExecutionRoleArn=ROLE)
+    s3.put_object(Bucket=BUCKET, Key="lines/part", Body=b"0 1:1\n")
+    source = {"S3DataType": "S3Prefix", "S3Uri": f"s3://{BUCKET}/lines"}
+    sm.create_transform_job(
+        TransformJobName="transformed",
+        ModelName="used",
+        TransformInput={"DataSource": {"S3DataSource": source}, "ContentType": "text/libsvm"},
+        TransformOutput={"S3OutputPath": f"s3://{BUCKET}/scores"},
+        TransformResources={"InstanceType": "ml.m5.large", "InstanceCount": 1},
+    )
+    page.get_by_role("link", name="Batch transform").click()
+    page.get_by_role("link", name="transformed", exact=True).click()
+    expect(page.get_by_text("Completed")).to_be_visible()
+    expect(page.get_by_role("row", name="ModelName used", exact=True)).to_be_visible()
+    page.get_by_role("link", name=f"s3://{BUCKET}/scores").click()
+    expect(page.get_by_role("link", name="part.out")).to_be_visible()
+
+
 def test_an_execution_is_a_graph_with_the_states_of_its_steps(page: Page, sm):
     least = {"Type": "LessThan", "LeftValue": {"Get": "Parameters.Size"}, "RightValue": 3}
     check = {
@@ -78,7 +100,7 @@ def test_an_execution_is_a_graph_with_the_states_of_its_steps(page: Page, sm):
         "DependsOn": ["Train"],
         "Arguments": {
             "Conditions": [least],
-            "IfSteps": [train("Small")],
+            "IfSteps": [train("Small", DependsOn=["Train"])],
             "ElseSteps": [
                 {"Name": "Stop", "Type": "Fail", "Arguments": {"ErrorMessage": f"too {HOSTILE}"}}
             ],
@@ -97,6 +119,7 @@ def test_an_execution_is_a_graph_with_the_states_of_its_steps(page: Page, sm):
     expect(graph.locator(".node.status-Succeeded")).to_have_count(2)
     expect(graph.locator(".node.status-Skipped")).to_contain_text("Small")
     expect(graph.get_by_text("Condition: False", exact=True)).to_be_visible()
+    expect(graph.locator(".edge")).to_have_count(3)  # none that another path implies
     expect(graph.locator(".branch")).to_have_text(["True", "False"])
     expect(page.get_by_role("row", name="Size 9", exact=True)).to_be_visible()
     expect(page.locator(".reason").first).to_contain_text(f"Stop: too {HOSTILE}")

@@ -124,8 +124,16 @@ class ProcessGroup:
         Raises: HostLost.
         """
         tensors = [torch.from_numpy(part.view(np.uint8)) for part in parts]
+        self.sent += tensors[self.rank].numel() * (self.size - 1)
+        if failures := self._exchange(tensors):
+            raise self._host_lost(failures)
+
+    def _exchange(self, tensors: Sequence[torch.Tensor]) -> list[tuple[int, RuntimeError]]:
+        """Send and receive; return the ranks with which it failed, with the errors.
+
+        The errors have no traceback: it would keep the connections open after the group has ended.
+        """
         own = tensors[self.rank]
-        self.sent += own.numel() * (self.size - 1)
         failures: list[tuple[int, RuntimeError]] = []
         pending: list[tuple[int, Any]] = []
         for rank in self.others:
@@ -133,16 +141,15 @@ class ProcessGroup:
                 pending.append((rank, distributed.irecv(tensors[rank], rank)))
                 pending.append((rank, distributed.isend(own, rank)))
             except RuntimeError as error:
-                failures.append((rank, error))
+                failures.append((rank, error.with_traceback(None)))
         for rank, work in pending:
             try:
                 # After a failure the remaining hosts still get this host's part: else they wait
                 # for it, and see this host end before they see which host was lost.
                 work.wait(_DRAIN if failures else self._timeout)
             except RuntimeError as error:
-                failures.append((rank, error))
-        if failures:
-            raise self._host_lost(failures)
+                failures.append((rank, error.with_traceback(None)))
+        return failures
 
     def all_gather(self, values: NDArray[Any]) -> NDArray[Any]:
         """Return the arrays of all hosts, stacked by rank; they have the same shape and dtype."""
@@ -178,18 +185,21 @@ class ProcessGroup:
         trace: TracebackType | None,
     ) -> None:
         """Leave the group; if this host ends with an error, let the other hosts read it first."""
-        if error is not None:
-            with contextlib.suppress(RuntimeError):  # the store ends with the master
-                self._explain(error)
+        with contextlib.suppress(RuntimeError):  # the store ends with the master
+            if error is not None and not isinstance(error, HostLost):
+                text = repr(error)
+                if isinstance(error, FactorizationMachinesError):
+                    text = error.failure_text()
+                self._publish(f"host {self.names[self.rank]!r} ended: {text}")
+        # This closes the connections. A host that waits for this one reads the reason now, and not
+        # when the store has ended with the master.
         distributed.destroy_process_group()
+        if error is not None:
+            with contextlib.suppress(RuntimeError):
+                self._wait_for_readers()
 
-    def _explain(self, error: BaseException) -> None:
-        """Publish why this host ends; the master keeps the store until the others have read it."""
-        if not isinstance(error, HostLost):
-            text = repr(error)
-            if isinstance(error, FactorizationMachinesError):
-                text = error.failure_text()
-            self._publish(f"host {self.names[self.rank]!r} ended: {text}")
+    def _wait_for_readers(self) -> None:
+        """Keep the master's store until the other hosts have read why the job ends."""
         self._call_store(self._store.set, f"read/{self.rank}", "")
         deadline = time.monotonic() + _STORE_LIMIT
         readers = set(self.others) - self._lost if self.rank == 0 else set()

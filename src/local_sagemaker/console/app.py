@@ -20,7 +20,7 @@ from local_sagemaker.api import dispatch
 from local_sagemaker.console import hosting, models, pipelines, views
 from local_sagemaker.console.curves import Curves
 from local_sagemaker.context import Caller, Context
-from local_sagemaker.errors import ServiceError, not_found
+from local_sagemaker.errors import LocalError, ServiceError, not_found
 from local_sagemaker.hosting.endpoints import KIND as ENDPOINT
 from local_sagemaker.hosting.endpoints import MODEL
 from local_sagemaker.hosting.invocation import Invocation
@@ -55,6 +55,10 @@ def create_app(context: Context) -> Flask:
     @app.errorhandler(ServiceError)
     def service_error(error: ServiceError) -> Any:
         return jsonify(code=error.code, message=error.message), error.status
+
+    @app.errorhandler(LocalError)
+    def local_error(error: LocalError) -> Any:
+        return jsonify(message=str(error)), 400
 
     @app.errorhandler(ClientError)
     def s3_error(error: ClientError) -> Any:
@@ -127,10 +131,11 @@ def _jobs(context: Context) -> Blueprint:
         content = views.job(context, page, record)
         return jsonify({**content, "curves": curves.of(record) if page == "jobs" else {}})
 
-    @routes.get(f"{_JOBS}/<name>/log/<int:after>")
-    def log(page: str, name: str, after: int) -> Any:
+    @routes.get(f"{_JOBS}/<name>/log")
+    def log(page: str, name: str) -> Any:
         _record(context, views.KINDS[page][0], name)
-        return jsonify(lines=views.log_lines(context, page, name, after))
+        offsets = {stream: request.args.get(stream, 0, type=int) for stream in request.args}
+        return jsonify(views.log(context, page, name, offsets))
 
     return routes
 
@@ -154,8 +159,12 @@ def _hosting(context: Context) -> Blueprint:
             "Content-Type": request.headers.get("X-Content-Type", ""),
             "Accept": request.headers.get("X-Accept", ""),
         }
-        target = request.headers.get("X-Target-Variant")
-        invocation = Invocation(request.get_data(), headers, target_variant=target or None)
+        invocation = Invocation(
+            request.get_data(),
+            headers,
+            target_variant=request.headers.get("X-Target-Variant") or None,
+            target_container=request.headers.get("X-Target-Container") or None,
+        )
         variant, response = context.endpoints.invoke(name, invocation)
         # Plain text, whatever the model's content type is, because a browser displays it.
         answer = Response(response.body, content_type="text/plain; charset=utf-8")

@@ -1,8 +1,7 @@
 """Jobs as the console displays them: plain values for JSON."""
 
 import shlex
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 from local_sagemaker import builtin
@@ -11,7 +10,7 @@ from local_sagemaker.jobs import processing
 from local_sagemaker.jobs.training import KIND as TRAINING
 from local_sagemaker.jobs.training_metrics import log_files
 from local_sagemaker.jobs.transform import KIND as TRANSFORM
-from local_sagemaker.storage.logs import read
+from local_sagemaker.storage.logs import read_on
 from local_sagemaker.storage.records import Record
 
 KINDS = {
@@ -49,10 +48,19 @@ def job(context: Context, page: str, record: Record) -> dict[str, Any]:
     }
 
 
-def log_lines(context: Context, page: str, name: str, after: int) -> list[str]:
-    """Return a job's log from line `after` on; with several hosts, a line starts with its host."""
+def log(context: Context, page: str, name: str, offsets: Mapping[str, int]) -> dict[str, Any]:
+    """Return the lines of a job's log from an offset of each stream on, and the next offsets.
+
+    With several hosts, the lines are in the order of their times, and each starts with its host.
+    """
     files = sorted(context.folder(KINDS[page][0], name).glob("*.log"))
-    return [line for index, line in enumerate(_merged(files)) if index >= after]
+    entries, ends = [], {}
+    for file in files:
+        ends[file.stem], lines = read_on(file, max(0, offsets.get(file.stem, 0)))
+        host = f"{file.stem.rpartition('-')[0]}  " if len(files) > 1 else ""
+        entries += [(at, host + line) for at, line in lines]
+    entries.sort(key=lambda entry: entry[0])
+    return {"lines": [line for _, line in entries], "offsets": ends}
 
 
 def seconds(value: Any) -> float | None:
@@ -97,15 +105,6 @@ def _transform(record: Record) -> dict[str, Any]:
 
 
 _CONTENTS = {"jobs": _training, "processing": _processing, "transform": _transform}
-
-
-def _merged(files: list[Path]) -> Iterator[str]:
-    if len(files) == 1:
-        yield from (line for _, line in read(files[0]))
-        return
-    lines = [(at, file.stem, line) for file in files for at, line in read(file)]
-    for _, stem, line in sorted(lines, key=lambda entry: entry[0]):
-        yield f"{stem.rpartition('-')[0]}  {line}"
 
 
 def _progress(context: Context, record: Record) -> float | None:

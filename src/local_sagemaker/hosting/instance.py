@@ -5,10 +5,9 @@ import http.client
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 
 from local_sagemaker.errors import LocalError
 from local_sagemaker.hosting.containers import Container, containers, is_direct
@@ -23,6 +22,8 @@ from local_sagemaker.hosting.model_server import (
 from local_sagemaker.storage.logs import Stream
 
 _MAX_INVOKE_SECONDS = 3600.0  # the service's limit for an asynchronous invocation
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 _LEAST_SECONDS = 0.001  # a socket without a timeout would wait for ever
 
 
@@ -61,17 +62,12 @@ class Instance:
         self.count, self.errors = 0, 0
         self.latencies: collections.deque[float] = collections.deque(maxlen=1000)
         parts = containers(model)
-        with ThreadPoolExecutor(len(parts)) as pool:
-            starts = [pool.submit(self._start, part) for part in parts]
-        errors = [start.exception() for start in starts]
-        self._servers = {
-            part.name: start.result()
-            for part, start, error in zip(parts, starts, errors, strict=True)
-            if error is None
-        }
-        if any(errors):
+        started = _at_once(self._start, parts)
+        self._servers = {s.name: s for s in started if isinstance(s, ModelServer)}
+        failed = [(p, e) for p, e in zip(parts, started, strict=True) if isinstance(e, Exception)]
+        if failed:
             self.stop()
-            _fail(parts, errors)
+            _fail(failed)
 
     @property
     def names(self) -> list[str]:
@@ -141,8 +137,7 @@ class Instance:
 
     def stop(self) -> None:
         """Stop all containers at once, and remove what the instance has on disk."""
-        with ThreadPoolExecutor() as pool:
-            list(pool.map(ModelServer.stop, self._servers.values()))
+        _at_once(ModelServer.stop, list(self._servers.values()))
 
     def _start(self, part: Container) -> ModelServer:
         options = self._options
@@ -193,11 +188,31 @@ class Instance:
                 self._options.observe(server.name, time.monotonic() - start)
 
 
-def _fail(parts: Sequence[Container], errors: Sequence[BaseException | None]) -> None:
+def _at_once(action: Callable[[Item], Result], items: Sequence[Item]) -> list[Result | Exception]:
+    """Return what an action returns for each item, or raises.
+
+    The threads are daemons: the service may end before a container has started.
+    """
+    outcomes: list[Any] = [None] * len(items)
+
+    def run(index: int) -> None:
+        try:
+            outcomes[index] = action(items[index])
+        except Exception as error:
+            outcomes[index] = error
+
+    threads = [threading.Thread(target=run, args=(i,), daemon=True) for i in range(len(items))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return outcomes
+
+
+def _fail(failed: Sequence[tuple[Container, Exception]]) -> None:
     """Raise the error that is none of the health check, if there is one, or all others as one."""
-    failures = [(part, error) for part, error in zip(parts, errors, strict=True) if error]
-    for _, error in failures:
+    for _, error in failed:
         if not isinstance(error, NotServing):
             raise error
-    reasons = [str(e) if part.is_only else f"{part.name}: {e}" for part, e in failures]
-    raise NotServing(" ".join(reasons), ", ".join(part.title for part, _ in failures))
+    reasons = [str(e) if part.is_only else f"{part.name}: {e}" for part, e in failed]
+    raise NotServing(" ".join(reasons), ", ".join(part.title for part, _ in failed))

@@ -138,7 +138,7 @@ class ModelServer:
 
     def _download(self) -> None:
         """Lay out /opt/ml; the model is complete where the folder `model` exists."""
-        uri, is_packed = _model_data(self._part.definition)
+        uri, is_packed = model_data(self._part.definition)
         new = self._work.with_name(f"{self._work.name}.new")
         base = lay_out(new, {}, {}).model.parent
         s3 = self._context.s3
@@ -179,7 +179,7 @@ class ModelServer:
         try:
             wait_for_ping(self._running, self.port, self._options.start_seconds)
         except LocalError as error:
-            uri, _ = _model_data(self._part.definition)
+            uri, _ = model_data(self._part.definition)
             reason = str(error).replace(str(self._work), "/opt/ml")
             if self._running.poll() is not None and self._last_line:
                 reason = f"{reason} Its last line of output: {self._last_line}"
@@ -208,7 +208,7 @@ class ModelServer:
                 self._running.stop()
 
 
-def _model_data(container: Mapping[str, Any]) -> tuple[str | None, bool]:
+def model_data(container: Mapping[str, Any]) -> tuple[str | None, bool]:
     """Return the URI of the model, and whether it is a tar.gz."""
     if uri := container.get("ModelDataUrl"):
         return str(uri), True

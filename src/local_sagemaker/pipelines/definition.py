@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from local_sagemaker.errors import invalid
-from local_sagemaker.pipelines import cache, conditions
+from local_sagemaker.pipelines import cache, conditions, retries
 from local_sagemaker.pipelines.expressions import references, split_path
 from local_sagemaker.pipelines.parameters import Parameter, parse_parameter
 from local_sagemaker.pipelines.steps import ALL_TYPES
@@ -111,8 +111,11 @@ def _definition(content: Any) -> Definition:
         steps[step.name] = step
     if not steps:
         raise invalid("The pipeline definition must have a step.")
-    definition = Definition(parameters, steps, content.get("PipelineExperimentConfig"))
+    experiment = content.get("PipelineExperimentConfig")
+    definition = Definition(parameters, steps, experiment)
     _check_references(definition)
+    if experiment is not None:
+        _check_experiment(definition, experiment)
     return definition
 
 
@@ -142,10 +145,10 @@ def _step(entry: Any, branch: tuple[str, bool] | None) -> Step:
         raise invalid(f"{title} must have Arguments, which are an object.")
     if not all(isinstance(other, str) for other in _list(entry, "DependsOn", title)):
         raise invalid(f"{title}: DependsOn must be a list of names; a Trigger is not offered here.")
-    if entry.get("RetryPolicies"):
-        raise invalid(
-            f"{title}: RetryPolicies are not offered here; call RetryPipelineExecution instead."
-        )
+    for member in ("DisplayName", "Description"):
+        if not isinstance(entry.get(member, ""), str):
+            raise invalid(f"{title}: {member} must be a string.")
+    retries.check(_list(entry, "RetryPolicies", title), title, kind)
     for file in _list(entry, "PropertyFiles", title):
         members = ("PropertyFileName", "OutputName", "FilePath")
         if not isinstance(file, dict) or not all(isinstance(file.get(m), str) for m in members):
@@ -168,16 +171,30 @@ def _check_arguments(step: Step, title: str) -> None:
         arguments.setdefault("Conditions", [])
 
 
+def _check_experiment(definition: Definition, config: Any) -> None:
+    title = "PipelineExperimentConfig"
+    if not isinstance(config, dict) or config.keys() - {"ExperimentName", "TrialName"}:
+        raise invalid(f"{title} must have ExperimentName and TrialName alone.")
+    for path in references(config):
+        if path.startswith("Steps."):
+            raise invalid(f"{title} refers to {path!r}: no step has run yet.")
+        _check_path(definition, path, title)
+
+
+def _check_path(definition: Definition, path: str, title: str) -> None:
+    try:
+        problem = _problem(definition, path)
+    except ValueError as error:
+        problem = str(error)
+    if problem:
+        raise invalid(f"{title} refers to {path!r}: {problem}.")
+
+
 def _check_references(definition: Definition) -> None:
     steps = definition.steps
     for step in steps.values():
         for path in step.paths():
-            try:
-                problem = _problem(definition, path)
-            except ValueError as error:
-                problem = str(error)
-            if problem:
-                raise invalid(f"Step {step.name!r} refers to {path!r}: {problem}.")
+            _check_path(definition, path, f"Step {step.name!r}")
         for other in step.dependencies() - steps.keys():
             raise invalid(f"Step {step.name!r} depends on {other!r}, which is not a step.")
     graph = {name: step.dependencies() for name, step in steps.items()}

@@ -1,41 +1,37 @@
 """An execution of a pipeline: starts each step when those that it depends on have succeeded."""
 
 import threading
-import traceback
-from collections.abc import Callable, Mapping
+import time
 from typing import Any
 
 from local_sagemaker.context import Context
-from local_sagemaker.errors import LocalError, ServiceError, write_log
-from local_sagemaker.jobs.base import ENDED as JOB_ENDED
-from local_sagemaker.pipelines import cache, conditions
+from local_sagemaker.errors import LocalError, ServiceError
 from local_sagemaker.pipelines.definition import Step, parse
-from local_sagemaker.pipelines.expressions import evaluate
-from local_sagemaker.pipelines.records import EXECUTION, STATUS, STEP, interrupt, steps_of
-from local_sagemaker.pipelines.resources import Call, Resources
-from local_sagemaker.pipelines.scope import StepScope
-from local_sagemaker.pipelines.steps import STEP_TYPES, StepType, resource_name
-from local_sagemaker.storage.records import Record, keep_trying, now
+from local_sagemaker.pipelines.records import EXECUTION, STATUS, interrupt
+from local_sagemaker.pipelines.resources import Call
+from local_sagemaker.pipelines.runner import Runner, internal
+from local_sagemaker.storage.records import Record
 
 _PARALLEL = 50  # steps, without a ParallelismConfiguration
 _WAIT_SECONDS = 3600.0
-_REASON_LENGTH, _STEP_REASON_LENGTH = 1300, 1024
+_REASON_LENGTH = 1300
 
 
 class Execution:
-    """Runs the steps in a thread of its own; their jobs wait in the service's queue."""
+    """Runs the steps in a thread of its own; their jobs wait in the service's queue.
+
+    When a step has failed, no other one starts, and those that run go on to their end.
+    """
 
     def __init__(self, context: Context, call: Call, name: str):
-        """Take the id of an execution whose record exists, and the function for operations."""
+        """Take the function for operations, and the id of an execution whose record exists."""
         self._context, self._name = context, name
-        record = context.store.get(EXECUTION, name) or {}
+        record = self._record()
         self._definition = parse(record["PipelineDefinition"])
         self._dependencies = {n: s.dependencies() for n, s in self._definition.steps.items()}
-        self._steps = {step["StepName"]: step for step in steps_of(context.store, name)}
-        self._resources = Resources(call, record["PipelineExecutionArn"])
-        self._running: list[Step] = []  # those with a job
-        self._stops_sent = False
-        self._abandoned: str | None = None
+        self._runner = Runner(context, call, record, self._definition)
+        self._stopping = False
+        self._limit = _limit(record)
 
     def submit(self) -> None:
         """Start the thread."""
@@ -44,238 +40,107 @@ class Execution:
 
     def abandon(self, reason: str) -> None:
         """Fail the execution, because the service stops."""
-        self._abandoned = reason
+        self._runner.abandoned = True
         interrupt(self._context.store, self._name, reason)
+
+    def _record(self) -> Record:
+        return self._context.store.get(EXECUTION, self._name) or {}
 
     def _run(self) -> None:
         reason = None
         try:
-            if experiment := self._definition.experiment:
-                config = self._resources.create_trial(evaluate(experiment, self._scope({})))
-                self._update(PipelineExperimentConfig=config)
+            self._runner.create_trial()
             self._run_steps()
         except (LocalError, ServiceError) as error:
-            reason = f"ClientError: {error}"
+            reason = str(error)
         except Exception as error:
-            reason = _internal(error)
+            reason = internal(error)
         finally:
             self._end(reason)
             if self._context.running.get((EXECUTION, self._name)) is self:
                 del self._context.running[EXECUTION, self._name]
 
     def _run_steps(self) -> None:
-        while not self._abandoned:
-            self._running = [step for step in self._running if not self._has_ended(step)]
-            if self._status() == "Stopping":
-                self._stop_jobs()
-            else:
+        runner = self._runner
+        while not runner.abandoned:
+            for step in [step for step in runner.running if runner.has_ended(step)]:
+                runner.finish(step, self._stopping)
+            record = self._record()
+            self._limit = _limit(record)
+            if record.get(STATUS) == "Stopping" and not self._stopping:
+                self._stopping = True
+                runner.stop()
+            elif record.get(STATUS) == "Executing":
                 self._start_steps()
-            if not self._running:
+            if not runner.running and not runner.retries:
                 break
-            self._context.store.wait(EXECUTION, self._name, self._has_changed, _WAIT_SECONDS)
-
-    def _status(self) -> Any:
-        return (self._context.store.get(EXECUTION, self._name) or {}).get(STATUS)
+            next_retry = min(runner.retries.values(), default=time.monotonic() + _WAIT_SECONDS)
+            seconds = max(0.0, next_retry - time.monotonic())
+            self._context.store.wait(EXECUTION, self._name, self._has_changed, seconds)
 
     def _has_changed(self, record: Record | None) -> bool:
-        """Return whether a job has ended, or the execution is to stop."""
-        if record is None or self._abandoned:
+        """Return whether a job has ended, or the execution itself was changed."""
+        if record is None or self._runner.abandoned or _limit(record) != self._limit:
             return True
-        stop = record[STATUS] == "Stopping" and not self._stops_sent
-        return stop or any(self._job(step)[0] in JOB_ENDED for step in self._running)
-
-    def _job(self, step: Step) -> tuple[str, str]:
-        """Return status and FailureReason of a step's job."""
-        kind, name = STEP_TYPES[step.type], self._steps[step.name]["Resource"]
-        record = self._context.store.get(kind.job or "", name)
-        if record is None:
-            return "Failed", f"ClientError: {name} was deleted."
-        return record[f"{kind.title}Status"], record.get("FailureReason") or ""
-
-    def _has_ended(self, step: Step) -> bool:
-        """Return whether a step's job has ended, and record how."""
-        status, reason = self._job(step)
-        if status == "Completed":
-            self._guard(step, lambda: self._succeed(step, STEP_TYPES[step.type]))
-        elif status == "Failed":
-            self._fail(step, reason)
-        elif status == "Stopped" and self._stops_sent:
-            self._save(step, StepStatus="Stopped", EndTime=now())
-        elif status == "Stopped":
-            self._fail(step, f"ClientError: {self._steps[step.name]['Resource']} was stopped.")
-        return status in JOB_ENDED
-
-    def _stop_jobs(self) -> None:
-        if self._stops_sent:
-            return
-        self._stops_sent = True
-        for step in self._running:
-            self._save(step, StepStatus="Stopping")
-            self._resources.stop(STEP_TYPES[step.type], self._steps[step.name]["Resource"])
+        stop = record[STATUS] == "Stopping" and not self._stopping
+        return stop or any(self._runner.has_ended(step) for step in self._runner.running)
 
     def _start_steps(self) -> None:
         """Start the steps that are ready, and those that are ready when these have succeeded."""
+        runner = self._runner
+        for name in [name for name, at in runner.retries.items() if at <= time.monotonic()]:
+            runner.start_again(self._definition.steps[name])
         started = True
         while started:
             started = False
             for step in self._definition.steps.values():
-                if step.name not in self._steps and self._may_start(step):
-                    self._start(step)
+                if step.name not in runner.records and self._is_ready(step):
+                    if not self._may_start():
+                        return
+                    runner.start(step)
                     started = True
 
-    def _may_start(self, step: Step) -> bool:
-        record = self._context.store.get(EXECUTION, self._name) or {}
-        limit = (record.get("ParallelismConfiguration") or {}).get("MaxParallelExecutionSteps")
-        if record.get(STATUS) != "Executing" or len(self._running) >= (limit or _PARALLEL):
-            return False
-        if any(other["StepStatus"] == "Failed" for other in self._steps.values()):
-            return False
-        if any(
-            self._steps.get(name, {}).get("StepStatus") != "Succeeded"
-            for name in self._dependencies[step.name]
-        ):
-            return False
+    def _is_ready(self, step: Step) -> bool:
+        """Return whether all that a step depends on has succeeded, and its branch was taken."""
+        records = self._runner.records
+        for name in self._dependencies[step.name]:
+            if name not in records or records[name]["StepStatus"] != "Succeeded":
+                return False
         if step.branch is None:
             return True
         condition, outcome = step.branch
-        return bool(self._steps[condition]["Properties"]["Outcome"] == outcome)
+        return bool(records[condition]["Properties"]["Outcome"] == outcome)
 
-    def _start(self, step: Step) -> None:
-        members = step.members
-        self._save(
-            step,
-            StepStatus="Starting",
-            StartTime=now(),
-            StepDisplayName=members.get("DisplayName"),
-            StepDescription=members.get("Description"),
-        )
-        if step.type == "Condition":
-            self._guard(step, lambda: self._decide(step))
-        elif step.type == "Fail":
-            self._guard(step, lambda: self._fail_as_told(step))
-        else:
-            self._guard(step, lambda: self._create(step, STEP_TYPES[step.type]))
-
-    def _guard(self, step: Step, action: Callable[[], None]) -> None:
-        """Do something for a step; the step fails if that raises an error."""
-        try:
-            action()
-        except (LocalError, ServiceError) as error:
-            self._fail(step, str(error))
-        except Exception as error:
-            self._fail(step, _internal(error))
-
-    def _decide(self, step: Step) -> None:
-        values = evaluate(step.arguments["Conditions"], self._scope({"StepName": step.name}))
-        outcome = all(conditions.holds(condition) for condition in values)
-        metadata = {"Condition": {"Outcome": str(outcome)}}
-        self._complete(step, metadata, {"Outcome": outcome})
-
-    def _fail_as_told(self, step: Step) -> None:
-        message = step.arguments.get("ErrorMessage", "")
-        text = str(evaluate(message, self._scope({"StepName": step.name})))
-        self._save(step, Metadata={"Fail": {"ErrorMessage": text}})
-        self._fail(step, text)
-
-    def _create(self, step: Step, kind: StepType) -> None:
-        """Create the resource of a step, or reuse that of an earlier execution."""
-        arguments, member = dict(step.arguments), f"{kind.title}Name"
-        variables: dict[str, str | None] = {"StepName": step.name}
-        name = None
-        if "ModelPackageGroupName" not in arguments:
-            prefix = evaluate(arguments.pop(member, None), self._scope(variables))
-            name = variables[member] = resource_name(kind, self._name, step.name, prefix)
-        request = evaluate(arguments, self._scope(variables))
-        config = step.members.get("CacheConfig") or {}
-        if config.get("Enabled"):
-            digest = cache.key(step.type, request)
-            if hit := self._cached(step, digest, config):
-                source = {"SourcePipelineExecutionArn": hit["PipelineExecutionArn"]}
-                self._save(step, CacheHitResult=source)
-                return self._complete(step, hit["Metadata"], hit["Properties"])
-            self._save(step, CacheKey=digest)
-        if name is not None:
-            request[member] = name
-        resource = self._resources.create(kind, request, step.name)
-        self._save(
-            step,
-            StepStatus="Executing",
-            Metadata={kind.metadata: {"Arn": resource}},
-            Resource=name or resource,
-        )
-        if kind.job:
-            self._running.append(step)
-        else:
-            self._succeed(step, kind)
-
-    def _cached(self, step: Step, digest: str, config: Mapping[str, Any]) -> Record | None:
-        pipeline = self._steps[step.name]["PipelineName"]
-        records = [
-            record
-            for record in self._context.store.all(STEP)
-            if (record["PipelineName"], record["StepName"]) == (pipeline, step.name)
-        ]
-        return cache.find(records, digest, config)
-
-    def _scope(self, variables: Mapping[str, str | None]) -> StepScope:
-        record = self._context.store.get(EXECUTION, self._name) or {}
-        return StepScope(self._context.s3, self._definition, record, self._steps, variables)
-
-    def _succeed(self, step: Step, kind: StepType) -> None:
-        record = self._steps[step.name]
-        properties = self._resources.describe(kind, record["Resource"])
-        self._complete(step, record["Metadata"], properties)
-
-    def _complete(self, step: Step, metadata: Record, properties: Record) -> None:
-        changes = {"Metadata": metadata, "Properties": properties, "EndTime": now()}
-        self._save(step, StepStatus="Succeeded", **changes)
-
-    def _fail(self, step: Step, reason: str) -> None:
-        text = reason[:_STEP_REASON_LENGTH]
-        self._save(step, StepStatus="Failed", FailureReason=text, EndTime=now())
-
-    def _save(self, step: Step, **changes: Any) -> None:
-        """Change the record of a step, or add it."""
-        store, key = self._context.store, f"{self._name}/{step.name}"
-        if step.name in self._steps:
-            self._steps[step.name] |= changes
-            self._keep_trying(lambda: store.update(STEP, key, **changes))
-            return
-        execution = store.get(EXECUTION, self._name) or {}
-        record = {member: execution[member] for member in ("PipelineName", "PipelineExecutionArn")}
-        number = max((other["Number"] for other in self._steps.values()), default=0) + 1
-        record |= {"Key": key, "Execution": self._name, "StepName": step.name, "Number": number}
-        self._steps[step.name] = record | {"CreationTime": now(), **changes}
-        self._keep_trying(lambda: store.add(STEP, key, self._steps[step.name]))
-
-    def _update(self, **changes: Any) -> None:
-        self._keep_trying(lambda: self._context.store.update(EXECUTION, self._name, **changes))
-
-    def _keep_trying(self, change: Callable[[], Any]) -> None:
-        keep_trying(change, lambda: self._abandoned)
+    def _may_start(self) -> bool:
+        """Return whether no step has failed, and fewer run than may."""
+        runner = self._runner
+        failed = any(record["StepStatus"] == "Failed" for record in runner.records.values())
+        return not failed and len(runner.running) + len(runner.retries) < self._limit
 
     def _end(self, reason: str | None) -> None:
         """Record the execution's final status."""
-        if self._abandoned:
+        if self._runner.abandoned:
             return
         failed = [
-            f"{name}: {step['FailureReason']}"
-            for name, step in self._steps.items()
-            if step["StepStatus"] == "Failed"
+            f"{name}: {record['FailureReason']}"
+            for name, record in self._runner.records.items()
+            if record["StepStatus"] == "Failed"
         ]
         if failed and reason is None:
             reason = f"Step failure: One or multiple steps failed: {'; '.join(failed)}"
 
-        def change(record: Record) -> Record:
+        def change(record: Record) -> dict[str, Any]:
             if record[STATUS] == "Stopping":
                 return {STATUS: "Stopped"}
             if reason:
                 return {STATUS: "Failed", "FailureReason": reason[:_REASON_LENGTH]}
             return {STATUS: "Succeeded"}
 
-        self._keep_trying(lambda: self._context.store.modify(EXECUTION, self._name, change))
+        store = self._context.store
+        self._runner.keep_trying(lambda: store.modify(EXECUTION, self._name, change))
 
 
-def _internal(error: Exception) -> str:
-    write_log(traceback.format_exc())
-    return f"InternalServerError: {type(error).__name__}: {error}"
+def _limit(record: Record) -> int:
+    """Return how many steps of an execution may run at the same time."""
+    configuration = record.get("ParallelismConfiguration") or {}
+    return int(configuration.get("MaxParallelExecutionSteps", _PARALLEL))

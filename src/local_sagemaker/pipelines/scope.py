@@ -22,7 +22,7 @@ class StepScope:
         definition: Definition,
         execution: Record,
         steps: Mapping[str, Record],
-        variables: Mapping[str, str | None],
+        variables: Mapping[str, str],
     ):
         """Take an execution's record, those of its steps, and the step's own variables.
 
@@ -31,7 +31,7 @@ class StepScope:
             definition: the pipeline's.
             execution: the record.
             steps: the records of the steps, by name.
-            variables: further variables of `Execution`, by name; None for those without a value.
+            variables: further variables of `Execution`, by name.
         """
         self._s3, self._definition, self._steps = s3, definition, steps
         self._parameters = execution["Parameters"]

@@ -48,7 +48,7 @@ STEP_TYPES: Mapping[str, StepType] = {
 ALL_TYPES = (*STEP_TYPES, "Condition", "Fail")
 
 
-def resource_name(kind: StepType, execution: str, step: str, prefix: str | None) -> str:
+def resource_name(kind: StepType, execution: str, step: str, prefix: object) -> str:
     """Return a new name for the resource of a step, as the service forms it.
 
     Args:
@@ -59,6 +59,6 @@ def resource_name(kind: StepType, execution: str, step: str, prefix: str | None)
     """
     begin = "pipelines-" if kind.name_length > 32 else ""
     suffix = "-" + "".join(secrets.choice(_ALPHANUMERIC) for _ in range(10))
-    text = prefix or f"{begin}{execution}-{step}"
+    text = str(prefix or "") or f"{begin}{execution}-{step}"
     words = re.sub("[^A-Za-z0-9]+", "-", text)[: kind.name_length - len(suffix)]
     return words.strip("-") + suffix

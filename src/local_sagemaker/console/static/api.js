@@ -1,7 +1,7 @@
 // Requests to the service.
 
 // Returns the JSON of an answer.
-async function request(path, options) {
+export async function request(path, options) {
   const response = await fetch(path, options).catch(() => { throw new Error("The service does not answer."); });
   const text = await response.text();
   let body = {};

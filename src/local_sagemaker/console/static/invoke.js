@@ -28,12 +28,20 @@ export function invokeForm(name) {
   const example = el("select", { id: "example", "aria-label": "Example" });
   const note = el("p", { class: "soft" }, "Reading the models…");
   const answer = el("pre", { id: "answer", role: "status" });
+  const container = el("select", { id: "container", "aria-label": "Container" });
+  const containerLabel = el("label", { hidden: true }, "Container ", container);
   let infos = {};
 
   // Offers the examples for the variant's model, since models may have different numbers of features. A body that was
   // typed before the models were read stays.
   function offer(replace) {
-    const info = infos[variant.value] || Object.values(infos)[0] || {};
+    const targets = infos[variant.value] || Object.values(infos)[0] || {}, names = Object.keys(targets);
+    if (container.dataset.names !== names.join()) {
+      container.dataset.names = names.join();
+      container.replaceChildren(...names.map((each) => el("option", { value: each }, each)));
+      containerLabel.hidden = names.length < 2; // else requests name no container
+    }
+    const info = targets[container.value] || {};
     const all = info.feature_dim ? examples(info.feature_dim) : {};
     note.textContent = info.feature_dim
       ? `The model is a ${info.predictor_type} of ${info.feature_dim} features.`
@@ -43,7 +51,7 @@ export function invokeForm(name) {
     if (all[chosen]) example.value = chosen;
     if (all[example.value] && (replace || !body.value)) [type.value, body.value] = all[example.value];
   }
-  for (const choice of [example, variant]) choice.addEventListener("change", () => offer(true));
+  for (const choice of [example, variant, container]) choice.addEventListener("change", () => offer(true));
   const read = get("endpoints", name, "info").then((content) => {
     infos = content;
     variant.append(...Object.keys(infos).map((each) => el("option", {}, each)));
@@ -57,14 +65,14 @@ export function invokeForm(name) {
     const start = performance.now();
     const response = await fetch(url("endpoints", name, "invoke"), { method: "POST", body: body.value, headers: {
       "Content-Type": "application/json", "X-Content-Type": type.value, "X-Accept": accept.value,
-      "X-Target-Variant": variant.value } });
+      "X-Target-Variant": variant.value, "X-Target-Container": container.value } });
     const text = await response.text();
     const facts = [response.status, `${(performance.now() - start).toFixed(0)} ms`, response.headers.get("X-Model-Content-Type"),
       response.headers.get("X-Variant") && `variant ${response.headers.get("X-Variant")}`];
     answer.textContent = `${facts.filter(Boolean).join(" · ")}\n${text}`;
   }
   return el("section", { "aria-label": "Try it" }, el("h2", {}, "Try it"), note, el("form", { onsubmit: send },
-    bar(el("label", {}, "Example ", example), el("label", {}, "Variant ", variant)), body,
+    bar(el("label", {}, "Example ", example), el("label", {}, "Variant ", variant), containerLabel), body,
     bar(el("label", {}, "Content type ", type), el("label", {}, "Accept ", accept), el("button", { id: "send" }, "Send"))),
   answer);
 }

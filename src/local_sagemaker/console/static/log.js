@@ -1,6 +1,6 @@
 // A job's log, which grows while the job runs, with a search.
 
-import { get } from "./api.js";
+import { request, url } from "./api.js";
 import { el } from "./dom.js";
 
 const MOST = 2000; // lines that are drawn, because more make the page slow
@@ -12,7 +12,7 @@ export function logView(kind, name) {
   const follow = el("input", { type: "checkbox", checked: true, id: "follow" });
   const count = el("span", { class: "soft", role: "status" });
   const out = el("pre", { tabindex: "0", "aria-label": "Log" });
-  let shown = null, drawn = 0, hits = 0;
+  let offsets = {}, shown = null, drawn = 0, hits = 0;
 
   function row(line, query) {
     if (!query) return document.createTextNode(line + "\n");
@@ -45,8 +45,9 @@ export function logView(kind, name) {
   return {
     view, search,
     async update() {
-      const response = await get(kind, name, "log", String(lines.length));
-      lines.push(...response.lines);
+      const response = await request(`${url(kind, name, "log")}?${new URLSearchParams(offsets)}`);
+      offsets = response.offsets;
+      for (const line of response.lines) lines.push(line);
       draw();
     },
   };

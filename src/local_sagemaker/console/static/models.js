@@ -23,6 +23,7 @@ function weights(part, features) {
   return `norm ${number(part.norm)}, largest ${number(part.largest)}, ${features - part.zeros} features with a weight`;
 }
 
+// Shows what the model's first factorization machine contains.
 async function content(place, name) {
   let info;
   try {
@@ -34,7 +35,7 @@ async function content(place, name) {
   place.append(...facts({
     "Predictor type": info.predictor_type, Features: info.feature_dim, Factors: info.num_factors, Bias: number(info.bias),
     "Linear weights": weights(info.linear, info.feature_dim), "Factors of features": weights(info.factors, info.feature_dim),
-  }, "Parameters"), el("div", { class: "charts" },
+  }, info.container === "primary" ? "Parameters" : `Parameters of ${info.container}`), el("div", { class: "charts" },
     histogram("Norms of the factors", "Euclidean norm of a feature's factors", info.factor_norms)),
   el("div", { class: "columns" }, el("section", {}, facts(info.training_parameters, "Training parameters")),
     el("section", {}, facts(info.notes, "Notes"))));
@@ -50,10 +51,10 @@ export async function model(main, name) {
     show(head, bar(action("Delete", { question: `Delete ${name}?`, operation: "DeleteModel", request: { ModelName: name },
       page: "#/models", detail: "Endpoints that serve it continue, and its data stay in S3." })),
     facts({ Created: time(state.created), Endpoints: state.endpoints.length ? el("span", {}, links("endpoints", state.endpoints)) : "" }),
-    state.containers.map((container, index) => [facts({
+    state.containers.map((container) => [facts({
       Image: container.image,
       "Model data": container.data && s3Link(container.data),
       "Training job": container.job && link(["jobs", container.job], container.job),
-    }, many ? `Container ${index + 1}` : "Container"), facts(container.environment, "Environment")]).flat(2));
+    }, many ? `Container ${container.name}` : "Container"), facts(container.environment, "Environment")]).flat(2));
   };
 }

@@ -1,7 +1,7 @@
 // Buckets and objects.
 
 import { get } from "./api.js";
-import { el, link, objectPath, show, table, time } from "./dom.js";
+import { el, link, objectPath, path, show, table, time } from "./dom.js";
 
 const size = (bytes) => bytes < 1e6 ? (bytes / 1e3).toFixed(1) + " kB" : (bytes / 1e6).toFixed(1) + " MB";
 
@@ -18,6 +18,10 @@ export async function s3(main, bucket, ...rest) {
       return;
     }
     const page = await get("s3", bucket, prefix);
+    if (!page.objects.length && page.folders.length === 1 && page.folders[0] === `${prefix}/`) { // a prefix without its slash
+      location.replace(path(["s3", bucket, ...page.folders[0].split("/")]));
+      return;
+    }
     const rows = page.folders.map((key) => ({ cells: [
       link(["s3", bucket, ...key.split("/")], label(key)), "", ""] }));
     rows.push(...page.objects.map((row) => ({ cells: [

@@ -2,6 +2,8 @@
 
 import { bar, el, show, table } from "./dom.js";
 
+const STEP = 200; // rows that are added at a time, because many make the page slow
+
 export const query = () => new URLSearchParams(location.hash.split("?")[1] || "");
 
 function keep(changes) {
@@ -21,7 +23,7 @@ const isMissing = (value) => value === null || value === undefined || value === 
 // columns(rows): [{title, number, value(row), cell(row)}]; the value is what a column is sorted by, and without a
 // `cell` what it shows. The text of the filter is looked for in all values of a row that are text.
 export function listView(columns, { empty, order = "" }) {
-  let all = [];
+  let all = [], most = STEP;
   const filter = el("input", { type: "search", id: "search", placeholder: "Filter", "aria-label": "Filter by text" });
   const choice = el("select", { "aria-label": "Filter by status" });
   const count = el("span", { class: "soft", role: "status" });
@@ -51,8 +53,12 @@ export function listView(columns, { empty, order = "" }) {
       rows.sort((a, b) => isMissing(by.value(a)) - isMissing(by.value(b)) || sign * compare(by.value(a), by.value(b)));
     }
     count.textContent = rows.length === all.length ? `${all.length}` : `${rows.length} of ${all.length}`;
-    show(place, table(shown.map((column) => head(column, sorted)), rows.map((row) => ({
-      cells: shown.map((column) => (column.cell || column.value)(row)) })), all.length ? "None match the filter." : empty));
+    show(place, table(shown.map((column) => head(column, sorted)), rows.slice(0, most).map((row) => ({
+      cells: shown.map((column) => (column.cell || column.value)(row)) })), all.length ? "None match the filter." : empty),
+    rows.length > most ? el("button", { type: "button", id: "more", onclick() {
+      most += STEP;
+      draw();
+    } }, `Show ${Math.min(STEP, rows.length - most)} more`) : "");
   }
 
   function offer() {
