@@ -408,11 +408,14 @@ def test_a_step_that_the_service_refuses_fails_with_its_reason(sm, pipeline):
         (train(epochs=get("Steps.Train.TrainingJobName")), "depend on each other: Train"),
         (train(epochs=get("Parameters.X")), "'Parameters.X': there is no such parameter"),
         (train(Arguments={"Image": "x"}), "CreateTrainingJob has no argument Image"),
-        (train(Arguments={}), "CreateTrainingJob requires "),
+        (train(Arguments={}), "Value null at 'algorithmSpecification'|'outputDataConfig'"),
         (train(RetryPolicies=[{"ExceptionType": ["Any"]}]), "ExceptionType of a retry policy"),
         (
             train(
-                Arguments={**train()["Arguments"], "TensorBoardOutputConfig": {"S3OutputPath": "x"}}
+                Arguments={
+                    **train()["Arguments"],
+                    "TensorBoardOutputConfig": {"S3OutputPath": "s3://b"},
+                }
             ),
             "'Train': TensorBoardOutputConfig is not offered here",
         ),

@@ -14,7 +14,9 @@ from local_sagemaker.pipelines.steps import STEP_TYPES, resource_name
 
 TRANSFORM = {
     "ModelName": "m",
-    "TransformInput": {"DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": "s3:"}}},
+    "TransformInput": {
+        "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": "s3://b/x"}}
+    },
     "TransformOutput": {"S3OutputPath": "s3://b"},
     "TransformResources": {"InstanceType": "ml.m5.large", "InstanceCount": 1},
 }
@@ -162,10 +164,16 @@ PROBLEMS = {
     ),
     "missing-argument": (
         text(step("A", arguments={"ModelName": "m"})),
-        "CreateTransformJob requires TransformInput, TransformOutput, TransformResources",
+        "Step 'A': 3 validation errors detected: Value null at 'transformInput'",
+    ),
+    "argument-type": (
+        text(step("A", arguments={**TRANSFORM, "MaxPayloadInMB": "large"})),
+        "Value 'large' at 'maxPayloadInMB' failed to satisfy constraint",
     ),
     "refused-argument": (
-        text(step("A", arguments={**TRANSFORM, "DataCaptureConfig": {"DestinationS3Uri": "s"}})),
+        text(
+            step("A", arguments={**TRANSFORM, "DataCaptureConfig": {"DestinationS3Uri": "s3://b"}})
+        ),
         "Step 'A': DataCaptureConfig is not offered here",
     ),
     "parameter-type": (

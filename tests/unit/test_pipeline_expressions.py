@@ -15,6 +15,7 @@ VALUES = {
     "Execution.StartDateTime": TIME,
     "Steps.P.PropertyFiles.F": "s3://b/report.json",
     "Steps.T.TrainingJobName": "job",
+    "Steps.T.SecondaryStatusTransitions": [{"StartTime": TIME}],
 }
 REPORT = {"metrics": {"rmse": {"value": 0.5}}, "list": [{"name": "a b"}], "x.y": 1}
 
@@ -59,6 +60,10 @@ def json_get(path, **source):
         (json_get("$.list[0].name"), "a b"),
         (json_get("['x.y']"), 1),
         (json_get("list[0]['name']", S3Uri=join("/", "s3://b", "report.json")), "a b"),
+        (
+            join("", get("Steps.T.SecondaryStatusTransitions")),
+            '[{"StartTime": "2026-01-31T00:00:00Z"}]',
+        ),
         ({"Get": "a", "more": 1}, {"Get": "a", "more": 1}),
     ],
     ids=str,

@@ -6,10 +6,9 @@ from typing import Any
 from local_sagemaker.api import members, validation
 from local_sagemaker.errors import ServiceError, invalid
 from local_sagemaker.pipelines.definition import Definition
-from local_sagemaker.pipelines.expressions import is_expression, split_path
+from local_sagemaker.pipelines.expressions import is_expression, references, split_path
 from local_sagemaker.pipelines.steps import STEP_TYPES
 
-_GIVEN = {"ClientToken"}  # with the name of the resource: what the service adds to a request
 _LISTED = "ListTrainingJobsForHyperParameterTuningJob"
 
 
@@ -40,18 +39,28 @@ def _check_request(title: str, arguments: Mapping[str, Any]) -> None:
     shape: Any = validation.shapes(operation)[0]
     if unknown := arguments.keys() - shape.members.keys():
         raise invalid(f"{operation} has no argument {', '.join(sorted(unknown))}.")
-    missing = set(shape.required_members) - arguments.keys() - {f"{title}Name", *_GIVEN}
-    if missing:
-        raise invalid(f"{operation} requires {', '.join(sorted(missing))}.")
-    members.check(operation, _known(dict(arguments)))
+    request = _replace(dict(arguments), validation.UNKNOWN)
+    if any(references(arguments.get("Tags"))):
+        del request["Tags"]
+    given = {name: validation.UNKNOWN for name in shape.required_members if name in _given(title)}
+    validation.check(operation, {**given, **request})
+    members.check(operation, validation.known(operation, _replace(dict(arguments), None)))
 
 
-def _known(value: Any) -> Any:
-    """Return a value without the expressions in it."""
+def _given(title: str) -> tuple[str, ...]:
+    """Return the arguments that the service adds to those of a step."""
+    return f"{title}Name", "ClientToken"
+
+
+def _replace(value: Any, replacement: Any) -> Any:
+    """Return a value with another one for each expression in it; None removes it."""
+    if is_expression(value):
+        return replacement
     if isinstance(value, list):
-        return [_known(member) for member in value if not is_expression(member)]
+        entries = [_replace(member, replacement) for member in value]
+        return [entry for entry in entries if entry is not None]
     if isinstance(value, dict):
-        return {k: _known(member) for k, member in value.items() if not is_expression(member)}
+        return {name: _replace(member, replacement) for name, member in value.items()}
     return value
 
 

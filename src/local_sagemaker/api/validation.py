@@ -21,6 +21,7 @@ _NUMBERS: dict[str, tuple[Any, float, float]] = {  # Python's types, and the ran
     "double": _FLOAT,
     "timestamp": ((int, float), 0, 253402300799),  # seconds since 1970, to the end of 9999
 }
+UNKNOWN = object()  # a value that is not checked, because it is not known yet
 _TAG = "_.:/=+-@"  # allowed in tags, beside letters, numbers and spaces
 SERVICES = ("sagemaker", "sagemaker-runtime", "sagemaker-metrics")
 
@@ -119,6 +120,8 @@ def jsonable(value: Any) -> Any:
 
 def _problems(value: Any, shape: Any, path: str) -> Iterator[str]:
     kind = shape.type_name
+    if value is UNKNOWN:
+        return
     if kind in ("structure", "map", "list"):
         expected = list if kind == "list" else Mapping
         if not isinstance(value, expected):

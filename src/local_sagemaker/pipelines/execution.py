@@ -94,23 +94,28 @@ class Execution:
         while started:
             started = False
             for step in self._definition.steps.values():
-                if step.name not in runner.records and self._may_start(step):
+                if step.name not in runner.records and self._is_ready(step):
+                    if not self._may_start():
+                        return
                     runner.start(step)
                     started = True
 
-    def _may_start(self, step: Step) -> bool:
-        runner = self._runner
-        if len(runner.running) + len(runner.retries) >= self._limit:
-            return False
-        status = {name: record["StepStatus"] for name, record in runner.records.items()}
-        if "Failed" in status.values():
-            return False
-        if any(status.get(name) != "Succeeded" for name in self._dependencies[step.name]):
-            return False
+    def _is_ready(self, step: Step) -> bool:
+        """Return whether all that a step depends on has succeeded, and its branch was taken."""
+        records = self._runner.records
+        for name in self._dependencies[step.name]:
+            if name not in records or records[name]["StepStatus"] != "Succeeded":
+                return False
         if step.branch is None:
             return True
         condition, outcome = step.branch
-        return bool(runner.records[condition]["Properties"]["Outcome"] == outcome)
+        return bool(records[condition]["Properties"]["Outcome"] == outcome)
+
+    def _may_start(self) -> bool:
+        """Return whether no step has failed, and fewer run than may."""
+        runner = self._runner
+        failed = any(record["StepStatus"] == "Failed" for record in runner.records.values())
+        return not failed and len(runner.running) + len(runner.retries) < self._limit
 
     def _end(self, reason: str | None) -> None:
         """Record the execution's final status."""

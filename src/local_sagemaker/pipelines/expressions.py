@@ -141,8 +141,13 @@ def _names(entry: Any) -> list[Any]:
 
 
 def _plain(value: Any) -> Any:
+    """Return a value as JSON has it: a time is text in ISO 8601."""
     if isinstance(value, datetime.datetime):
         return value.isoformat().replace("+00:00", "Z")
+    if isinstance(value, list):
+        return [_plain(member) for member in value]
+    if isinstance(value, dict):
+        return {name: _plain(member) for name, member in value.items()}
     return value
 
 

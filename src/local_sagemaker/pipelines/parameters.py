@@ -49,7 +49,7 @@ def parse_parameter(entry: Any) -> Parameter:
         raise invalid("A parameter of a pipeline must have a Name.")
     for member in sorted(entry.keys() - _MEMBERS):
         raise invalid(f"Parameter {name!r}: {member} is not offered here.")
-    kind, values = entry.get("Type"), entry.get("EnumValues") or []
+    kind, values = str(entry.get("Type")), entry.get("EnumValues") or []
     if kind not in _TYPES:
         raise invalid(f"Parameter {name!r}: the type must be one of {', '.join(_TYPES)}.")
     if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
