@@ -174,7 +174,7 @@ def test_a_job_is_stopped_by_a_request_and_by_its_time_limit(service, sm, s3, ho
         output("end", f"{prefix}end", "end"),
         output("early", f"{prefix}early", "early", "Continuous"),
     )
-    limit = {"MaxRuntimeInSeconds": 8 if how == "limit" else 600}
+    limit = {"MaxRuntimeInSeconds": 10 if how == "limit" else 600}
     request = processing(
         s3, name, WRITE_BOTH + WAIT, ProcessingOutputConfig=config, StoppingCondition=limit
     )
@@ -189,7 +189,7 @@ def test_a_job_is_stopped_by_a_request_and_by_its_time_limit(service, sm, s3, ho
     assert (found["ProcessingJobStatus"], found["ExitMessage"]) == ("Stopped", "half of it")
     assert "FailureReason" not in found
     assert stored(s3, prefix) == {"early/part": b"early", "early/after": b"after SIGTERM"}
-    noted = "The job was stopped after 8 s, its MaxRuntimeInSeconds."
+    noted = "The job was stopped after 10 s, its MaxRuntimeInSeconds."
     assert (noted in log(service, name)) == (how == "limit")
     with pytest.raises(ClientError, match="is in status Stopped"):
         sm.stop_processing_job(ProcessingJobName=name)

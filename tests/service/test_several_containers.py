@@ -11,8 +11,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from factorization_machines import artifact
+from support import sdk
 from support.fm import parameters
-from support.service import BUCKET, IMAGE, ROLE, down, ended, eventually, kill, up
+from support.service import BUCKET, IMAGE, ROLE, ROOT, down, ended, eventually, kill, run_sdk, up
 
 FEATURES = 5
 BODY = json.dumps({"instances": [{"features": [1.0] * FEATURES}]})
@@ -289,6 +290,17 @@ def test_a_package_of_several_containers_becomes_a_model_of_them(sm, runtime, mo
         create(sm, "none", [primary, container(1)])
     with refused("has 2 containers; it must be a model's only container, without an Env"):
         create(sm, "none", [{**primary, "Environment": {"A": "b"}}])
+
+
+@pytest.mark.sdk
+def test_the_model_builder_of_sdk_v3_makes_a_pipeline_model(service, sm, models):
+    if reason := sdk.missing(3, containers=False):
+        pytest.skip(reason)
+    uris = [part["ModelDataUrl"] for part in BOTH]
+    script = ROOT / "tests" / "service" / "serial_v3.py"
+    assert f"CONTAINERS {' '.join(uris)}" in run_sdk(service, 3, script, IMAGE, *uris, "by-v3")
+    found = sm.describe_model(ModelName="by-v3")["Containers"]
+    assert [part["ModelDataUrl"] for part in found] == uris
 
 
 def test_each_container_serves_its_model_after_a_restart_of_the_service(tmp_path):

@@ -205,7 +205,7 @@ def test_an_id_that_another_process_has_now_is_left_alone(tmp_path, monkeypatch)
     monkeypatch.setattr(process.os, "killpg", lambda pid, _: killed.append(pid))
     record = tmp_path / "processes" / str(os.getpid())
     record.parent.mkdir()
-    for started in ("", process._started(os.getppid()), process._started(os.getpid())):
+    for started in ("", process._started(1), process._started(os.getpid())):
         record.write_text(started)
         ProcessRunner(tmp_path).clear()
         assert not record.exists()

@@ -148,10 +148,10 @@ def test_a_request_is_checked_in_aws_s_words():
 def test_network_isolation_is_refused_for_a_server_that_may_connect():
     context = SimpleNamespace(runner=SimpleNamespace(problem=lambda image: None))
     request = {"EnableNetworkIsolation": True}
-    check_model(context, request, {"Image": OURS})
-    check_model(context, {}, {"Image": "x/other:1"})
+    check_model(context, request, [{"Image": OURS}])
+    check_model(context, {}, [{"Image": "x/other:1"}])
     with pytest.raises(ServiceError, match="EnableNetworkIsolation is not offered here for x/oth"):
-        check_model(context, request, {"Image": "x/other:1"})
+        check_model(context, request, [{"Image": "x/other:1"}])
 
 
 def test_a_listing_has_pages_and_an_order():
