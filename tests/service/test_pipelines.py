@@ -386,6 +386,57 @@ def test_parameters_are_checked_and_listed(sm, pipeline):
             )
 
 
+def test_what_does_not_exist_or_is_not_offered_is_named(sm, pipeline):
+    execution = pipeline(train(epochs="100000000"))
+    name, errors = execution.split("/")[1], sm.exceptions
+    source = {"Bucket": BUCKET, "ObjectKey": "missing"}
+    selected = {"SelectedSteps": [{"StepName": "Train"}]}
+    for call, request, error, message in (
+        (sm.delete_pipeline, {"PipelineName": name}, errors.ConflictException, "runs"),
+        (
+            sm.retry_pipeline_execution,
+            {"PipelineExecutionArn": execution},
+            errors.ConflictException,
+            "has the status Executing",
+        ),
+        (
+            sm.start_pipeline_execution,
+            {"PipelineName": name, "PipelineVersionId": 7},
+            errors.ResourceNotFound,
+            "no version 7",
+        ),
+        (
+            sm.start_pipeline_execution,
+            {"PipelineName": name, "SelectiveExecutionConfig": selected},
+            errors.ClientError,
+            "SelectiveExecutionConfig is not offered here",
+        ),
+        (
+            sm.describe_pipeline_execution,
+            {"PipelineExecutionArn": f"{execution}x"},
+            errors.ResourceNotFound,
+            f"{execution}x",
+        ),
+        (sm.create_pipeline, {"PipelineName": name, "RoleArn": ROLE}, errors.ClientError, "one of"),
+        (
+            sm.create_pipeline,
+            {"PipelineName": name, "RoleArn": ROLE, "PipelineDefinition": definition(fail(""))},
+            errors.ClientError,
+            "already exists",
+        ),
+        (
+            sm.update_pipeline,
+            {"PipelineName": name, "PipelineDefinitionS3Location": source},
+            errors.ClientError,
+            "cannot be read",
+        ),
+    ):
+        with pytest.raises(error, match=message):
+            call(**request)
+    sm.stop_pipeline_execution(PipelineExecutionArn=execution)
+    assert wait(sm, execution)[STATUS] == "Stopped"
+
+
 def test_a_step_that_the_service_refuses_fails_with_its_reason(sm, pipeline):
     step = train()
     step["Arguments"]["OutputDataConfig"] = {"S3OutputPath": get("Parameters.Output")}

@@ -74,6 +74,12 @@ def test_dependencies_come_from_names_expressions_and_branches():
     assert definition.steps["F"].branch == ("E", False)
 
 
+def test_a_condition_step_without_conditions_is_true():
+    for arguments in ({"IfSteps": []}, {"Conditions": None}):
+        definition = parse(text(step("A", "Condition", {"ElseSteps": None, **arguments})))
+        assert definition.steps["A"].arguments == {"Conditions": []}
+
+
 @pytest.mark.parametrize(
     "kind",
     [

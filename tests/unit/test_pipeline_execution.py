@@ -199,6 +199,14 @@ def test_a_stop_ends_the_jobs(service):
     assert service.statuses() == {"A": "Stopped", "B": "Succeeded"}
 
 
+def test_an_execution_that_stops_starts_no_other_step(service):
+    service.start(train("A"), train("B"), parallel=1)
+    service.until_jobs("A")
+    service.store.move(EXECUTION, "e", STATUS, "Executing", "Stopping")
+    assert service.ended() == ("Stopped", None)
+    assert service.statuses() == {"A": "Stopped"}
+
+
 POLICY = {"ExceptionType": ["SageMaker.JOB_INTERNAL_ERROR"], "MaxAttempts": 2}
 
 

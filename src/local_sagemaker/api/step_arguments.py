@@ -42,14 +42,10 @@ def _check_request(title: str, arguments: Mapping[str, Any]) -> None:
     request = _replace(dict(arguments), validation.UNKNOWN)
     if any(references(arguments.get("Tags"))):
         del request["Tags"]
-    given = {name: validation.UNKNOWN for name in shape.required_members if name in _given(title)}
+    added = {f"{title}Name", "ClientToken"}  # by the service, to the arguments of a step
+    given = dict.fromkeys(added.intersection(shape.required_members), validation.UNKNOWN)
     validation.check(operation, {**given, **request})
     members.check(operation, validation.known(operation, _replace(dict(arguments), None)))
-
-
-def _given(title: str) -> tuple[str, ...]:
-    """Return the arguments that the service adds to those of a step."""
-    return f"{title}Name", "ClientToken"
 
 
 def _replace(value: Any, replacement: Any) -> Any:

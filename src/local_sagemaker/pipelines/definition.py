@@ -166,9 +166,9 @@ def _check_arguments(step: Step, title: str) -> None:
     for member in arguments.keys() - allowed.get(step.type, arguments.keys()):
         raise invalid(f"{title}: a {step.type} step has no argument {member}.")
     if step.type == "Condition":
-        for condition in _list(arguments, "Conditions", title):
+        arguments["Conditions"] = _list(arguments, "Conditions", title)
+        for condition in arguments["Conditions"]:
             conditions.check(condition)
-        arguments.setdefault("Conditions", [])
 
 
 def _check_experiment(definition: Definition, config: Any) -> None:
