@@ -224,13 +224,13 @@ def test_a_container_that_dies_is_restarted_alone(service, sm, runtime, direct):
 
 def test_containers_that_do_not_start_are_named(sm, s3, models):
     s3.put_object(Bucket=BUCKET, Key="several/3.tar.gz", Body=b"no archive")
-    create(sm, "broken", [container(1, "one"), container(3, "two")])
-    found = deploy(sm, "broken", "broken")
+    create(sm, "several-broken", [container(1, "one"), container(3, "two")])
+    found = deploy(sm, "several-broken", "several-broken")
     assert found["EndpointStatus"] == "Failed"
     assert "several/3.tar.gz" in found["FailureReason"]
     broken = container(2, "two", Environment={"SAGEMAKER_MAX_PAYLOAD_IN_MB": "none"})
-    create(sm, "ends", [container(1, "one"), broken])
-    reason = deploy(sm, "ends", "ends")["FailureReason"]
+    create(sm, "several-end", [container(1, "one"), broken])
+    reason = deploy(sm, "several-end", "several-end")["FailureReason"]
     assert reason.startswith("The two for production variant All did not pass the ping health")
     assert "SAGEMAKER_MAX_PAYLOAD_IN_MB" in reason
 
