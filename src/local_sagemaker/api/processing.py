@@ -1,21 +1,26 @@
 """SageMaker's operations on processing jobs."""
 
-import shutil
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 from local_sagemaker.api import defaults, job_components
-from local_sagemaker.api.long_poll import first_describe, forget
-from local_sagemaker.api.pagination import listing
+from local_sagemaker.api.jobs import JobKind
+from local_sagemaker.api.long_poll import forget
 from local_sagemaker.api.training import check_resources
 from local_sagemaker.context import Caller, Context, arn
 from local_sagemaker.errors import in_use, invalid, not_found
-from local_sagemaker.jobs.processing import ENDED, KIND, ProcessingJob, channel
+from local_sagemaker.jobs.processing import KIND, ProcessingJob, channel
 from local_sagemaker.storage import channels, objects
 from local_sagemaker.storage.records import Record, now
 
 _FOLDER = "/opt/ml/processing/"
+_JOBS = JobKind(
+    KIND,
+    "ProcessingJob",
+    "processing job",
+    lambda name: not_found(f"Could not find processing job {name}."),
+)
 
 
 def create_processing_job(context: Context, request: Record, caller: Caller) -> Record:
@@ -44,39 +49,23 @@ def create_processing_job(context: Context, request: Record, caller: Caller) -> 
 
 def describe_processing_job(context: Context, request: Record, caller: Caller) -> Record:
     """Return a job. The first call waits until it has ended: see `first_describe`."""
-    name = request["ProcessingJobName"]
-    _record(context, name)
-    first_describe(context, KIND, name, caller, _has_ended)
-    return _record(context, name)
+    return _JOBS.describe(context, request, caller)
 
 
 def list_processing_jobs(context: Context, request: Record, _: Caller) -> Record:
     """Return the jobs."""
-    records, status = context.store.all(KIND), "ProcessingJobStatus"
-    return listing("ListProcessingJobs", records, request, "ProcessingJobName", status)
+    return _JOBS.list_all(context, request)
 
 
 def stop_processing_job(context: Context, request: Record, _: Caller) -> Record:
     """Ask a job to stop."""
-    name = request["ProcessingJobName"]
-    status = _record(context, name)["ProcessingJobStatus"]
-    if status in ENDED:
-        raise invalid(f"The request was rejected because the processing job is in status {status}.")
-    if job := context.running.get((KIND, name)):
-        context.store.move(KIND, name, "ProcessingJobStatus", "InProgress", "Stopping")
-        job.stop()
+    _JOBS.stop(context, request)
     return {}
 
 
 def delete_processing_job(context: Context, request: Record, _: Caller) -> Record:
     """Delete a job that has ended, with its log and its trial component."""
-    name = request["ProcessingJobName"]
-    record = _record(context, name)
-    if record["ProcessingJobStatus"] not in ENDED:
-        raise in_use(f"The processing job {name} runs; stop it first.")
-    context.store.remove(KIND, name)
-    job_components.remove(context, KIND, record)
-    shutil.rmtree(context.folder(KIND, name), ignore_errors=True)
+    _JOBS.delete(context, request)
     return {}
 
 
@@ -131,14 +120,3 @@ def _check_unique(member: str, values: Iterable[str]) -> None:
             raise invalid(
                 f"Each {member} must be unique within a job; got {value!r} {count} times."
             )
-
-
-def _record(context: Context, name: str) -> Record:
-    record = context.store.get(KIND, name)
-    if record is None:
-        raise not_found(f"Could not find processing job {name}.")
-    return record
-
-
-def _has_ended(record: Record | None) -> bool:
-    return record is None or record["ProcessingJobStatus"] in ENDED

@@ -1,21 +1,23 @@
 """SageMaker's operations on training jobs."""
 
-import shutil
 from collections.abc import Mapping
 from typing import Any
 
 from local_sagemaker import builtin
 from local_sagemaker.api import job_components
-from local_sagemaker.api.long_poll import first_describe, forget
-from local_sagemaker.api.pagination import listing
+from local_sagemaker.api.jobs import JobKind
+from local_sagemaker.api.long_poll import forget
 from local_sagemaker.context import Caller, Context, arn
 from local_sagemaker.errors import in_use, invalid
-from local_sagemaker.jobs.training import ENDED, KIND, TrainingJob, next_status
+from local_sagemaker.jobs.training import KIND, TrainingJob, next_status
 from local_sagemaker.jobs.training_metrics import METRICS
 from local_sagemaker.storage import channels, metrics, objects
 from local_sagemaker.storage.records import Record, now
 
 _MAX_SECONDS = 28 * 24 * 3600
+_JOBS = JobKind(
+    KIND, "TrainingJob", "training job", lambda _: invalid("Requested resource not found.")
+)
 
 
 def create_training_job(context: Context, request: Record, caller: Caller) -> Record:
@@ -47,42 +49,26 @@ def create_training_job(context: Context, request: Record, caller: Caller) -> Re
 
 def describe_training_job(context: Context, request: Record, caller: Caller) -> Record:
     """Return a job. The first call waits until it has ended: see `first_describe`."""
-    name = request["TrainingJobName"]
-    _record(context, name)
-    first_describe(context, KIND, name, caller, _has_ended)
-    return _record(context, name)
+    return _JOBS.describe(context, request, caller)
 
 
 def list_training_jobs(context: Context, request: Record, _: Caller) -> Record:
     """Return the jobs."""
-    records = context.store.all(KIND)
-    return listing("ListTrainingJobs", records, request, "TrainingJobName", "TrainingJobStatus")
+    return _JOBS.list_all(context, request)
 
 
 def stop_training_job(context: Context, request: Record, _: Caller) -> Record:
     """Ask a job to stop."""
-    name = request["TrainingJobName"]
-    status = _record(context, name)["TrainingJobStatus"]
-    if status in ENDED:
-        raise invalid(f"The request was rejected because the training job is in status {status}.")
-    job = context.running.get((KIND, name))
-    if job is not None:
-        context.store.move(KIND, name, "TrainingJobStatus", "InProgress", "Stopping")
-        job.stop()
+    _JOBS.stop(context, request)
     return {}
 
 
 def delete_training_job(context: Context, request: Record, _: Caller) -> Record:
     """Delete a job that has ended, with its log and its trial component."""
+    _JOBS.delete(context, request)
     name = request["TrainingJobName"]
-    record = _record(context, name)
-    if record["TrainingJobStatus"] not in ENDED:
-        raise in_use(f"The training job {name} runs; stop it first.")
-    context.store.remove(KIND, name)
     context.store.remove(METRICS, name)
-    job_components.remove(context, KIND, record)
     context.metric_scrapers.pop(name, None)
-    shutil.rmtree(context.folder(KIND, name), ignore_errors=True)
     return {}
 
 
@@ -149,14 +135,3 @@ def _check_stopping_condition(definition: Mapping[str, Any]) -> None:
             )
     elif wait is not None:
         raise invalid("MaxWaitTimeInSeconds must not be present without EnableManagedSpotTraining")
-
-
-def _record(context: Context, name: str) -> Record:
-    record = context.store.get(KIND, name)
-    if record is None:
-        raise invalid("Requested resource not found.")
-    return record
-
-
-def _has_ended(record: Record | None) -> bool:
-    return record is None or record["TrainingJobStatus"] in ENDED

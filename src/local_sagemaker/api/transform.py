@@ -1,18 +1,24 @@
 """SageMaker's operations on batch transform jobs."""
 
 from local_sagemaker.api import job_components
-from local_sagemaker.api.long_poll import first_describe, forget
-from local_sagemaker.api.pagination import listing
+from local_sagemaker.api.jobs import JobKind
+from local_sagemaker.api.long_poll import forget
 from local_sagemaker.context import Caller, Context, arn
 from local_sagemaker.errors import in_use, invalid, not_found
 from local_sagemaker.hosting.containers import is_direct
 from local_sagemaker.hosting.endpoints import MODEL
 from local_sagemaker.jobs.data_processing import DataProcessing, media_type
-from local_sagemaker.jobs.transform import ENDED, KIND, TransformJob
+from local_sagemaker.jobs.transform import KIND, TransformJob
 from local_sagemaker.storage import objects
 from local_sagemaker.storage.records import Record, now
 
 _RECORDS = "application/x-recordio-protobuf"
+_JOBS = JobKind(
+    KIND,
+    "TransformJob",
+    "transform job",
+    lambda name: not_found(f"Could not find transform job {name}."),
+)
 
 
 def create_transform_job(context: Context, request: Record, caller: Caller) -> Record:
@@ -42,35 +48,18 @@ def create_transform_job(context: Context, request: Record, caller: Caller) -> R
 
 def describe_transform_job(context: Context, request: Record, caller: Caller) -> Record:
     """Return a job. The first call waits until it has ended: see `first_describe`."""
-    name = request["TransformJobName"]
-    _record(context, name)
-    first_describe(context, KIND, name, caller, _has_ended)
-    return _record(context, name)
+    return _JOBS.describe(context, request, caller)
 
 
 def list_transform_jobs(context: Context, request: Record, _: Caller) -> Record:
     """Return the jobs."""
-    records, status = context.store.all(KIND), "TransformJobStatus"
-    return listing("ListTransformJobs", records, request, "TransformJobName", status)
+    return _JOBS.list_all(context, request)
 
 
 def stop_transform_job(context: Context, request: Record, _: Caller) -> Record:
     """Ask a job to stop."""
-    name = request["TransformJobName"]
-    status = _record(context, name)["TransformJobStatus"]
-    if status in ENDED:
-        raise invalid(f"The request was rejected because the transform job is in status {status}.")
-    context.store.move(KIND, name, "TransformJobStatus", "InProgress", "Stopping")
-    if job := context.running.get((KIND, name)):
-        job.stop()
+    _JOBS.stop(context, request)
     return {}
-
-
-def _record(context: Context, name: str) -> Record:
-    record = context.store.get(KIND, name)
-    if record is None:
-        raise not_found(f"Could not find transform job {name}.")
-    return record
 
 
 def _check(context: Context, request: Record) -> None:
@@ -93,7 +82,3 @@ def _check(context: Context, request: Record) -> None:
     DataProcessing(request)
     objects.check_bucket(context.s3, output["S3OutputPath"], "TransformOutput.S3OutputPath")
     objects.check_input(context.s3, data["S3Uri"])
-
-
-def _has_ended(record: Record | None) -> bool:
-    return record is None or record["TransformJobStatus"] in ENDED
