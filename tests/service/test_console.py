@@ -3,6 +3,7 @@
 import pytest
 from playwright.sync_api import Page, expect
 
+from support.console import choose_page
 from support.recordio import sparse_file
 from support.service import BUCKET, channel, ended, planted, training
 
@@ -150,7 +151,7 @@ def test_chosen_jobs_are_compared(page: Page, sm, job):
 
 def test_objects_are_listed_and_what_they_are_named_is_text(page: Page, s3):
     s3.put_object(Bucket=BUCKET, Key=f"named/{HOSTILE}", Body=b"<script>")
-    page.get_by_role("link", name="S3").click()
+    choose_page(page, "S3")
     page.get_by_role("link", name=BUCKET, exact=True).click()
     page.get_by_role("link", name="named/").click()
     with page.expect_download() as download:

@@ -7,6 +7,7 @@ import tarfile
 import pytest
 from playwright.sync_api import Page, expect
 
+from support.console import choose_page
 from support.service import BUCKET, IMAGE, ROLE, ended, training
 
 pytestmark = pytest.mark.browser
@@ -56,7 +57,7 @@ def create_model(sm, name, uri, **members):
 
 
 def test_an_endpoint_can_be_tried(page: Page, endpoint):
-    page.get_by_role("link", name="Endpoints").click()
+    choose_page(page, "Endpoints")
     page.get_by_role("link", name=endpoint, exact=True).click()
     expect(page.get_by_text("binary_classifier of 30 features")).to_be_visible()
     answer, send = page.locator("#answer"), page.get_by_role("button", name="Send")
@@ -133,7 +134,7 @@ def test_an_error_of_an_action_is_shown_in_its_question(page: Page, sm, model):
 
 
 def test_a_model_shows_its_content_its_job_and_its_endpoints(page: Page, model, endpoint):
-    page.get_by_role("link", name="Models", exact=True).click()
+    choose_page(page, "Models")
     page.get_by_role("link", name=model, exact=True).click()
     expect(page.get_by_role("row", name="Features 30", exact=True)).to_be_visible()
     expect(page.get_by_role("row", name="Linear weights")).to_contain_text("30 features with")
@@ -172,7 +173,7 @@ def test_a_model_that_cannot_be_read_says_why(page: Page, sm, s3, body, reason, 
 
 
 def test_an_experiment_shows_its_runs_with_parameters_and_metrics(page: Page, sm, job):
-    page.get_by_role("link", name="Experiments").click()
+    choose_page(page, "Experiments")
     page.get_by_role("link", name="pages", exact=True).click()
     expect(page.get_by_role("cell", name=HOSTILE)).to_be_visible()
     expect(page.get_by_role("columnheader", name="test:binary_f_beta")).to_be_visible()
@@ -200,7 +201,7 @@ def test_a_model_package_is_approved(page: Page, sm, s3, job):
         InferenceSpecification={"Containers": [{"Image": IMAGE, "ModelDataUrl": uri}]},
         ModelMetrics={"ModelQuality": {"Statistics": source}},
     )["ModelPackageArn"]
-    page.get_by_role("link", name="Model packages").click()
+    choose_page(page, "Model packages")
     page.get_by_role("link", name="group", exact=True).click()
     expect(page.get_by_role("row", name="PendingManualApproval")).to_contain_text(HOSTILE)
     page.get_by_role("link", name="Version 1").click()

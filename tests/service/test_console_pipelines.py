@@ -5,6 +5,7 @@ import json
 import pytest
 from playwright.sync_api import Page, expect
 
+from support.console import choose_page
 from support.service import BUCKET, IMAGE, ROLE, ended, training
 
 pytestmark = pytest.mark.browser
@@ -59,7 +60,7 @@ def open_page(page: Page, fragment):
 def test_a_processing_job_has_a_log_inputs_and_can_be_stopped(page: Page, sm):
     script = f"import time; print({HOSTILE!r}, flush=True); time.sleep(600)"
     sm.create_processing_job(ProcessingJobName="shown", **processing(script))
-    page.get_by_role("link", name="Processing").click()
+    choose_page(page, "Processing")
     page.get_by_role("link", name="shown", exact=True).click()
     expect(page.locator("pre")).to_contain_text(HOSTILE)
     expect(page.get_by_role("row", name=f"rows s3://{BUCKET}/data/test")).to_be_visible()
@@ -84,7 +85,7 @@ def test_a_transform_job_has_its_model_its_input_and_its_output(page: Page, sm, 
         TransformOutput={"S3OutputPath": f"s3://{BUCKET}/scores"},
         TransformResources={"InstanceType": "ml.m5.large", "InstanceCount": 1},
     )
-    page.get_by_role("link", name="Batch transform").click()
+    choose_page(page, "Batch transform")
     page.get_by_role("link", name="transformed", exact=True).click()
     expect(page.get_by_text("Completed")).to_be_visible()
     expect(page.get_by_role("row", name="ModelName used", exact=True)).to_be_visible()
@@ -108,7 +109,7 @@ def test_an_execution_is_a_graph_with_the_states_of_its_steps(page: Page, sm):
     }
     size = {"Name": "Size", "Type": "Integer", "DefaultValue": 9}
     create(sm, "graph", train("Train", DisplayName=HOSTILE), check, parameters=[size])
-    page.get_by_role("link", name="Pipelines").click()
+    choose_page(page, "Pipelines")
     page.get_by_role("link", name="graph", exact=True).click()
     expect(page.get_by_role("cell", name=HOSTILE)).to_be_visible()
     graph = page.get_by_label("Steps")
