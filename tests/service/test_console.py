@@ -171,10 +171,17 @@ def test_what_a_job_says_is_text(page: Page, sm):
     assert page.title() == "Local SageMaker"
 
 
-@pytest.mark.parametrize(
-    "name", ["Tuning", "Batch transform", "Endpoints", "Experiments", "Models", "Model packages"]
-)
+PAGES = ["Training jobs", "Processing", "Tuning", "Batch transform", "Pipelines", "Experiments"]
+
+
+@pytest.mark.parametrize("name", [*PAGES, "Models", "Model packages", "Endpoints", "S3"])
 def test_every_page_opens(page: Page, name):
-    page.get_by_role("link", name=name, exact=True).click()
-    expect(page.locator("h1")).to_be_visible()
+    choose_page(page, name)
+    expect(page.locator("h1")).to_contain_text(name)
     expect(page.get_by_role("alert")).to_have_text("")
+
+
+@pytest.mark.parametrize(("fragment", "heading"), [("#/%", "Training jobs"), ("#/jobs/%", "%")])
+def test_an_address_that_is_not_percent_encoded_opens_a_page(page: Page, fragment, heading):
+    page.goto(f"{page.url.partition('#')[0]}{fragment}")
+    expect(page.get_by_role("heading", name=heading, exact=True)).to_be_visible()

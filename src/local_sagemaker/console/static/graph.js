@@ -66,7 +66,7 @@ function position({ columns }) {
   return { width: 2 * MARGIN + columns.length * (WIDTH + ACROSS) - ACROSS, height: height + 2 * MARGIN };
 }
 
-function line({ points, label }) {
+function line({ points }) {
   const parts = points.slice(1).map((to, index) => {
     const from = points[index];
     const [x, end] = [from.x + WIDTH, to.x - (to.step ? 7 : 0)];
@@ -74,10 +74,10 @@ function line({ points, label }) {
     const across = from.step ? `M ${x} ${from.y}` : `L ${x} ${from.y}`; // beside the steps of the layer
     return `${across} C ${middle} ${from.y}, ${middle} ${to.y}, ${end} ${to.y}`;
   });
-  const second = points[1];
-  return [svg("path", { class: "edge", d: parts.join(" "), "marker-end": "url(#arrow)" }), ...(label ? [svg("text", {
-    class: "branch", x: second.x - 12, y: second.y - 8 }, label)] : [])];
+  return svg("path", { class: "edge", d: parts.join(" "), "marker-end": "url(#arrow)" });
 }
+
+const branch = ({ points, label }) => svg("text", { class: "branch", x: points[1].x - 12, y: points[1].y - 8 }, label);
 
 const cut = (text, length) => text.length > length ? text.slice(0, length - 1) + "…" : text;
 
@@ -96,6 +96,7 @@ export function graph(steps, text) {
   const arrow = svg("marker", { id: "arrow", viewBox: "0 0 8 8", refX: 1, refY: 4, markerWidth: 7, markerHeight: 7,
     orient: "auto" }, svg("path", { d: "M 0 0 L 8 4 L 0 8 z", class: "arrow" }));
   return svg("svg", { ...size, viewBox: `0 0 ${size.width} ${size.height}`, role: "group", "aria-label": "Steps" },
-    svg("defs", {}, arrow), ...arranged.edges.flatMap(line),
+    svg("defs", {}, arrow), ...arranged.edges.map(line),
+    ...arranged.edges.filter(({ label }) => label).map(branch), // after all edges, so that none crosses a label
     ...arranged.columns.flat().filter((place) => place.step).map((place) => node(place, text)));
 }

@@ -32,9 +32,19 @@ const PARENTS = { compare: "jobs", component: "experiments", package: "packages"
 const INTERVAL = 1000; // milliseconds
 let turn = 0;
 
+// Returns the page and the names in the URL's fragment.
+function parts() {
+  const written = (location.hash.slice(2).split("?")[0] || "jobs").split("/");
+  try {
+    return written.map(decodeURIComponent);
+  } catch { // typed by hand, with a % that begins no code
+    return written;
+  }
+}
+
 async function open() {
   const current = ++turn;
-  const [page, ...rest] = (location.hash.slice(2).split("?")[0] || "jobs").split("/").map(decodeURIComponent);
+  const [page, ...rest] = parts();
   const main = document.getElementById("main");
   main.replaceChildren();
   for (const link of document.querySelectorAll("nav a")) {
