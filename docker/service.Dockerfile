@@ -1,6 +1,7 @@
-# The local SageMaker service in a container: the image of the algorithm, and what the extra `service` needs. Jobs and
-# endpoints are processes of this container. `./build.sh image --service` builds it and brings the wheels along;
-# after `docker build -t factorization-machines .`, `docker build -f docker/service.Dockerfile .` fetches them itself.
+# The local SageMaker service in a container: the image of the algorithm, and what the extras `service` and `processing`
+# need. Jobs and endpoints are processes of this container. `./build.sh image --service` builds it and brings the wheels
+# along; after `docker build -t factorization-machines .`, `docker build -f docker/service.Dockerfile .` fetches them
+# itself.
 ARG IMAGE=factorization-machines:latest
 FROM ${IMAGE}
 # buil[d] is a pattern: that there is no such folder is no error then.
@@ -9,7 +10,7 @@ RUN set -eu; \
     if ls /wheels/*.whl >/dev/null 2>&1; then from="--no-index --find-links /wheels"; else from=""; fi; \
     pip="$(readlink -f /opt/fm/bin/python3) -m pip --python /opt/fm/bin/python --no-cache-dir --disable-pip-version-check"; \
     $pip install --no-deps --only-binary :all: --require-hashes $from -r /wheels/service.lock; \
-    /opt/fm/bin/python -c 'import local_sagemaker.service'; \
+    /opt/fm/bin/python -c 'import local_sagemaker.service, pandas, sklearn'; \
     mkdir -m 0777 /var/lib/local-sagemaker; \
     rm -r /wheels
 ARG VERSION=unknown

@@ -24,7 +24,14 @@ def lock(arguments: list[str]) -> None:
     without = [f"--no-emit-package={name}" for name in image]
     _resolve(
         SERVICE_LOCK,
-        [INPUTS[0], "--extra=service", f"--constraint={LOCK}", *without, *upgrade],
+        [
+            INPUTS[0],
+            "--extra=service",
+            "--extra=processing",
+            f"--constraint={LOCK}",
+            *without,
+            *upgrade,
+        ],
     )
 
 

@@ -14,7 +14,7 @@ from local_sagemaker.lab.printed import parse
 from support import docker, sdk
 from support.job import PATIENCE, free_port
 from support.ratings import write_ratings
-from support.service import ROOT, Service, exported, run_sdk
+from support.service import BUCKET, ROOT, Service, ended, exported, processing, run_sdk
 
 COMPOSE = ROOT / "docker" / "compose.yaml"
 
@@ -66,3 +66,20 @@ def test_the_lab_as_it_is_written(url: str, tmp_path: Path, monkeypatch) -> None
     log = parse(output.splitlines())
     assert log.test["binary_classification_accuracy"] > 0.65
     assert len(re.findall(r"'predicted_label': [01]\.0", output)) == 10
+
+
+def test_a_processing_job_has_the_packages_of_the_scikit_learn_image(url: str, tmp_path) -> None:
+    service = Service(tmp_path, {}, url)
+    sm, s3 = service.client("sagemaker"), service.client("s3")
+    s3.create_bucket(Bucket=BUCKET)
+    script = "import pathlib, sys, pandas, sklearn; pathlib.Path(sys.argv[1]).write_text('done')"
+    place = {"S3Uri": f"s3://{BUCKET}/out", "LocalPath": "/opt/ml/processing/out"}
+    output = {"OutputName": "out", "S3Output": {**place, "S3UploadMode": "EndOfJob"}}
+    request = processing(
+        s3, "packages", script, "/opt/ml/processing/out/file",
+        ProcessingOutputConfig={"Outputs": [output]},
+    )  # fmt: skip
+    sm.create_processing_job(**request)
+    job = ended(sm.describe_processing_job, "ProcessingJobStatus", ProcessingJobName="packages")
+    assert job["ProcessingJobStatus"] == "Completed", job
+    assert s3.get_object(Bucket=BUCKET, Key="out/file")["Body"].read() == b"done"

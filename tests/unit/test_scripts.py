@@ -107,7 +107,7 @@ def test_a_python_without_the_packages_is_named(tmp_path):
         scripts.StandIn(Path(sys.executable), ("no-such-package",)).versions()
     problem = ProcessRunner(tmp_path, tmp_path / "python").problem(SKLEARN, ["python3"])
     assert f"{tmp_path / 'python'} cannot be run: No such file" in problem
-    assert "pip install 'local-factorization-machines[sklearn]' pandas" in problem
+    assert "pip install 'local-factorization-machines[processing]'" in problem
     assert "--sklearn-python" in problem
 
 

@@ -109,8 +109,8 @@ def problem(image: str, command: Sequence[str], sklearn_python: Path) -> str | N
     except LocalError as error:
         return (
             f"no environment stands in for {image}: {error}. Install what is missing with pip"
-            " install 'local-factorization-machines[sklearn]' pandas, or start the service with"
-            " --sklearn-python and a Python that has both"
+            " install 'local-factorization-machines[processing]', or start the service with"
+            " --sklearn-python and a Python that has scikit-learn and pandas"
         )
     return None
 
