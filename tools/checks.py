@@ -38,23 +38,22 @@ def test(arguments: list[str]) -> None:
     in_ci, containers = bool(os.environ.get("CI")), engine() is not None
     if in_ci and not containers:
         raise CommandError(f"CI is set and no Docker engine answers '{DOCKER} version'")
-    setup()
-    _lint()
     names = ("3", "notebook", "2", "1") if containers else ("notebook", "2")  # the largest first
-    with ThreadPoolExecutor(_CORES) as pool:  # pip uses one core
-        made = [pool.submit(environments.sdk, name) for name in names]
+    with ThreadPoolExecutor(_CORES) as pool:  # pip and mypy use one core
+        made = [pool.submit(_setup_and_lint)]
+        made += [pool.submit(environments.sdk, name) for name in names]
+        if containers:
+            made.append(pool.submit(build, argparse.Namespace(region="us-east-1", service=True)))
         mxnet = pool.submit(environments.sdk, "mxnet")
-    for environment in made:
-        environment.result()
+    for part in made:
+        part.result()
     try:
         mxnet.result()
     except CommandError as error:
         if in_ci:
             raise
         say(f"Tests that need mxnet are skipped: {error}")
-    if containers:
-        build(argparse.Namespace(region="us-east-1", service=True))
-    else:
+    if not containers:
         say("No Docker engine answers: tests that need the image or a container are skipped")
     say("pytest")
     replaced_by(PYTHON, "-m", "pytest", *_PARALLEL, str(_WORKERS), *arguments)
@@ -103,6 +102,11 @@ def _fuzz_target(name: str, seconds: int, **environment: str) -> None:
         raise CommandError(f"fuzz: {name} failed; the input that caused it is in {_CORPUS}")
     executed = re.findall(r"number_of_executed_units:\s*(\d+)", done.stderr)
     say(f"{name}: {' '.join(executed)} executions, no failure")
+
+
+def _setup_and_lint() -> None:
+    setup()
+    _lint()
 
 
 def _lint() -> None:

@@ -88,7 +88,7 @@ def _show_progress(process: subprocess.Popen[bytes], log: Path) -> None:
             break
         except subprocess.TimeoutExpired:
             last = (log.read_text(errors="replace").splitlines() or [""])[-1][:90]
-            sys.stderr.write(form.format(f"  {time.monotonic() - start:.0f} s  {last}"))
+            sys.stderr.write(form.format(f"  {log.stem}, {time.monotonic() - start:.0f} s: {last}"))
             sys.stderr.flush()
     if sys.stderr.isatty():
         sys.stderr.write("\r\033[K")
