@@ -37,42 +37,43 @@ def capture(predictor):
     return described["DataCaptureConfig"]["CaptureStatus"]
 
 
-# The SDK sleeps 30 s before it first looks at an endpoint.
-with mock.patch("time.sleep", lambda seconds: sleep(min(seconds, 0.2))):
-    config = DataCaptureConfig(
-        True,
-        100,
-        f"{uri}/captured",
-        csv_content_types=["text/csv"],
-        json_content_types=["application/json"],
-        sagemaker_session=session,
-    )
-    predictor = model().deploy(data_capture_config=config, **size, **wire)
-    states = [capture(predictor)]
-    predictor.disable_data_capture()
-    states.append(capture(predictor))
-    predictor.enable_data_capture()
-    states.append(capture(predictor))
-    predictor.update_data_capture_config(config)
-    states.append(capture(predictor))
-    expected = predictor.predict(body)
-    predictor.delete_endpoint()
-    files = S3Downloader.list(f"{uri}/captured/{predictor.endpoint_name}", session)
-    lines = [line for file in files for line in S3Downloader.read_file(file, session).splitlines()]
-    outputs = [json.loads(line)["captureData"]["endpointOutput"]["data"] for line in lines]
-    print("CAPTURE", *states, [json.loads(output) == expected for output in outputs])
+# The SDK sleeps 30 s before it first looks at an endpoint. For each asynchronous request it has two
+# threads wait for the output and the failure; one of them makes all attempts, after the answer too.
+mock.patch("time.sleep", lambda seconds: sleep(min(seconds, 0.2))).start()
+config = DataCaptureConfig(
+    True,
+    100,
+    f"{uri}/captured",
+    csv_content_types=["text/csv"],
+    json_content_types=["application/json"],
+    sagemaker_session=session,
+)
+predictor = model().deploy(data_capture_config=config, **size, **wire)
+states = [capture(predictor)]
+predictor.disable_data_capture()
+states.append(capture(predictor))
+predictor.enable_data_capture()
+states.append(capture(predictor))
+predictor.update_data_capture_config(config)
+states.append(capture(predictor))
+expected = predictor.predict(body)
+predictor.delete_endpoint()
+files = S3Downloader.list(f"{uri}/captured/{predictor.endpoint_name}", session)
+lines = [line for file in files for line in S3Downloader.read_file(file, session).splitlines()]
+outputs = [json.loads(line)["captureData"]["endpointOutput"]["data"] for line in lines]
+print("CAPTURE", *states, [json.loads(output) == expected for output in outputs])
 
-    config = AsyncInferenceConfig(f"{uri}/async", 2, failure_path=f"{uri}/failed")
-    queued = model().deploy(async_inference_config=config, **size, **wire)
-    waiter = WaiterConfig(max_attempts=100, delay=1)
-    answer = queued.predict(body, waiter_config=waiter)
-    later = queued.predict_async(body).get_result(waiter)
-    print("ASYNC", answer == expected, later == expected)
-    try:
-        queued.predict({"instances": [{"features": [1.0]}]}, waiter_config=waiter)
-    except sagemaker.exceptions.AsyncInferenceModelError as error:
-        print("FAILED", error)
-    queued.delete_endpoint()
+config = AsyncInferenceConfig(f"{uri}/async", 2, failure_path=f"{uri}/failed")
+queued = model().deploy(async_inference_config=config, **size, **wire)
+waiter = WaiterConfig(max_attempts=50, delay=1)
+answer = queued.predict(body, waiter_config=waiter)
+later = queued.predict_async(body).get_result(waiter)
+print("ASYNC", answer == expected, later == expected)
+try:
+    queued.predict({"instances": [{"features": [1.0]}]}, waiter_config=waiter)
+except sagemaker.exceptions.AsyncInferenceModelError as error:
+    print("FAILED", error)
+queued.delete_endpoint()
 
 curve = TrainingJobAnalytics(job, ["train:rmse:epoch"], session).dataframe()
 print("ANALYTICS", sorted(set(curve["metric_name"])), len(curve))
