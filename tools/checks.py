@@ -19,6 +19,11 @@ _CORES = min(os.cpu_count() or 1, 8)
 _WORKERS = min(2 * _CORES, 8)
 # A file's tests share what is slow to make, such as a service. tests/conftest.py orders the files.
 _PARALLEL = ("--dist", "loadfile", "--no-loadscope-reorder", "-n")
+# Imports every module with kernels. The Dockerfile has the same line.
+_COMPILE = (
+    "import factorization_machines.recordio.decoder, factorization_machines.initialization, "
+    "factorization_machines.engines.distributed"
+)
 _COVERED = ("tests/unit", "tests/numerics", "tests/contract", "tests/service")
 _CORPUS = Path("build/fuzz")
 _LIBFUZZER = ["-max_len=512", "-timeout=10", "-rss_limit_mb=2048", "-print_final_stats=1"]
@@ -38,12 +43,13 @@ def test(arguments: list[str]) -> None:
     in_ci, containers = bool(os.environ.get("CI")), engine() is not None
     if in_ci and not containers:
         raise CommandError(f"CI is set and no Docker engine answers '{DOCKER} version'")
-    names = ("3", "notebook", "2", "1") if containers else ("notebook", "2")  # the largest first
-    with ThreadPoolExecutor(_CORES) as pool:  # pip and mypy use one core
+    names = ("notebook", "2", "1") if containers else ("notebook", "2")
+    with ThreadPoolExecutor(_CORES) as pool:  # each part uses one core; the longest are first
         made = [pool.submit(_setup_and_lint)]
-        made += [pool.submit(environments.sdk, name) for name in names]
         if containers:
+            made.append(pool.submit(environments.sdk, "3"))
             made.append(pool.submit(build, argparse.Namespace(region="us-east-1", service=True)))
+        made += [pool.submit(environments.sdk, name) for name in names]
         mxnet = pool.submit(environments.sdk, "mxnet")
     for part in made:
         part.result()
@@ -106,6 +112,8 @@ def _fuzz_target(name: str, seconds: int, **environment: str) -> None:
 
 def _setup_and_lint() -> None:
     setup()
+    say("Compiling the kernels")
+    shown(PYTHON, "-c", _COMPILE)
     _lint()
 
 
