@@ -282,7 +282,7 @@ def test_a_channel_that_is_sharded_on_one_host_only(two: Cluster, channel: str) 
 
 
 @pytest.mark.parametrize("change", ["labels", "values", "fewer rows", "more rows"])
-def test_test_data_that_are_not_the_same_everywhere(cluster: Cluster, change: str) -> None:
+def test_test_data_that_are_not_the_same_everywhere(two: Cluster, change: str) -> None:
     x, y = ratings(130, 2)
     if change == "values":
         x.data[5] = 2
@@ -292,12 +292,12 @@ def test_test_data_that_are_not_the_same_everywhere(cluster: Cluster, change: st
         "fewer rows": lambda: sparse_file(x[:100], y[:100]),
         "more rows": lambda: sparse_file(*ratings(140, 2)),
     }[change]()
-    cluster.jobs[-1].channel("test", content)
-    assert {one.code for one in cluster.train()} == {2}
+    two.jobs[-1].channel("test", content)
+    assert {one.code for one in two.train()} == {2}
     rows = {"fewer rows": ": 100 and 130 records", "more rows": ": 140 and 130 records"}
-    for job in cluster.jobs:
+    for job in two.jobs:
         assert job.failure == (
-            f"ChannelError: channel 'test' is FullyReplicated, but what host {cluster.names[-1]!r} "
+            f"ChannelError: channel 'test' is FullyReplicated, but what host {two.names[-1]!r} "
             f"has is not what '127.0.0.1' has{rows.get(change, '')}"
         )
 

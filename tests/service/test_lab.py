@@ -88,15 +88,14 @@ def test_the_tuners_of_the_sdk_v2(service):
 
 
 @pytest.mark.docker
-@pytest.mark.parametrize("version", [1, 2])
-def test_the_lab_in_a_container(version, tmp_path, ratings):
-    if reason := sdk.missing(version):
+def test_the_lab_in_a_container(tmp_path, ratings):
+    if reason := sdk.missing(2):
         pytest.skip(reason)
     started = up(tmp_path / "state", "--backend", "docker")
     try:
         client = started.client("s3")
         assert client.list_buckets()["Buckets"] == []
-        output = run_sdk(started, version, ROOT / "tests/service/lab2.py", ratings)
+        output = run_sdk(started, 2, ROOT / "tests/service/lab2.py", ratings)
     finally:
         down(started)
     assert parse(output.splitlines()).test["binary_classification_accuracy"] > 0.65
