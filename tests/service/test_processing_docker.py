@@ -114,7 +114,7 @@ def test_the_command_of_the_image_runs_without_others(started):
 
 
 def test_an_image_that_is_not_there_is_refused_with_what_to_do(started):
-    # Whoever runs the tests may have AWS's image of another version.
+    # The engine may have an image of the usual tag.
     image = SKLEARN.rpartition(":")[0] + ":not-there"
     with pytest.raises(ClientError, match=f"has no image {image}.*backend process"):
         run(started, "none", "", ImageUri=image)
