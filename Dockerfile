@@ -60,6 +60,6 @@ COPY --from=project /staging/opt/fm /opt/fm
 # train and serve, and what serve gives to gunicorn.
 COPY container /opt/program
 # The kernels' compiled code, found again by any user id; on another CPU they are compiled at start.
-RUN ["python", "-c", "import factorization_machines.recordio.decoder, factorization_machines.initialization, factorization_machines.engines.distributed"]
+RUN ["python", "-c", "from factorization_machines.kernels.jit import compile_all; compile_all()"]
 EXPOSE 8080
 CMD ["train"]

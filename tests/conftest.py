@@ -1,8 +1,6 @@
 """What all tests share: no AWS account, an order for parallel runs, no unnoticed skip in CI."""
 
-import importlib
 import os
-import pkgutil
 import sys
 from collections.abc import Generator
 from pathlib import Path
@@ -48,10 +46,9 @@ _ORDER = {"sdk": 1, "contract": 2, "image": 2, "service": 2, "numerics": 3, "uni
 def pytest_configure(config: pytest.Config) -> None:
     """Compile the kernels before several workers would do so at the same time."""
     if getattr(config.option, "numprocesses", None):
-        for name in ("kernels", "recordio"):
-            package = importlib.import_module(f"factorization_machines.{name}")
-            for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
-                importlib.import_module(module.name)
+        from factorization_machines.kernels.jit import compile_all
+
+        compile_all()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

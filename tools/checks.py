@@ -19,11 +19,7 @@ _CORES = min(os.cpu_count() or 1, 8)
 _WORKERS = min(2 * _CORES, 8)
 # A file's tests share what is slow to make, such as a service. tests/conftest.py orders the files.
 _PARALLEL = ("--dist", "loadfile", "--no-loadscope-reorder", "-n")
-# Imports every module with kernels. The Dockerfile has the same line.
-_COMPILE = (
-    "import factorization_machines.recordio.decoder, factorization_machines.initialization, "
-    "factorization_machines.engines.distributed"
-)
+_COMPILE = "from factorization_machines.kernels.jit import compile_all; compile_all()"
 _COVERED = ("tests/unit", "tests/numerics", "tests/contract", "tests/service")
 _CORPUS = Path("build/fuzz")
 _LIBFUZZER = ["-max_len=512", "-timeout=10", "-rss_limit_mb=2048", "-print_final_stats=1"]

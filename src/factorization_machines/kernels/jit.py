@@ -8,7 +8,9 @@ temporary folder of this process, which can also take code for another CPU.
 import atexit
 import functools
 import hashlib
+import importlib
 import os
+import pkgutil
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -60,6 +62,14 @@ def kernel(*signatures: object, **options: object) -> Callable[[_Function], _Fun
 def inlined_kernel(*signatures: object, **options: object) -> Callable[[_Function], _Function]:
     """Return a decorator like `kernel`, for a function that is inlined and allocates nothing."""
     return kernel(*signatures, **KERNEL_OPTIONS, **options)
+
+
+def compile_all() -> None:
+    """Import every module with kernels, which compiles what the cache does not have."""
+    for folder in _SOURCES:
+        package = importlib.import_module(f"{_PACKAGE.name}.{folder}")
+        for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+            importlib.import_module(module.name)
 
 
 class KernelCache(caching.InTreeCacheLocator):  # type: ignore[misc]
